@@ -1,0 +1,374 @@
+package upstream
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config describes one upstream MCP server. The zero value is not usable: start
+// from Defaults. The koanf tags are the keys of the configuration file.
+type Config struct {
+	// Name is the upstream's key in the file.
+	Name string `koanf:"-"`
+
+	// A process over stdio.
+	Command string            `koanf:"command"`
+	Args    []string          `koanf:"args"`
+	Env     map[string]string `koanf:"env"`
+	PassEnv []string          `koanf:"pass_env"`
+	Cwd     string            `koanf:"cwd"`
+
+	// A remote server.
+	URL       string            `koanf:"url"`
+	Transport Transport         `koanf:"transport"`
+	Headers   map[string]string `koanf:"headers"`
+	TLS       TLS               `koanf:"tls"`
+
+	// Prefix goes before the names of its tools; nil means Name.
+	Prefix   *string `koanf:"prefix"`
+	Enabled  bool    `koanf:"enabled"`
+	Required bool    `koanf:"required"`
+
+	DependsOn           []Dependency      `koanf:"-"`
+	OnDependencyFailure DependencyFailure `koanf:"on_dependency_failure"`
+
+	Start     StartMode     `koanf:"start"`
+	IdleStop  time.Duration `koanf:"idle_stop"`
+	Protocol  Protocol      `koanf:"protocol"`
+	Isolation Isolation     `koanf:"isolation"`
+
+	StartTimeout   time.Duration `koanf:"start_timeout"`
+	CallTimeout    time.Duration `koanf:"call_timeout"`
+	MaxCallTimeout time.Duration `koanf:"max_call_timeout"`
+	StopTimeout    time.Duration `koanf:"stop_timeout"`
+	ListGrace      time.Duration `koanf:"list_grace"`
+	// MaxMessage is the cap of one message in bytes.
+	MaxMessage int64 `koanf:"max_message"`
+
+	Limits  Limits        `koanf:"limits"`
+	Health  Health        `koanf:"health"`
+	Breaker BreakerConfig `koanf:"breaker"`
+	Restart RestartConfig `koanf:"restart"`
+	Tools   ToolsConfig   `koanf:"tools"`
+
+	TrustAnnotations bool     `koanf:"trust_annotations"`
+	Tags             []string `koanf:"tags"`
+}
+
+// Transport is how messages travel to an upstream.
+type Transport string
+
+// The transports. The empty one is decided by Resolve.
+const (
+	Stdio Transport = "stdio"
+	HTTP  Transport = "http"
+	SSE   Transport = "sse"
+)
+
+// DependencyFailure is what a dependent does when a dependency fails.
+type DependencyFailure string
+
+// Wait keeps the dependent in error until the dependency recovers; StartAnyway
+// starts it without.
+const (
+	Wait        DependencyFailure = "wait"
+	StartAnyway DependencyFailure = "start_anyway"
+)
+
+// StartMode says when an upstream is started.
+type StartMode string
+
+// Eager starts with the gateway; OnDemand at the first call.
+const (
+	Eager    StartMode = "eager"
+	OnDemand StartMode = "on_demand"
+)
+
+// Protocol restricts the eras tried with an upstream.
+type Protocol string
+
+// The eras: revisions up to 2025-11-25 are legacy, later ones modern.
+const (
+	AutoProtocol   Protocol = "auto"
+	ModernProtocol Protocol = "modern"
+	LegacyProtocol Protocol = "legacy"
+)
+
+// Isolation says which clients share a link to an upstream.
+type Isolation string
+
+// The kinds of isolation. AutoIsolation is resolved by the gateway.
+const (
+	AutoIsolation Isolation = "auto"
+	Shared        Isolation = "shared"
+	PerPrincipal  Isolation = "principal"
+	PerSession    Isolation = "session"
+)
+
+// Dependency is an edge of the start order.
+type Dependency struct {
+	On        string
+	Condition Condition
+	// Restart restarts the dependent when the dependency is lost.
+	Restart bool
+}
+
+// Condition is the state a dependency must have reached.
+type Condition string
+
+// Started means spawned or dialled; Running is the default.
+const (
+	ConditionStarted Condition = "started"
+	ConditionRunning Condition = "running"
+)
+
+// TLS holds files for a connection to a remote upstream.
+type TLS struct {
+	CA   string `koanf:"ca"`
+	Cert string `koanf:"cert"`
+	Key  string `koanf:"key"`
+}
+
+// Limits is the bulkhead of an upstream.
+type Limits struct {
+	InFlight     int           `koanf:"in_flight"`
+	Queue        int           `koanf:"queue"`
+	QueueTimeout time.Duration `koanf:"queue_timeout"`
+}
+
+// Health says how often an upstream is probed and how long a probe may take.
+type Health struct {
+	Interval time.Duration `koanf:"interval"` // 0 means 10s for a process, 60s for a remote
+	Timeout  time.Duration `koanf:"timeout"`
+}
+
+// BreakerConfig says when the breaker opens.
+type BreakerConfig struct {
+	Failures    int           `koanf:"failures"`
+	Ratio       float64       `koanf:"ratio"`
+	MinRequests int           `koanf:"min_requests"`
+	Window      time.Duration `koanf:"window"`
+}
+
+// RestartConfig says how an upstream recovers.
+type RestartConfig struct {
+	Policy      RestartPolicy `koanf:"policy"`
+	MaxAttempts int           `koanf:"max_attempts"`
+	Delay       time.Duration `koanf:"delay"`
+	MaxDelay    time.Duration `koanf:"max_delay"`
+	Stable      time.Duration `koanf:"stable"`
+}
+
+// RestartPolicy says after which ends an upstream is restarted.
+type RestartPolicy string
+
+// The restart policies.
+const (
+	OnFailure RestartPolicy = "on-failure"
+	Always    RestartPolicy = "always"
+	Never     RestartPolicy = "never"
+)
+
+// ToolsConfig filters and changes what an upstream offers. The globs are on its
+// own names; deny wins.
+type ToolsConfig struct {
+	Allow      []string          `koanf:"allow"`
+	Deny       []string          `koanf:"deny"`
+	Rename     map[string]string `koanf:"rename"`
+	Describe   map[string]string `koanf:"describe"`
+	Idempotent []string          `koanf:"idempotent"`
+}
+
+// Defaults returns the configuration every upstream starts from.
+func Defaults() Config {
+	return Config{
+		Enabled:             true,
+		OnDependencyFailure: Wait,
+		Start:               Eager,
+		Protocol:            AutoProtocol,
+		Isolation:           AutoIsolation,
+		StartTimeout:        120 * time.Second,
+		CallTimeout:         10 * time.Minute,
+		MaxCallTimeout:      time.Hour,
+		StopTimeout:         5 * time.Second,
+		MaxMessage:          16 << 20,
+		Limits:              Limits{InFlight: 512, Queue: 1024, QueueTimeout: 5 * time.Second},
+		Health:              Health{Timeout: 5 * time.Second},
+		Breaker:             BreakerConfig{Failures: 5, Ratio: 0.5, MinRequests: 10, Window: 30 * time.Second},
+		Restart: RestartConfig{
+			Policy: OnFailure, MaxAttempts: 3, Delay: 5 * time.Second, MaxDelay: 60 * time.Second, Stable: 60 * time.Second,
+		},
+	}
+}
+
+// Kind returns the transport: the configured one, else stdio for a command, SSE
+// for a url whose path ends in /sse, and streamable HTTP for any other url.
+func (c *Config) Kind() Transport {
+	switch {
+	case c.Transport != "":
+		return c.Transport
+	case c.Command != "":
+		return Stdio
+	}
+	if u, err := url.Parse(c.URL); err == nil && strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/sse") {
+		return SSE
+	}
+	return HTTP
+}
+
+// NamePrefix returns the prefix of its names, "" for none.
+func (c *Config) NamePrefix() string {
+	if c.Prefix != nil {
+		return *c.Prefix
+	}
+	return c.Name
+}
+
+// Interval returns the time between probes.
+func (c *Config) Interval() time.Duration {
+	switch {
+	case c.Health.Interval > 0:
+		return c.Health.Interval
+	case c.Kind() == Stdio:
+		return 10 * time.Second
+	}
+	return 60 * time.Second
+}
+
+// FieldError is a fault of one key. Path is the key's path below the upstream.
+type FieldError struct {
+	Path []string
+	Text string
+}
+
+func (e *FieldError) Error() string { return strings.Join(e.Path, ".") + ": " + e.Text }
+
+// Validate returns every fault of c, joined, each a *FieldError. It changes
+// nothing and touches no file.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(text string, path ...string) { errs = append(errs, &FieldError{path, text}) }
+	switch {
+	case c.Command == "" && c.URL == "":
+		bad("needs a command (a process) or a url (a remote server)")
+	case c.Command != "" && c.URL != "":
+		bad("has both a command and a url: keep one", "url")
+	}
+	kind := c.Kind()
+	switch {
+	case kind != Stdio && kind != HTTP && kind != SSE:
+		bad(fmt.Sprintf("%q is not a transport: use stdio, http or sse", c.Transport), "transport")
+	case c.Command != "" && kind != Stdio:
+		bad("a command is reached over stdio, not "+string(kind), "transport")
+	case c.URL != "" && kind == Stdio:
+		bad("a url is reached over http or sse, not stdio", "transport")
+	}
+	if c.URL != "" {
+		u, err := url.Parse(c.URL)
+		switch {
+		case err != nil:
+			bad("is not a URL", "url")
+		case u.Scheme != "http" && u.Scheme != "https":
+			bad("must begin with http:// or https://", "url")
+		case u.Host == "":
+			bad("has no host", "url")
+		}
+	}
+	oneOf(bad, "on_dependency_failure", c.OnDependencyFailure, Wait, StartAnyway)
+	oneOf(bad, "start", c.Start, Eager, OnDemand)
+	oneOf(bad, "protocol", c.Protocol, AutoProtocol, ModernProtocol, LegacyProtocol)
+	oneOf(bad, "isolation", c.Isolation, AutoIsolation, Shared, PerPrincipal, PerSession)
+	for _, d := range []struct {
+		v    time.Duration
+		zero bool
+		path []string
+	}{
+		{c.IdleStop, true, []string{"idle_stop"}},
+		{c.StartTimeout, false, []string{"start_timeout"}},
+		{c.CallTimeout, false, []string{"call_timeout"}},
+		{c.MaxCallTimeout, false, []string{"max_call_timeout"}},
+		{c.StopTimeout, false, []string{"stop_timeout"}},
+		{c.ListGrace, true, []string{"list_grace"}},
+		{c.Limits.QueueTimeout, false, []string{"limits", "queue_timeout"}},
+		{c.Health.Interval, true, []string{"health", "interval"}},
+		{c.Health.Timeout, false, []string{"health", "timeout"}},
+		{c.Breaker.Window, false, []string{"breaker", "window"}},
+		{c.Restart.Delay, true, []string{"restart", "delay"}},
+		{c.Restart.MaxDelay, true, []string{"restart", "max_delay"}},
+		{c.Restart.Stable, true, []string{"restart", "stable"}},
+	} {
+		switch {
+		case d.v < 0:
+			bad("must not be negative", d.path...)
+		case d.v == 0 && !d.zero:
+			bad("must be more than 0s", d.path...)
+		}
+	}
+	for _, n := range []struct {
+		v, least int64
+		path     []string
+	}{
+		{c.MaxMessage, 1024, []string{"max_message"}},
+		{int64(c.Limits.InFlight), 1, []string{"limits", "in_flight"}},
+		{int64(c.Limits.Queue), 0, []string{"limits", "queue"}},
+		{int64(c.Breaker.Failures), 1, []string{"breaker", "failures"}},
+		{int64(c.Breaker.MinRequests), 1, []string{"breaker", "min_requests"}},
+		{int64(c.Restart.MaxAttempts), 0, []string{"restart", "max_attempts"}},
+	} {
+		if n.v < n.least {
+			bad(fmt.Sprintf("must be at least %d", n.least), n.path...)
+		}
+	}
+	if c.Breaker.Ratio <= 0 || c.Breaker.Ratio > 1 {
+		bad("must be more than 0 and at most 1", "breaker", "ratio")
+	}
+	oneOf(func(text string, _ ...string) { bad(text, "restart", "policy") }, "", c.Restart.Policy, OnFailure, Always, Never)
+	for _, g := range []struct {
+		key   string
+		globs []string
+	}{{"allow", c.Tools.Allow}, {"deny", c.Tools.Deny}, {"idempotent", c.Tools.Idempotent}} {
+		for _, pattern := range g.globs {
+			if _, err := path.Match(pattern, ""); err != nil {
+				bad(fmt.Sprintf("%q is not a glob", pattern), "tools", g.key)
+			}
+		}
+	}
+	for _, d := range c.DependsOn {
+		if d.Condition != ConditionStarted && d.Condition != ConditionRunning {
+			bad(fmt.Sprintf("%q is not a condition: use started or running", d.Condition), "depends_on", d.On, "condition")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf[T ~string](bad func(string, ...string), key string, v T, allowed ...T) {
+	if slices.Contains(allowed, v) {
+		return
+	}
+	words := make([]string, len(allowed))
+	for i, a := range allowed {
+		words[i] = string(a)
+	}
+	bad(fmt.Sprintf("%q is not one of %s", v, strings.Join(words, ", ")), key)
+}
+
+// RestartKey is a digest of the keys whose change restarts an upstream; all
+// others apply live.
+func (c *Config) RestartKey() string {
+	b, err := json.Marshal([]any{
+		c.Command, c.Args, c.Env, c.PassEnv, c.Cwd, c.URL, c.Kind(), c.Headers, c.TLS, c.Protocol, c.Isolation,
+	})
+	if err != nil { // strings, slices and maps of strings always marshal
+		panic(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,131 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// Link is a live connection to an MCP server. It is safe for concurrent use.
+// A Link is made by a Dialer, past its handshake, and serves until Lost.
+type Link interface {
+	// Do sends a request and blocks until its answer, the end of ctx, or the
+	// loss of the link. The answer is a Result or a Failure under the link's
+	// own id, which the caller replaces. When ctx ends first, the server is told
+	// with notifications/cancelled and context.Cause(ctx) is returned. Any other
+	// error is a *TransportError.
+	Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
+
+	// Notify sends a notification (or the answer to a server's request) as it
+	// is. The error is a *TransportError.
+	Notify(ctx context.Context, raw []byte) error
+
+	// Hello says what the handshake agreed on.
+	Hello() *Hello
+
+	// Lost is closed when the link is dead; Err then says why (a *TransportError
+	// or, after Close, ErrClosed).
+	Lost() <-chan struct{}
+	Err() error
+
+	// Close ends the link and blocks until nothing of it is left: a process
+	// group is gone, a session deleted. A done ctx means at once, by force.
+	Close(ctx context.Context) StopKind
+}
+
+// Request is one request on its way to a server.
+type Request struct {
+	// Message is the request as the client sent it; Edits are the changes to
+	// make (nil for none) besides the id and the progress token, which the link
+	// replaces with its own and maps back. Neither is changed by the link.
+	Message jsonrpc.Message
+	Edits   *jsonrpc.Edits
+	// Owner is the client session that the request belongs to, "" for the
+	// supervisor. A server's request that does not name the call it belongs to
+	// is relayed only while all calls in flight have one owner.
+	Owner string
+	// Peer receives what the server sends on behalf of this request. It may be
+	// nil. Its methods are called on the link's reader and must not block.
+	Peer Peer
+	// TraceParent, TraceState and Baggage go into HTTP headers (W3C Trace
+	// Context); "" for none. In _meta they are Edits.
+	TraceParent, TraceState, Baggage string
+}
+
+// Peer is the client's side of a request.
+type Peer interface {
+	// Notified is a notification of the server that belongs to the request:
+	// progress (with the client's own token restored), and on HTTP whatever
+	// else came on the request's stream.
+	Notified(m jsonrpc.Message)
+	// Asked is a request of the server that belongs to the request.
+	Asked(q *Question)
+}
+
+// Question is a request that a server sent: sampling, elicitation, roots.
+type Question struct {
+	// Message is the request under the server's own id.
+	Message jsonrpc.Message
+	// Answer sends a response, complete with the server's id, back on the link
+	// the question came from. It blocks for the write at most.
+	Answer func(ctx context.Context, response []byte) error
+	// Gone is closed when the server no longer waits: it cancelled the question
+	// or the link was lost.
+	Gone <-chan struct{}
+}
+
+// Inbox receives what a server sends that belongs to no request: list changes,
+// resource updates, log messages, and requests on a link that one session owns.
+// Its methods are called on the link's reader and must not block.
+type Inbox interface {
+	Notified(m jsonrpc.Message)
+	Asked(q *Question)
+}
+
+// Hello is the outcome of a handshake.
+type Hello struct {
+	// Version is the agreed protocol revision, e.g. "2025-11-25".
+	Version string
+	// Capabilities and ServerInfo are JSON objects as the server sent them.
+	Capabilities, ServerInfo json.RawMessage
+	Instructions             string
+	// PID is the child's process id, 0 for a remote.
+	PID int
+}
+
+// Dial is what a Dialer is asked for.
+type Dial struct {
+	Config *Config
+	// Capabilities are the client capabilities to declare, a JSON object.
+	Capabilities json.RawMessage
+	// ClientInfo is the clientInfo to declare, a JSON object.
+	ClientInfo json.RawMessage
+	// Exclusive says that one client session owns the link, so that all the
+	// server asks is for it.
+	Exclusive bool
+	Inbox     Inbox
+	// Stderr receives what a child writes on stderr, line by line, and what was
+	// skipped on its stdout. It may be nil.
+	Stderr *Tail
+	// Spawned, if not nil, is called once with the child's pid, or 0 for a
+	// remote that answered, before the handshake: the condition `started`.
+	Spawned func(pid int)
+}
+
+// Dialer makes links. Dial blocks until the handshake is done, ctx is done (then
+// nothing is left running) or it failed with a *StartError.
+type Dialer interface {
+	Dial(ctx context.Context, d *Dial) (Link, error)
+}
+
+// StopKind says how a link's end came about.
+type StopKind string
+
+// The ways a link ends.
+const (
+	Graceful   StopKind = "graceful"   // on closing stdin, or the session
+	Terminated StopKind = "terminated" // on SIGTERM
+	Killed     StopKind = "killed"     // on SIGKILL
+	Survived   StopKind = "survived"   // not even that
+)
