@@ -1,0 +1,64 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Error is an error of the API. It is what problem+json carries, and what a
+// Client returns for one.
+type Error struct {
+	// Code is one of the constants below. It never changes its meaning.
+	Code string
+	// Text says what happened, Mend what to do about it ("" for nothing).
+	Text, Mend string
+	// RPC is the JSON-RPC error object, where an MCP server answered with one.
+	RPC json.RawMessage
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// The codes of errors.
+const (
+	CodeBadRequest      = "bad_request"      // 400
+	CodeUnauthorized    = "unauthorized"     // 401
+	CodeForbiddenHost   = "forbidden_host"   // 403
+	CodeForbiddenOrigin = "forbidden_origin" // 403
+	CodeNotFound        = "not_found"        // 404: no such route
+	CodeUnknownUpstream = "unknown_upstream" // 404
+	CodeUnknownTool     = "unknown_tool"     // 404
+	CodeBadMethod       = "method_not_allowed"
+	CodeTooLarge        = "too_large"         // 413
+	CodeBadMediaType    = "bad_media_type"    // 415
+	CodeInvalidArgument = "invalid_arguments" // 422: the server refused them
+	CodeInternal        = "internal"          // 500
+	CodeUpstream        = "upstream_error"    // 502: the server answered with an error
+	CodeDraining        = "draining"          // 503
+)
+
+// Status returns the HTTP status of the error's code.
+func (e *Error) Status() int {
+	switch e.Code {
+	case CodeBadRequest:
+		return http.StatusBadRequest
+	case CodeUnauthorized:
+		return http.StatusUnauthorized
+	case CodeForbiddenHost, CodeForbiddenOrigin:
+		return http.StatusForbidden
+	case CodeNotFound, CodeUnknownUpstream, CodeUnknownTool:
+		return http.StatusNotFound
+	case CodeBadMethod:
+		return http.StatusMethodNotAllowed
+	case CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case CodeBadMediaType:
+		return http.StatusUnsupportedMediaType
+	case CodeInvalidArgument:
+		return http.StatusUnprocessableEntity
+	case CodeUpstream:
+		return http.StatusBadGateway
+	case CodeDraining:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
