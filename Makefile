@@ -1,0 +1,75 @@
+# make            builds ./interlock
+# make check      everything that reads the code: format, vet, lint, import directions, go.mod
+# make test       every test, also those with real servers and clients from npm
+# make e2e        only those
+# make bench      what the gateway costs beside a plain reverse proxy
+# make soak       long fuzzing and the fault tests, over and over (SOAK=10m)
+# make tools      the pinned tools, into .bin
+
+GOLANGCI := v2.15.0
+GOFUMPT  := v0.12.0
+SOAK     ?= 2m
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FIXTURES := examples/e2e/node_modules/.package-lock.json
+
+.PHONY: build check format test e2e bench soak tools fetch clean
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
+
+check: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
+	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs -r .bin/gofumpt-$(GOFUMPT) -l); \
+		[ -z "$$bad" ] || { echo "not formatted (make format):"; echo "$$bad"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	.bin/golangci-lint-$(GOLANGCI) run ./...
+	go test -run 'Imports|TopLevel' ./cmd/interlock
+
+format: .bin/gofumpt-$(GOFUMPT)
+	git ls-files -co --exclude-standard '*.go' | xargs -r .bin/gofumpt-$(GOFUMPT) -w
+
+# The race detector needs cgo. -p 2: the end-to-end tests start real servers
+# and have deadlines of their own.
+test: fetch
+	CGO_ENABLED=1 go test -race -shuffle=on -p 2 -timeout 10m ./...
+
+e2e: fetch
+	CGO_ENABLED=1 go test -race -count=1 -v -timeout 10m ./examples/e2e
+
+bench:
+	go run ./examples/bench $(BENCH)
+
+# Go fuzzes one target at a time, so each gets the whole of $(SOAK).
+soak: fetch
+	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v node_modules); do \
+		for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$f); do \
+			echo "== $$t ($$(dirname $$f)), $(SOAK)"; \
+			go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(SOAK) ./$$(dirname $$f); \
+		done; done
+	CGO_ENABLED=1 go test -race -shuffle=on -count=20 -timeout 60m ./upstream/... ./gateway/...
+	CGO_ENABLED=1 go test -race -shuffle=on -count=5 -timeout 60m ./cmd/... ./examples/...
+
+fetch: $(FIXTURES)
+	go mod download
+
+# Without scripts: a package may not run anything here. Claude Code's own
+# install step only puts its binary in place, and is run by name.
+$(FIXTURES): examples/e2e/package.json examples/e2e/package-lock.json
+	cd examples/e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	cd examples/e2e && node node_modules/@anthropic-ai/claude-code/install.cjs
+	@touch $@
+
+tools: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
+
+# A tool of the right version that is installed already is used as it is.
+.bin/golangci-lint-$(GOLANGCI):
+	@mkdir -p .bin
+	@if golangci-lint version 2>/dev/null | grep -q ' $(GOLANGCI:v%=%) '; then ln -sf "$$(command -v golangci-lint)" $@; else \
+		GOBIN=$(CURDIR)/.bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) && mv .bin/golangci-lint $@; fi
+
+.bin/gofumpt-$(GOFUMPT):
+	@mkdir -p .bin
+	@if gofumpt -version 2>/dev/null | grep -q '^$(GOFUMPT) '; then ln -sf "$$(command -v gofumpt)" $@; else \
+		GOBIN=$(CURDIR)/.bin go install mvdan.cc/gofumpt@$(GOFUMPT) && mv .bin/gofumpt $@; fi
+
+clean:
+	rm -rf interlock dist .bin examples/e2e/node_modules
