@@ -108,6 +108,10 @@ type Dial struct {
 	// Stderr receives what a child writes on stderr, line by line, and what was
 	// skipped on its stdout. It may be nil.
 	Stderr *Tail
+	// Renewed, if not nil, is called (on a goroutine of the link) when the link
+	// made a new session with the server without being lost: subscriptions and
+	// the log level of the old one are gone, and the lists may have changed.
+	Renewed func(*Hello)
 	// Spawned, if not nil, is called once with the child's pid, or 0 for a
 	// remote that answered, before the handshake: the condition `started`.
 	Spawned func(pid int)

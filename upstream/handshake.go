@@ -1,0 +1,119 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// latestLegacy is the revision offered in initialize.
+const latestLegacy = "2025-11-25"
+
+// legacyVersions are the revisions that a server may answer initialize with.
+var legacyVersions = [...]string{"2024-11-05", "2025-03-26", "2025-06-18", latestLegacy}
+
+// transport is what a handshake needs of a link that is being made. Its methods
+// have the contracts of Link's.
+type transport interface {
+	Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
+	Notify(ctx context.Context, raw []byte) error
+}
+
+// handshake performs the initialization phase (basic/lifecycle of 2025-11-25)
+// over t and blocks until it is done. The error is a *StartError of the stage
+// handshake; when ctx ended it wraps context.Cause(ctx).
+func handshake(ctx context.Context, t transport, d *Dial) (*Hello, error) {
+	answer, err := t.Do(ctx, newRequest("initialize", initializeParams(d)))
+	if err != nil {
+		return nil, startError("handshake", fmt.Errorf("initialize: %w", err))
+	}
+	if answer.Kind == jsonrpc.Failure {
+		return nil, startError("handshake", fmt.Errorf("initialize: %w", newServerError(answer)))
+	}
+	hello, err := readHello(answer)
+	if err != nil {
+		return nil, startError("handshake", fmt.Errorf("initialize: %w", err))
+	}
+	if err := t.Notify(ctx, jsonrpc.AppendRequest(nil, nil, "notifications/initialized", nil)); err != nil {
+		return nil, startError("handshake", fmt.Errorf("notifications/initialized: %w", err))
+	}
+	return hello, nil
+}
+
+func initializeParams(d *Dial) []byte {
+	p := append([]byte(`{"protocolVersion":"`), latestLegacy...)
+	p = append(p, `","capabilities":`...)
+	p = append(p, orObject(d.Capabilities)...)
+	p = append(p, `,"clientInfo":`...)
+	if len(d.ClientInfo) > 0 {
+		p = append(p, d.ClientInfo...)
+	} else {
+		p = append(p, `{"name":"interlock","version":"0"}`...) // both members are required
+	}
+	return append(p, '}')
+}
+
+// readHello reads the result of initialize. What it keeps does not alias the
+// message.
+func readHello(m jsonrpc.Message) (*Hello, error) {
+	member := func(key string) json.RawMessage {
+		s, _ := jsonrpc.Lookup(m.Raw, m.Result, key)
+		return bytes.Clone(s.Of(m.Raw))
+	}
+	version := jsonText(member("protocolVersion"))
+	switch {
+	case version == "":
+		return nil, errors.New("the result has no protocolVersion")
+	case !slices.Contains(legacyVersions[:], version):
+		return nil, fmt.Errorf("the server answered with protocol revision %.32q, which is not one of %v", version, legacyVersions)
+	}
+	h := &Hello{
+		Version:      version,
+		Capabilities: orObject(member("capabilities")),
+		ServerInfo:   orObject(member("serverInfo")),
+		Instructions: jsonText(member("instructions")),
+	}
+	for name, raw := range map[string]json.RawMessage{"capabilities": h.Capabilities, "serverInfo": h.ServerInfo} {
+		if raw[0] != '{' || !jsonrpc.Valid(raw) {
+			return nil, fmt.Errorf("%s in the result is not an object", name)
+		}
+	}
+	return h, nil
+}
+
+// newRequest makes a request of the gateway's own. params is a JSON object or
+// nil for none. The id stands for the one that the link gives it.
+func newRequest(method string, params []byte) *Request {
+	m, err := jsonrpc.Parse(jsonrpc.AppendRequest(nil, []byte("0"), method, params))
+	if err != nil { // params come from us, or were checked when they came
+		panic(err)
+	}
+	return &Request{Message: m}
+}
+
+// startError wraps err for a stage, with what a remote said about coming back.
+func startError(stage string, err error) *StartError {
+	e := &StartError{Stage: stage, Err: err}
+	var t *TransportError
+	if errors.As(err, &t) {
+		e.RetryAfter = t.RetryAfter
+	}
+	return e
+}
+
+func orObject(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || string(raw) == "null" {
+		return json.RawMessage("{}")
+	}
+	return raw
+}
+
+// jsonText returns the JSON string in raw unquoted, "" for anything else.
+func jsonText(raw []byte) string {
+	return jsonrpc.Text(raw, jsonrpc.Span{End: len(raw)})
+}
