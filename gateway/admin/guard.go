@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// guard lets only requests pass that carry the token and come from this
+// machine by their Host and Origin: a page in a browser can reach a loopback
+// port, and by DNS rebinding under a name of its own. /livez and /readyz are
+// exempt: they tell nothing, and the probes of containers send any Host.
+func guard(token string, next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/livez" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if !loopbackHost(r.Host) {
+			writeProblem(w, &Error{
+				Code: CodeForbiddenHost, Text: "the Host of the request is not this machine",
+				Mend: "use 127.0.0.1, [::1] or localhost",
+			})
+			return
+		}
+		for _, origin := range r.Header.Values("Origin") {
+			if !loopbackOrigin(origin) {
+				writeProblem(w, &Error{Code: CodeForbiddenOrigin, Text: "pages of that Origin may not use the admin API"})
+				return
+			}
+		}
+		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		// Sums of one length: the comparison takes the same time for all.
+		got := sha256.Sum256([]byte(given))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="interlock admin"`)
+			writeProblem(w, &Error{
+				Code: CodeUnauthorized, Text: "the admin token is missing or wrong",
+				Mend: "send Authorization: Bearer TOKEN; it is admin.token of the configuration, or the file admin.token in state_dir",
+			})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// loopbackHost tells whether a Host header names this machine: an address or
+// the name localhost, with any port, and nothing else (no trailing dot).
+func loopbackHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Zone() == "" && ip.Unmap().IsLoopback()
+}
+
+func loopbackOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil && u.Path == "" && loopbackHost(u.Host)
+}

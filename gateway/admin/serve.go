@@ -1,0 +1,38 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Serve answers on l until ctx is done, then lets requests finish for at most a
+// second, closes l and returns nil, or the error that ended it before.
+func Serve(ctx context.Context, l *Listener, h http.Handler) error {
+	if l.token != "" {
+		h = guard(l.token, h)
+	}
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	done := make(chan error, 1) // one value, so that the sender never waits
+	go func() { done <- s.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if s.Shutdown(grace) != nil {
+		_ = s.Close()
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
