@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestInspector uses the MCP Inspector's command line, which checks tools'
+// schemas as it lists them.
+func TestInspector(t *testing.T) {
+	t.Parallel()
+	ctx, dir := deadline(t, 90*time.Second), home(t)
+	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
+	inspect := func(out any, args ...string) {
+		t.Helper()
+		command := append([]string{module("@modelcontextprotocol/inspector/clients/launcher/build/index.js"), "--cli"}, g.url(), "--transport", "http")
+		raw := output(ctx, t, dir, "node", append(command, args...)...)
+		if err := json.Unmarshal(raw, out); err != nil {
+			t.Fatalf("inspector %v: %v in %s", args, err, raw)
+		}
+	}
+	var tools struct{ Tools []struct{ Name string } }
+	inspect(&tools, "--method", "tools/list")
+	if !slices.ContainsFunc(tools.Tools, func(i struct{ Name string }) bool { return i.Name == "every__echo" }) {
+		t.Errorf("no every__echo in %v", tools)
+	}
+	var result struct{ Content []struct{ Text string } }
+	inspect(&result, "--method", "tools/call", "--tool-name", "every__echo", "--tool-arg", "message=hi")
+	if len(result.Content) != 1 || result.Content[0].Text != "Echo: hi" {
+		t.Errorf("every__echo answered %v", result)
+	}
+	var read struct{ Contents []struct{ Text string } }
+	inspect(&read, "--method", "resources/read", "--uri", "demo://resource/dynamic/text/3")
+	if len(read.Contents) != 1 || !strings.Contains(read.Contents[0].Text, "Resource 3") {
+		t.Errorf("the resource is %v", read)
+	}
+	var prompt struct{ Messages []json.RawMessage }
+	inspect(&prompt, "--method", "prompts/get", "--prompt-name", "every__simple-prompt")
+	if len(prompt.Messages) != 1 {
+		t.Errorf("the prompt is %v", prompt)
+	}
+}
+
+// TestStdioFace is for clients that only start processes: everything works over
+// stdin and stdout as it does over HTTP.
+func TestStdioFace(t *testing.T) {
+	t.Parallel()
+	ctx, dir := deadline(t, 60*time.Second), home(t)
+	g := configure(ctx, t, dir, fields{"every": everythingStdio()})
+	c := newClient(ctx, t, dir)
+	f := capable("")
+	delete(f, "url")
+	f["command"], f["args"] = interlock, []string{"serve", "--stdio", "-c", g.config}
+	f["env"] = fields{"HOME": dir}
+	c.must("connect", f, nil)
+	lists(c, "every__")
+	calls(c, "every__")
+	questions(c, "every__")
+	resources(c)
+	progressAndCancel(c, "every__")
+	c.must("close", nil, nil)
+}
+
+// TestClaudeCode asks Claude Code, which starts with the protocol of 2026-07-28
+// and needs no login for this, whether it can connect.
+func TestClaudeCode(t *testing.T) {
+	t.Parallel()
+	ctx, dir := deadline(t, 60*time.Second), home(t)
+	claude, err := filepath.Abs("node_modules/.bin/claude")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
+	output(ctx, t, dir, claude, "mcp", "add", "--transport", "http", "-s", "user", "interlock", g.url())
+	alone := home(t) // a state folder of its own
+	stdio := configure(ctx, t, alone, fields{"every": everythingStdio()})
+	output(ctx, t, dir, claude, "mcp", "add", "-s", "user", "interlock-stdio", "--", interlock, "serve", "--stdio", "-c", stdio.config)
+	got := string(output(ctx, t, dir, claude, "mcp", "list"))
+	for _, name := range []string{"interlock: ", "interlock-stdio: "} {
+		line := ""
+		for l := range strings.Lines(got) {
+			if strings.HasPrefix(l, name) {
+				line = l
+			}
+		}
+		if !strings.Contains(line, "✔ Connected") {
+			t.Errorf("claude mcp list has no connected %q:\n%s", name, got)
+		}
+	}
+}
+
+// output runs a program in dir's environment and returns what it printed on
+// stdout; it must succeed.
+func output(ctx context.Context, t *testing.T, dir, name string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Dir = environ(dir), dir
+	cmd.WaitDelay = 5 * time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s%s", filepath.Base(name), args, err, out, &stderr)
+	}
+	return out
+}

@@ -1,0 +1,8 @@
+// Package e2e has tests that run Interlock as its users do: the built binary, in
+// front of real MCP servers, used by real MCP clients. The servers and clients
+// are npm packages pinned in package-lock.json; `make fetch` installs them.
+//
+// It imports nothing of the gateway. Each test has a home folder of its own,
+// which also marks every process it started, so that none is left behind
+// unnoticed.
+package e2e

@@ -1,0 +1,127 @@
+// A client made with the official TypeScript SDK that does what it is told on
+// stdin, one JSON object a line, and says what happened on stdout.
+//
+//   {"id":1,"do":"connect","url":"http://127.0.0.1:7777/mcp","capabilities":{},"answers":{}}
+//   {"id":2,"do":"callTool","params":{"name":"echo"},"progress":true}
+//   {"id":3,"do":"cancel","of":2}
+//
+// Each gets {"id":1,"result":...} or {"id":1,"error":{"code","message","data"}}.
+// In between come {"event":"notification"|"request"|"progress"|"closed"|"error",...}.
+// What the server asks of the client is answered from connect's `answers`, by
+// method; an answer {"$error":"text"} refuses.
+import { createInterface } from "node:readline";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+
+const say = (o) => process.stdout.write(JSON.stringify(o) + "\n");
+const running = new Map(); // id of a command -> AbortController
+let client;
+let transport;
+let answers = {};
+
+function open({ url, sse, command, args, env }) {
+  if (command) return new StdioClientTransport({ command, args, env, stderr: "inherit" });
+  if (sse) return new SSEClientTransport(new URL(url));
+  return new StreamableHTTPClientTransport(new URL(url), {
+    // A restarted gateway is back within a second or two; do not give up before.
+    reconnectionOptions: { initialReconnectionDelay: 100, maxReconnectionDelay: 500, reconnectionDelayGrowFactor: 1.5, maxRetries: 60 },
+  });
+}
+
+function answer(method) {
+  return async (request, extra) => {
+    say({ event: "request", method, params: request.params, requestId: extra.requestId });
+    const a = answers[method];
+    if (a?.$error) throw new Error(a.$error);
+    return a;
+  };
+}
+
+const special = {
+  async connect({ capabilities = {}, answers: a = {}, name = "e2e", ...where }) {
+    answers = a;
+    client = new Client({ name, version: "1.0.0" }, { capabilities });
+    if (capabilities.roots) client.setRequestHandler(ListRootsRequestSchema, answer("roots/list"));
+    if (capabilities.sampling) client.setRequestHandler(CreateMessageRequestSchema, answer("sampling/createMessage"));
+    if (capabilities.elicitation) client.setRequestHandler(ElicitRequestSchema, answer("elicitation/create"));
+    client.fallbackNotificationHandler = async ({ method, params }) => say({ event: "notification", method, params });
+    client.onclose = () => say({ event: "closed" });
+    client.onerror = (e) => say({ event: "error", message: String(e.message ?? e) });
+    transport = open(where);
+    await client.connect(transport);
+    return this.state();
+  },
+  state() {
+    return {
+      session: transport.sessionId,
+      protocol: transport.protocolVersion ?? transport._protocolVersion,
+      server: client.getServerVersion(),
+      capabilities: client.getServerCapabilities(),
+      instructions: client.getInstructions(),
+    };
+  },
+  cancel({ of }) {
+    running.get(of)?.abort("cancelled by the test");
+    return {};
+  },
+  // Follows nextCursor to the end, as a careful client does.
+  async listAll({ method, key }) {
+    const items = [];
+    let cursor;
+    let pages = 0;
+    do {
+      const page = await client[method](cursor === undefined ? undefined : { cursor });
+      items.push(...page[key]);
+      cursor = page.nextCursor;
+      pages++;
+    } while (cursor !== undefined);
+    return { items, pages };
+  },
+  async terminate() {
+    await transport.terminateSession?.();
+    return {};
+  },
+  async close() {
+    await client.close();
+    return {};
+  },
+};
+
+async function run(command) {
+  const { id, do: verb, params, progress, timeout = 60_000 } = command;
+  if (special[verb]) return special[verb](command);
+  const options = { timeout, resetTimeoutOnProgress: true };
+  const controller = new AbortController();
+  options.signal = controller.signal;
+  running.set(id, controller);
+  if (progress) options.onprogress = (p) => say({ event: "progress", of: id, params: p });
+  try {
+    if (verb === "callTool") return await client.callTool(params, undefined, options);
+    if (verb === "ping") return await client.ping(options);
+    if (verb === "sendRootsListChanged") return (await client.sendRootsListChanged()) ?? {};
+    return await client[verb](params, options);
+  } finally {
+    running.delete(id);
+  }
+}
+
+createInterface({ input: process.stdin })
+  .on("line", async (line) => {
+    const command = JSON.parse(line);
+    try {
+      say({ id: command.id, result: (await run(command)) ?? {} });
+    } catch (e) {
+      say({ id: command.id, error: { code: e.code, message: String(e.message ?? e), data: e.data } });
+    }
+  })
+  .on("close", async () => {
+    await client?.close().catch(() => {});
+    process.exit(0);
+  });
