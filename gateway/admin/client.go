@@ -140,7 +140,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 	if json.Unmarshal(raw, &p) != nil || p.Code == "" {
 		return nil, fmt.Errorf("%s answers with HTTP status %s: is it an Interlock admin address?", c.target, res.Status)
 	}
-	return nil, &Error{Code: p.Code, Text: p.Detail, Mend: p.Mend, RPC: p.RPC}
+	return nil, &Error{Code: p.Code, Detail: p.Detail, Mend: p.Mend, RPC: p.RPC}
 }
 
 // cause takes the method and URL, which say nothing here, off err.

@@ -8,15 +8,18 @@ import (
 // Error is an error of the API. It is what problem+json carries, and what a
 // Client returns for one.
 type Error struct {
-	// Code is one of the constants below. It never changes its meaning.
+	// Status is the HTTP status; 0 means that of the Code, 500 for others than
+	// those below.
+	Status int
+	// Code is a stable word: one of those below, or the State's own.
 	Code string
-	// Text says what happened, Mend what to do about it ("" for nothing).
-	Text, Mend string
+	// Detail says what happened, Mend what to do about it ("" for nothing).
+	Detail, Mend string
 	// RPC is the JSON-RPC error object, where an MCP server answered with one.
 	RPC json.RawMessage
 }
 
-func (e *Error) Error() string { return e.Text }
+func (e *Error) Error() string { return e.Detail }
 
 // The codes of errors.
 const (
@@ -36,8 +39,11 @@ const (
 	CodeDraining        = "draining"          // 503
 )
 
-// Status returns the HTTP status of the error's code.
-func (e *Error) Status() int {
+// status returns the HTTP status.
+func (e *Error) status() int {
+	if e.Status != 0 {
+		return e.Status
+	}
 	switch e.Code {
 	case CodeBadRequest:
 		return http.StatusBadRequest

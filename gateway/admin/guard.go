@@ -23,14 +23,14 @@ func guard(token string, next http.Handler) http.Handler {
 		}
 		if !loopbackHost(r.Host) {
 			writeProblem(w, &Error{
-				Code: CodeForbiddenHost, Text: "the Host of the request is not this machine",
+				Code: CodeForbiddenHost, Detail: "the Host of the request is not this machine",
 				Mend: "use 127.0.0.1, [::1] or localhost",
 			})
 			return
 		}
 		for _, origin := range r.Header.Values("Origin") {
 			if !loopbackOrigin(origin) {
-				writeProblem(w, &Error{Code: CodeForbiddenOrigin, Text: "pages of that Origin may not use the admin API"})
+				writeProblem(w, &Error{Code: CodeForbiddenOrigin, Detail: "pages of that Origin may not use the admin API"})
 				return
 			}
 		}
@@ -40,7 +40,7 @@ func guard(token string, next http.Handler) http.Handler {
 		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="interlock admin"`)
 			writeProblem(w, &Error{
-				Code: CodeUnauthorized, Text: "the admin token is missing or wrong",
+				Code: CodeUnauthorized, Detail: "the admin token is missing or wrong",
 				Mend: "send Authorization: Bearer TOKEN; it is admin.token of the configuration, or the file admin.token in state_dir",
 			})
 			return

@@ -50,7 +50,7 @@ func Handler(o Options) http.Handler {
 		mux.Handle(r.path, notAllowed(r.method))
 	}
 	mux.Handle("/", a.route(func(_ http.ResponseWriter, r *http.Request) error {
-		return &Error{Code: CodeNotFound, Text: "no such route: " + strconv.Quote(clip(r.URL.Path))}
+		return &Error{Code: CodeNotFound, Detail: "no such route: " + strconv.Quote(clip(r.URL.Path))}
 	}))
 	return mux
 }
@@ -70,7 +70,7 @@ func (a *api) route(h func(http.ResponseWriter, *http.Request) error) http.Handl
 		e := new(Error)
 		if !errors.As(err, &e) {
 			a.Log.Error("admin request failed", "path", r.URL.Path, "err", err)
-			e = &Error{Code: CodeInternal, Text: "the gateway failed; its log says why"}
+			e = &Error{Code: CodeInternal, Detail: "the gateway failed; its log says why"}
 		}
 		writeProblem(w, e)
 	})
@@ -83,7 +83,7 @@ func notAllowed(method string) http.Handler {
 			allow = "GET, HEAD"
 		}
 		w.Header().Set("Allow", allow)
-		writeProblem(w, &Error{Code: CodeBadMethod, Text: "this route takes " + allow + " only"})
+		writeProblem(w, &Error{Code: CodeBadMethod, Detail: "this route takes " + allow + " only"})
 	})
 }
 
@@ -99,7 +99,7 @@ func (a *api) upstream(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return &Error{
-		Code: CodeUnknownUpstream, Text: "no upstream is named " + strconv.Quote(clip(name)),
+		Code: CodeUnknownUpstream, Detail: "no upstream is named " + strconv.Quote(clip(name)),
 		Mend: "`interlock list` shows the names",
 	}
 }
@@ -119,28 +119,28 @@ type callBody struct {
 func (a *api) call(w http.ResponseWriter, r *http.Request) error {
 	// A page may send text/plain anywhere without asking first, JSON not.
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return &Error{Code: CodeBadMediaType, Text: "the body must be application/json", Mend: "send Content-Type: application/json"}
+		return &Error{Code: CodeBadMediaType, Detail: "the body must be application/json", Mend: "send Content-Type: application/json"}
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if big := new(http.MaxBytesError); errors.As(err, &big) {
-		return &Error{Code: CodeTooLarge, Text: "the body is larger than 4 MiB"}
+		return &Error{Code: CodeTooLarge, Detail: "the body is larger than 4 MiB"}
 	} else if err != nil {
-		return &Error{Code: CodeBadRequest, Text: "the body could not be read"}
+		return &Error{Code: CodeBadRequest, Detail: "the body could not be read"}
 	}
 	var body callBody
 	if err := json.Unmarshal(raw, &body); err != nil {
 		return &Error{
-			Code: CodeBadRequest, Text: "the body is no JSON object of the right shape: " + err.Error(),
+			Code: CodeBadRequest, Detail: "the body is no JSON object of the right shape: " + err.Error(),
 			Mend: `send {"tool": "NAME", "arguments": {...}}`,
 		}
 	}
 	switch {
 	case body.Tool == "":
-		return &Error{Code: CodeBadRequest, Text: "tool is missing", Mend: `send {"tool": "NAME", "arguments": {...}}`}
+		return &Error{Code: CodeBadRequest, Detail: "tool is missing", Mend: `send {"tool": "NAME", "arguments": {...}}`}
 	case len(body.Arguments) == 0 || string(body.Arguments) == "null":
 		body.Arguments = json.RawMessage("{}")
 	case body.Arguments[0] != '{':
-		return &Error{Code: CodeBadRequest, Text: "arguments must be a JSON object"}
+		return &Error{Code: CodeBadRequest, Detail: "arguments must be a JSON object"}
 	}
 	result, err := a.State.Call(r.Context(), body.Tool, body.Arguments)
 	if err != nil {
@@ -172,7 +172,7 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) error {
 
 func (a *api) metrics(w http.ResponseWriter, r *http.Request) error {
 	if a.Metrics == nil {
-		return &Error{Code: CodeNotFound, Text: "this gateway keeps no metrics"}
+		return &Error{Code: CodeNotFound, Detail: "this gateway keeps no metrics"}
 	}
 	a.Metrics.ServeHTTP(w, r)
 	return nil

@@ -81,9 +81,9 @@ func TestErrorsOfTheState(t *testing.T) {
 		status int
 		has    string
 	}{
-		{"an answer of the server", &Error{Code: CodeUpstream, Text: "no", RPC: json.RawMessage(`{"code":-32602}`)}, 502, `"rpc_error":{"code":-32602}`},
-		{"a broken rpc error", &Error{Code: CodeUpstream, Text: "no", RPC: json.RawMessage(`{`)}, 502, `"code":"upstream_error"`},
-		{"draining", &Error{Code: CodeDraining, Text: "going"}, 503, `"code":"draining"`},
+		{"an answer of the server", &Error{Code: CodeUpstream, Detail: "no", RPC: json.RawMessage(`{"code":-32602}`)}, 502, `"rpc_error":{"code":-32602}`},
+		{"a broken rpc error", &Error{Code: CodeUpstream, Detail: "no", RPC: json.RawMessage(`{`)}, 502, `"code":"upstream_error"`},
+		{"draining", &Error{Code: CodeDraining, Detail: "going"}, 503, `"code":"draining"`},
 		{"anything else is not told", errors.New("secret detail"), 500, `"code":"internal"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

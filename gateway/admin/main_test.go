@@ -32,7 +32,7 @@ func (f *fakeState) Call(ctx context.Context, tool string, arguments json.RawMes
 		return nil, f.callErr
 	}
 	if tool != "files__echo" {
-		return nil, &Error{Code: CodeUnknownTool, Text: "no tool is named " + tool, Mend: "list them"}
+		return nil, &Error{Code: CodeUnknownTool, Detail: "no tool is named " + tool, Mend: "list them"}
 	}
 	return json.RawMessage(`{"content":[], "structuredContent":` + string(arguments) + `}`), nil
 }

@@ -18,10 +18,10 @@ type problem struct {
 }
 
 func writeProblem(w http.ResponseWriter, e *Error) {
-	status := e.Status()
-	body, err := json.Marshal(problem{http.StatusText(status), status, e.Text, e.Code, e.Mend, e.RPC})
+	status := e.status()
+	body, err := json.Marshal(problem{http.StatusText(status), status, e.Detail, e.Code, e.Mend, e.RPC})
 	if err != nil { // only an RPC that is no JSON: leave it out
-		body, _ = json.Marshal(problem{http.StatusText(status), status, e.Text, e.Code, e.Mend, nil})
+		body, _ = json.Marshal(problem{http.StatusText(status), status, e.Detail, e.Code, e.Mend, nil})
 	}
 	writeHeader(w, status, "application/problem+json")
 	_, _ = w.Write(append(body, '\n'))
