@@ -1,0 +1,80 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
+)
+
+// document is the form of the file, after the keys of other clients and the
+// aliases were translated. The schema is made from it.
+type document struct {
+	// Schema names the JSON Schema of the file, for editors.
+	Schema string `koanf:"$schema"`
+	// Include names files that are read before this one, which wins over them.
+	// Relative paths are relative to this file.
+	Include []string `koanf:"include"`
+
+	Server serverKeys    `koanf:"server"`
+	Admin  Admin         `koanf:"admin"`
+	Names  router.Config `koanf:"names"`
+	// Defaults are keys of an upstream, for all of them.
+	Defaults upstreamKeys `koanf:"defaults"`
+	// Upstreams are the MCP servers behind the gateway, by name. When two offer
+	// the same name, the one that comes first has it.
+	Upstreams map[string]upstreamKeys `koanf:"upstreams"`
+	// Policies, profiles and alerts are not supported by this version.
+	Policies []any          `koanf:"policies"`
+	Profiles map[string]any `koanf:"profiles"`
+	Alerts   map[string]any `koanf:"alerts"`
+
+	Telemetry telemetryKeys `koanf:"telemetry"`
+	// StateDir holds inventories, tokens, keys and the admin socket. By default
+	// it is the user's state folder.
+	StateDir string `koanf:"state_dir"`
+	// InsecureFiles allows files of secrets that every user of the machine may
+	// read.
+	InsecureFiles bool `koanf:"insecure_files"`
+}
+
+type serverKeys struct {
+	Server `koanf:",squash"`
+	// TLS is not supported by this version.
+	TLS map[string]any `koanf:"tls"`
+	// TrustedProxies is not supported by this version.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+	// Auth is not supported by this version.
+	Auth map[string]any `koanf:"auth"`
+}
+
+type telemetryKeys struct {
+	telemetry.Config `koanf:",squash"`
+	// Audit is not supported by this version.
+	Audit map[string]any `koanf:"audit"`
+}
+
+type upstreamKeys struct {
+	upstream.Config `koanf:",squash"`
+	// DependsOn names the upstreams that must be up before this one starts.
+	DependsOn map[string]dependency `koanf:"depends_on"`
+	// Auth is not supported by this version.
+	Auth map[string]any `koanf:"auth"`
+	// InsecureHTTP allows an Authorization header over http:// beyond loopback.
+	InsecureHTTP bool `koanf:"insecure_http"`
+}
+
+// dependency is an edge of the start order.
+type dependency struct {
+	// Condition is the state the other must have reached: running (the default)
+	// or started.
+	Condition upstream.Condition `koanf:"condition"`
+	// Restart restarts this upstream when the other is lost.
+	Restart bool `koanf:"restart"`
+}
+
+var (
+	documentType = reflect.TypeFor[document]()
+	upstreamType = reflect.TypeFor[upstreamKeys]()
+)

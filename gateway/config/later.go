@@ -1,0 +1,49 @@
+package config
+
+// later are the keys that a later version gives a meaning, and the values of
+// other keys. Ignored, they would promise what is not done, so they are refused.
+var (
+	laterTop      = []string{"policies", "profiles", "alerts"}
+	laterServer   = []string{"tls", "trusted_proxies", "auth"}
+	laterUpstream = []string{"auth", "idle_stop", "start", "protocol", "isolation"}
+)
+
+// supported refuses what this version does not do.
+func (l *loader) supported(root *node) {
+	refuse := func(path []string, m *member) {
+		if m != nil && !m.value.empty() {
+			l.problems.add(m.at, dotted(append(path, m.key)), quote(m.key)+" is not supported by this version", "remove it")
+		}
+	}
+	for _, key := range laterTop {
+		refuse(nil, root.member(key))
+	}
+	server := root.find("server")
+	for _, key := range laterServer {
+		refuse([]string{"server"}, server.member(key))
+	}
+	refuse([]string{"telemetry"}, root.find("telemetry").member("audit"))
+	l.supportedUpstream([]string{"defaults"}, root.find("defaults"))
+	if ups := root.find("upstreams"); ups != nil {
+		for _, m := range ups.members {
+			l.supportedUpstream([]string{"upstreams", m.key}, m.value)
+		}
+	}
+}
+
+func (l *loader) supportedUpstream(path []string, n *node) {
+	for _, key := range laterUpstream {
+		m := n.member(key)
+		if m == nil || m.value.empty() {
+			continue
+		}
+		switch value := m.value.text; {
+		case key == "auth":
+			l.problems.add(m.at, dotted(child(path, key)), `"auth" is not supported by this version`, "send a header: headers: {Authorization: ...}")
+		case key == "idle_stop" && value != "0s" && value != "0":
+			l.problems.add(m.value.at, dotted(child(path, key)), `"idle_stop" is not supported by this version`, "remove it")
+		case key == "start" && value == "on_demand", key == "protocol" && value == "modern", key == "isolation" && value == "principal":
+			l.problems.add(m.value.at, dotted(child(path, key)), quote(key)+": "+m.value.show()+" is not supported by this version", "")
+		}
+	}
+}
