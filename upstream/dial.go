@@ -22,10 +22,13 @@ func NewDialer(o DialerOptions) (Dialer, error) {
 }
 
 type dialer struct {
-	log *slog.Logger
+	log     *slog.Logger
+	remotes remotes
 }
 
 func (d *dialer) Dial(ctx context.Context, x *Dial) (Link, error) {
-	// Each transport is a case of its own: stdio spawns, the others dial.
+	if x.Config.Kind() == HTTP {
+		return d.dialHTTP(ctx, x)
+	}
 	return nil, &StartError{Stage: "spawn", Err: fmt.Errorf("transport %q is not supported", x.Config.Kind())}
 }

@@ -1,0 +1,220 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// httpLink is a link over streamable HTTP (basic/transports of 2025-03-26 to
+// 2025-11-25). Each request is a POST that its caller's goroutine makes and
+// reads the answer of. The link outlives failed requests: it is lost only on
+// Close, or when the server forgot the session and makes no new one.
+type httpLink struct {
+	remote  *remote
+	release func()
+	dial    *Dial
+	log     *slog.Logger
+	max     int // cap of one message
+
+	ctx    context.Context // ends with the link; of its background work
+	cancel context.CancelFunc
+	target atomic.Pointer[url.URL] // the url, less redirects that were followed
+	next   atomic.Int64            // last request id given out
+	first  sync.Once               // for Dial.Spawned
+
+	session atomic.Pointer[httpSession]
+
+	mu      sync.Mutex // guards what follows
+	err     error      // why it is lost, nil while it lives
+	renewal *renewal   // under way, or nil
+	lost    chan struct{}
+	work    sync.WaitGroup // background goroutines
+}
+
+// renewal is a session being made anew for all the calls that found the old one
+// gone.
+type renewal struct {
+	done chan struct{} // closed when err is set
+	err  error
+}
+
+var errNoSession = errors.New("the server does not know the session")
+
+func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
+	r, err := d.remotes.get(x.Config)
+	if err != nil {
+		return nil, startError("handshake", err)
+	}
+	l := newHTTPLink(r, x, d.log)
+	l.release = func() { d.remotes.release(r) }
+	s := newHTTPSession(l)
+	hello, err := handshake(ctx, s, x)
+	if err != nil {
+		// Half a session may have been made: it is ended, but not waited for long.
+		l.lose(ErrClosed)
+		bye, stop := context.WithTimeout(ctx, 2*time.Second)
+		defer stop()
+		l.end(bye, s)
+		return nil, err
+	}
+	l.adopt(s, hello)
+	return l, nil
+}
+
+func newHTTPLink(r *remote, x *Dial, log *slog.Logger) *httpLink {
+	l := &httpLink{
+		remote: r, dial: x, max: int(x.Config.MaxMessage), lost: make(chan struct{}),
+		log: log.With("upstream", x.Config.Name),
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.target.Store(r.url)
+	return l
+}
+
+// adopt makes s, past its handshake, the session of the link, and listens on it.
+func (l *httpLink) adopt(s *httpSession, h *Hello) {
+	s.hello = h
+	if old := l.session.Swap(s); old != nil {
+		old.cancel()
+	}
+	l.spawn(s.listen)
+}
+
+// Do sends a request, once more if the server had forgotten the session.
+func (l *httpLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
+	s := l.session.Load()
+	m, err := s.Do(ctx, r)
+	var t *TransportError
+	if err == nil || !errors.As(err, &t) || t.Reason != "session" {
+		return m, err
+	}
+	if err := l.renew(ctx, s); err != nil {
+		return jsonrpc.Message{}, err
+	}
+	return l.session.Load().Do(ctx, r)
+}
+
+// Notify posts a notification, or an answer to a server's request.
+func (l *httpLink) Notify(ctx context.Context, raw []byte) error {
+	return l.session.Load().Notify(ctx, raw)
+}
+
+// Hello returns the outcome of the handshake, the last one if the session was
+// made anew.
+func (l *httpLink) Hello() *Hello { return l.session.Load().hello }
+
+// Lost is closed when the link is dead.
+func (l *httpLink) Lost() <-chan struct{} { return l.lost }
+
+// Err says why the link is lost, nil while it lives.
+func (l *httpLink) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Close ends the link and the session with it.
+func (l *httpLink) Close(ctx context.Context) StopKind {
+	l.lose(ErrClosed)
+	l.end(ctx, l.session.Load())
+	return Graceful
+}
+
+// end waits for the background work of a lost link, deletes the session and
+// gives up the connections. It may be called more than once.
+func (l *httpLink) end(ctx context.Context, s *httpSession) {
+	l.work.Wait()
+	if ctx.Err() == nil {
+		s.remove(ctx)
+	}
+	l.mu.Lock()
+	release := l.release
+	l.release = nil
+	l.mu.Unlock()
+	if release != nil {
+		release()
+	}
+}
+
+// lose marks the link dead and stops all that goes on over it.
+func (l *httpLink) lose(err error) {
+	l.mu.Lock()
+	first := l.err == nil
+	if first {
+		l.err = err
+	}
+	l.mu.Unlock()
+	if first {
+		close(l.lost)
+		l.cancel()
+	}
+}
+
+// spawn runs f in the background, unless the link is lost. f must end with l.ctx.
+func (l *httpLink) spawn(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.work.Go(f)
+	}
+}
+
+// renew makes a new session in the place of old, once for all who ask, and
+// blocks until that is done or ctx is. A session that cannot be made is the loss
+// of the link.
+func (l *httpLink) renew(ctx context.Context, old *httpSession) error {
+	l.mu.Lock()
+	if l.session.Load() != old {
+		l.mu.Unlock()
+		return nil
+	}
+	if l.err != nil {
+		defer l.mu.Unlock()
+		return &TransportError{Executed: ExecutedNo, Reason: "closed", Lost: true, Err: l.err}
+	}
+	w := l.renewal
+	if w == nil {
+		w = &renewal{done: make(chan struct{})}
+		l.renewal = w
+		l.work.Go(func() { l.remake(w) })
+	}
+	l.mu.Unlock()
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// remake is the work of renew. It belongs to the link: the end of one caller's
+// patience does not end it for the others.
+func (l *httpLink) remake(w *renewal) {
+	ctx, stop := context.WithTimeout(l.ctx, min(l.dial.Config.StartTimeout, time.Minute))
+	defer stop()
+	s := newHTTPSession(l)
+	hello, err := handshake(ctx, s, l.dial)
+	if err != nil {
+		lost := &TransportError{Executed: ExecutedNo, Reason: "session", Status: http.StatusNotFound, Lost: true, Err: errors.Join(errNoSession, err)}
+		w.err = lost
+		l.lose(lost)
+	} else {
+		l.adopt(s, hello)
+		l.log.Info("session made anew", "version", hello.Version)
+		if l.dial.Renewed != nil {
+			l.dial.Renewed(hello)
+		}
+	}
+	l.mu.Lock()
+	l.renewal = nil
+	l.mu.Unlock()
+	close(w.done)
+}

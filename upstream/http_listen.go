@@ -1,0 +1,117 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// listen keeps the GET stream of a session open (basic/transports, Listening for
+// Messages from the Server) until the session ends or the server turns out to
+// offer none. Losing it harms no call: it is opened again, after what was
+// received last.
+func (s *httpSession) listen() {
+	var last string
+	var pause time.Duration
+	opened := false
+	for failures := 1; ; failures++ {
+		resp, err := s.get(s.ctx, last)
+		wait := reconnectPause(failures, time.Second, time.Minute)
+		if err == nil {
+			switch {
+			case resp.StatusCode == http.StatusOK && mediaType(resp.Header.Get("Content-Type")) == "text/event-stream":
+				opened = true
+				if s.hear(resp, &last, &pause) {
+					failures = 0
+					wait = reconnectPause(1, time.Second, time.Minute)
+				}
+			case resp.StatusCode == http.StatusNotFound && opened && s.id != "":
+				drainBody(resp)
+				s.link.spawn(func() { _ = s.link.renew(s.link.ctx, s) })
+				return
+			case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented:
+				if after, said := retryAfter(resp.Header, time.Now()); said {
+					wait = max(wait, after)
+				}
+			default: // 405 is the word for it, others are met as well
+				drainBody(resp)
+				s.link.log.Debug("no stream from the server", "status", resp.StatusCode)
+				return
+			}
+			drainBody(resp)
+		}
+		if !rest(s.ctx, max(wait, pause)) {
+			return
+		}
+	}
+}
+
+// hear takes the events of one GET stream to its end, and reports whether there
+// were any.
+func (s *httpSession) hear(resp *http.Response, last *string, pause *time.Duration) (any bool) {
+	var qs openQuestions
+	defer qs.close()
+	// A stream that says nothing for long is no reason to give it up, but the end
+	// of the session is.
+	stop := context.AfterFunc(s.ctx, func() { resp.Body.Close() })
+	defer stop()
+	r := jsonrpc.NewEventReader(resp.Body, s.link.max)
+	for {
+		ev, err := r.Next()
+		var long *jsonrpc.TooLongError
+		switch {
+		case errors.As(err, &long):
+			s.link.log.Warn("message over max_message skipped", "size", long.Size)
+			continue
+		case err != nil:
+			return any
+		}
+		any = true
+		if ev.HasID {
+			*last = ev.ID
+		}
+		if ev.Retry > 0 {
+			*pause = min(ev.Retry, time.Minute)
+		}
+		if len(ev.Data) == 0 || ev.Type != "" && ev.Type != "message" {
+			continue
+		}
+		parts, batch, err := jsonrpc.Batch(ev.Data)
+		if !batch {
+			parts = [][]byte{ev.Data}
+		} else if err != nil {
+			continue
+		}
+		for _, part := range parts {
+			if m, err := jsonrpc.ParseServer(part); err == nil {
+				s.heard(m, &qs)
+			} else {
+				s.link.log.Debug("malformed message on the stream", "error", err)
+			}
+		}
+	}
+}
+
+// heard takes one message that belongs to no call. Answers do not come this
+// way, and progress of a call that is not there belongs to nobody.
+func (s *httpSession) heard(m jsonrpc.Message, qs *openQuestions) {
+	d := s.link.dial
+	switch {
+	case m.Kind == jsonrpc.Notification && m.MethodName() == "notifications/cancelled":
+		qs.withdraw(string(m.RequestID.Of(m.Raw)))
+	case m.Kind == jsonrpc.Notification && m.MethodName() == "notifications/progress":
+	case m.Kind == jsonrpc.Notification && d.Inbox != nil:
+		d.Inbox.Notified(m)
+	case m.Kind == jsonrpc.Request:
+		if d.Exclusive && d.Inbox != nil && m.MethodName() != "ping" {
+			if q := qs.open(m, s.Notify); q != nil {
+				d.Inbox.Asked(q)
+				return
+			}
+		}
+		s.answerItself(m)
+	}
+}

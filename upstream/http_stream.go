@@ -1,0 +1,212 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// streamBuffers are the readers of streams. jsonrpc.NewEventReader uses a
+// buffered reader that is large enough as it is.
+var streamBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+
+// stream reads the events of a call to its answer. When the stream ends without
+// it and the server numbered its events, it is taken up again with a GET
+// (basic/transports, Resumability); else nobody can know what became of the call.
+func (x *exchange) stream(ctx context.Context, in *incoming) error {
+	var last string
+	var pause time.Duration
+	err := x.events(in, &last, &pause)
+	failures := 0
+	for err == nil && x.answer.Kind == jsonrpc.Invalid {
+		if last == "" {
+			return streamCut(errors.New("the stream ended before the answer"))
+		}
+		if failures++; failures > 5 {
+			return streamCut(errors.New("the stream ended before the answer and could not be resumed"))
+		}
+		if !rest(ctx, max(pause, reconnectPause(failures, 100*time.Millisecond, 5*time.Second))) {
+			return streamCut(context.Cause(ctx))
+		}
+		resp, gone := x.s.get(ctx, last)
+		if gone != nil {
+			continue
+		}
+		before := last
+		if err = resumable(resp); err == nil && resp.StatusCode == http.StatusOK {
+			more := &incoming{body: resp.Body, done: func() {}}
+			err = x.events(more, &last, &pause)
+			// A server that closes and asks to be polled is doing well.
+			if last != before || pause > 0 {
+				failures = 0
+			}
+		}
+		resp.Body.Close()
+	}
+	return err
+}
+
+// resumable tells a response to a GET that may be tried again from one that
+// never gives the answer.
+func resumable(resp *http.Response) error {
+	switch {
+	case resp.StatusCode == http.StatusOK && mediaType(resp.Header.Get("Content-Type")) == "text/event-stream",
+		resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented,
+		resp.StatusCode == http.StatusTooManyRequests:
+		return nil
+	}
+	return streamCut(fmt.Errorf("the stream ended before the answer and cannot be resumed: HTTP status %d", resp.StatusCode))
+}
+
+func streamCut(err error) error {
+	return &TransportError{Executed: ExecutedUnknown, Reason: "reset", Err: err}
+}
+
+// events takes the events of one stream until the answer or its end, which is
+// no error. last and pause become what the server said about resuming.
+func (x *exchange) events(in *incoming, last *string, pause *time.Duration) error {
+	buffer := streamBuffers.Get().(*bufio.Reader)
+	buffer.Reset(in)
+	defer func() { buffer.Reset(nil); streamBuffers.Put(buffer) }()
+	r := jsonrpc.NewEventReader(buffer, x.s.link.max)
+	for x.answer.Kind == jsonrpc.Invalid {
+		ev, err := r.Next()
+		var long *jsonrpc.TooLongError
+		switch {
+		case errors.As(err, &long):
+			id := jsonrpc.ScanID(long.Head, long.Tail)
+			if id == nil || bytes.Equal(id, x.id) {
+				return tooLarge(long.Size)
+			}
+			continue
+		case err != nil:
+			return nil
+		}
+		if ev.HasID {
+			*last = ev.ID
+		}
+		if ev.Retry > 0 {
+			*pause = min(ev.Retry, time.Minute)
+		}
+		if len(ev.Data) == 0 || ev.Type != "" && ev.Type != "message" {
+			continue
+		}
+		if ev.Data[0] == '[' {
+			if err := x.takeBatch(ev.Data); err != nil {
+				return err
+			}
+		} else if err := x.take(ev.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exchange) takeBatch(raw []byte) error {
+	parts, _, err := jsonrpc.Batch(raw)
+	if err != nil {
+		return malformed(err)
+	}
+	for _, part := range parts {
+		if err := x.take(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take takes one message that came for the call.
+func (x *exchange) take(raw []byte) error {
+	m, err := jsonrpc.ParseServer(raw)
+	if err != nil {
+		return malformed(err)
+	}
+	switch m.Kind {
+	case jsonrpc.Result, jsonrpc.Failure:
+		id := m.ID.Of(m.Raw)
+		// An error without an id is about what was posted.
+		if x.answer.Kind == jsonrpc.Invalid && (bytes.Equal(id, x.id) || m.Kind == jsonrpc.Failure && (id == nil || string(id) == "null")) {
+			x.answer = m
+		}
+	case jsonrpc.Notification:
+		x.notified(m)
+	case jsonrpc.Request:
+		x.asked(m)
+	}
+	return nil
+}
+
+func (x *exchange) notified(m jsonrpc.Message) {
+	if x.answer.Kind != jsonrpc.Invalid {
+		return
+	}
+	l := x.s.link
+	switch m.MethodName() {
+	case "notifications/cancelled":
+		x.questions.withdraw(string(m.RequestID.Of(m.Raw)))
+		return
+	case "notifications/tools/list_changed", "notifications/prompts/list_changed",
+		"notifications/resources/list_changed", "notifications/resources/updated":
+		// These concern everybody, whichever stream the server chose.
+		if l.dial.Inbox != nil {
+			l.dial.Inbox.Notified(m)
+		}
+		return
+	case "notifications/progress":
+		if !x.token.Ok() || !bytes.Equal(m.ProgressToken.Of(m.Raw), x.id) {
+			return
+		}
+		m = withProgressToken(m, x.token.Of(x.r.Message.Raw))
+	}
+	if x.r.Peer != nil && m.Kind != jsonrpc.Invalid {
+		x.r.Peer.Notified(m)
+	}
+}
+
+// withProgressToken returns the progress notification m with the token of the
+// client, which is JSON, in the place of the link's.
+func withProgressToken(m jsonrpc.Message, token []byte) jsonrpc.Message {
+	var e jsonrpc.Edits
+	e.Replace(m.ProgressToken, token)
+	m, _ = jsonrpc.ParseServer(e.Apply(make([]byte, 0, len(m.Raw)+len(token)), m.Raw))
+	return m
+}
+
+func (x *exchange) asked(m jsonrpc.Message) {
+	method := m.MethodName()
+	shared := method == "ping" || method == "roots/list" && !x.s.link.dial.Exclusive
+	if x.r.Peer != nil && x.answer.Kind == jsonrpc.Invalid && !shared {
+		if q := x.questions.open(m, x.s.Notify); q != nil {
+			x.r.Peer.Asked(q)
+			return
+		}
+	}
+	x.s.answerItself(m)
+}
+
+// answerItself answers a ping, and refuses any other request that there is
+// nobody to hand to, in the background: the reader does not wait for a POST.
+func (s *httpSession) answerItself(m jsonrpc.Message) {
+	answer := ownAnswer(m)
+	s.link.spawn(func() {
+		ctx, stop := context.WithTimeout(s.link.ctx, 30*time.Second)
+		defer stop()
+		if err := s.Notify(ctx, answer); err != nil {
+			s.link.log.Debug("answer to the server not delivered", "error", err)
+		}
+	})
+}
+
+// drainBody reads what little an uninteresting response holds.
+func drainBody(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	resp.Body.Close()
+}
