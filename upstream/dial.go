@@ -10,6 +10,8 @@ import (
 type DialerOptions struct {
 	// Log may be nil for none.
 	Log *slog.Logger
+	// Watcher, if not nil, sees to it that no child process outlives this one.
+	Watcher *Watcher
 }
 
 // NewDialer returns the Dialer that makes real links, by Config.Kind: child
@@ -18,16 +20,20 @@ func NewDialer(o DialerOptions) (Dialer, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &dialer{log: o.Log}, nil
+	return &dialer{log: o.Log, children: newReaper(o.Log, o.Watcher)}, nil
 }
 
 type dialer struct {
-	log     *slog.Logger
-	remotes remotes
+	log      *slog.Logger
+	children *reaper
+	remotes  remotes
 }
 
 func (d *dialer) Dial(ctx context.Context, x *Dial) (Link, error) {
-	if x.Config.Kind() == HTTP {
+	switch x.Config.Kind() {
+	case Stdio:
+		return dialStdio(ctx, x, d.children)
+	case HTTP:
 		return d.dialHTTP(ctx, x)
 	}
 	return nil, &StartError{Stage: "spawn", Err: fmt.Errorf("transport %q is not supported", x.Config.Kind())}

@@ -1,0 +1,91 @@
+package upstream
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+)
+
+// procInfo is what /proc says of one process.
+type procInfo struct {
+	pid, ppid, pgrp int
+	zombie          bool
+	start           uint64 // clock ticks since boot; with pid, what identifies it
+}
+
+// readProc reads /proc/<pid>/stat (proc_pid_stat(5)).
+func readProc(pid int) (procInfo, bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return procInfo{}, false
+	}
+	// The name, in parentheses, may hold anything; the fields follow its end.
+	i := bytes.LastIndexByte(b, ')')
+	f := bytes.Fields(b[i+1:])
+	if i < 0 || len(f) < 20 {
+		return procInfo{}, false
+	}
+	number := func(b []byte) int {
+		n, _ := strconv.Atoi(string(b))
+		return n
+	}
+	start, _ := strconv.ParseUint(string(f[19]), 10, 64)
+	return procInfo{
+		pid: pid, ppid: number(f[1]), pgrp: number(f[2]),
+		zombie: f[0][0] == 'Z' || f[0][0] == 'X', start: start,
+	}, true
+}
+
+// allProcs lists the processes there are. It is empty where /proc is not mounted.
+func allProcs() []procInfo {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var out []procInfo
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			if p, ok := readProc(pid); ok {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// marked reports whether the environment that a process was started with has
+// the marker name=prefix...; that of another user's process cannot be read.
+func marked(pid int, prefix string) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	want := []byte(markerName + "=" + prefix)
+	return bytes.HasPrefix(b, want) || bytes.Contains(b, append([]byte{0}, want...))
+}
+
+// family returns the processes that belong, and all their descendants.
+func family(all []procInfo, belongs func(procInfo) bool) []procInfo {
+	self := os.Getpid()
+	children := make(map[int][]procInfo)
+	var out []procInfo
+	seen := make(map[int]bool)
+	for _, p := range all {
+		children[p.ppid] = append(children[p.ppid], p)
+		if p.pid != self && belongs(p) {
+			seen[p.pid] = true
+			out = append(out, p)
+		}
+	}
+	for i := 0; i < len(out); i++ {
+		for _, c := range children[out[i].pid] {
+			if !seen[c.pid] && c.pid != self {
+				seen[c.pid] = true
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}

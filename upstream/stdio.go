@@ -1,0 +1,366 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// stdioLink is a link to a child process (basic/transports of 2025-11-25,
+// "stdio"). One goroutine reads its stdout and hands each answer to the caller
+// that waits for it; writing is the outbox's.
+type stdioLink struct {
+	proc      *process
+	out       *outbox
+	inbox     Inbox
+	exclusive bool
+	stderr    *Tail
+	early     atomic.Pointer[Tail] // this child's stderr alone, until the handshake is done
+	log       *slog.Logger
+	patience  patience
+	hello     *Hello
+	skipped   atomic.Uint64
+
+	lost  chan struct{} // closed when the link is dead; err is set before
+	force chan struct{} // closed by a Close whose ctx is done
+	gone  chan struct{} // closed when nothing is left; kind is set before
+	kind  StopKind
+
+	forced sync.Once
+	tasks  sync.WaitGroup // the goroutines that read and write the pipes
+
+	mu        sync.Mutex // guards all below
+	err       error
+	last      uint64 // the newest request's id
+	pending   map[uint64]*stdioCall
+	calls     attribution
+	questions map[string]chan struct{} // by the server's id, what says that it no longer waits
+}
+
+// stdioCall is a request whose answer has not come.
+type stdioCall struct {
+	frame  frame
+	owner  string
+	peer   Peer
+	token  []byte       // the client's progress token, nil for none
+	answer chan outcome // capacity 1: whoever takes the call out of pending sends once
+}
+
+// outcome is how a call ended.
+type outcome struct {
+	message jsonrpc.Message
+	err     error
+}
+
+// dialStdio starts the configured command and shakes hands with it. It blocks
+// until that is done, failed, or ctx is done; unless it returns a link nothing
+// of the process is left. The error is a *StartError.
+func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
+	marker := r.mark()
+	p, err := startProcess(d.Config, childEnv(os.Environ(), d.Config.PassEnv, d.Config.Env, marker), marker)
+	if err != nil {
+		return nil, &StartError{Stage: "spawn", Err: err}
+	}
+	r.watcher.add(marker, p.pid)
+	l, err := newStdioLink(p, d, r)
+	if err != nil {
+		p.stop(patience{}, nil)
+		p.close()
+		r.watcher.remove(marker)
+		return nil, &StartError{Stage: "spawn", Err: err}
+	}
+	go func() {
+		<-l.gone
+		r.watcher.remove(marker)
+	}()
+	if d.Spawned != nil {
+		d.Spawned(p.pid)
+	}
+	early := new(Tail)
+	l.early.Store(early)
+	l.start(int(d.Config.MaxMessage))
+	hello, err := handshake(ctx, l, d)
+	if err != nil {
+		return nil, l.startFailed(err, early)
+	}
+	l.early.Store(nil)
+	hello.PID = p.pid
+	l.hello = hello
+	return l, nil
+}
+
+// startFailed ends the child of a failed handshake and tells what there is to
+// tell of it.
+func (l *stdioLink) startFailed(err error, early *Tail) error {
+	exit := ""
+	select {
+	case <-l.proc.exited: // by itself: it was not told to yet
+		exit = l.proc.exit
+	default:
+	}
+	l.patience = patience{term: min(l.patience.term, leftovers)}
+	l.Close(context.Background())
+	e := &StartError{Stage: "handshake", Err: err}
+	var told *StartError
+	if errors.As(err, &told) {
+		e.Stage, e.RetryAfter, e.Err = told.Stage, told.RetryAfter, told.Err
+	}
+	e.Exit = exit
+	e.Stderr = early.Lines(20)
+	return e
+}
+
+func newStdioLink(p *process, d *Dial, r *reaper) (*stdioLink, error) {
+	l := &stdioLink{
+		proc: p, inbox: d.Inbox, exclusive: d.Exclusive, stderr: d.Stderr, log: r.log,
+		patience: patience{d.Config.StopTimeout, d.Config.StopTimeout},
+		lost:     make(chan struct{}), force: make(chan struct{}), gone: make(chan struct{}),
+		pending: make(map[uint64]*stdioCall), questions: make(map[string]chan struct{}),
+	}
+	var err error
+	l.out, err = newOutbox(p.stdin, r.writeTimeout, l.writeFailed)
+	return l, err
+}
+
+// start begins to read and write. maxMessage bytes are the cap of one line.
+func (l *stdioLink) start(maxMessage int) {
+	l.tasks.Go(l.out.run)
+	l.tasks.Go(l.drain)
+	l.tasks.Go(func() { l.read(jsonrpc.NewLineReader(l.proc.stdout, maxMessage)) })
+}
+
+// Do implements Link.
+func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
+	if ctx.Err() != nil {
+		return jsonrpc.Message{}, context.Cause(ctx)
+	}
+	c := &stdioCall{
+		owner: r.Owner, peer: r.Peer, token: r.Message.MetaProgressToken.Of(r.Message.Raw),
+		answer: make(chan outcome, 1),
+	}
+	l.mu.Lock()
+	if l.err != nil {
+		defer l.mu.Unlock()
+		return jsonrpc.Message{}, unsent(l.err)
+	}
+	l.last++
+	id := l.last
+	l.pending[id] = c
+	l.calls.begin(c.owner)
+	l.mu.Unlock()
+
+	c.frame.b = encode(r, id)
+	_ = l.out.send(&c.frame) // if it failed, the link is being lost and says so to c
+	select {
+	case o := <-c.answer:
+		return o.message, o.err
+	case <-ctx.Done():
+	}
+	if !l.abandon(id, c, r.Message.MethodName() != "initialize") {
+		o := <-c.answer // it came at the same moment
+		return o.message, o.err
+	}
+	return jsonrpc.Message{}, context.Cause(ctx)
+}
+
+// encode returns the line to send for r: its edits made, under the link's id,
+// which is its progress token too.
+func encode(r *Request, id uint64) []byte {
+	var digits [20]byte
+	own := strconv.AppendUint(digits[:0], id, 10)
+	edits := r.Edits.Clone()
+	edits.Replace(r.Message.ID, own)
+	edits.Replace(r.Message.MetaProgressToken, own)
+	raw := r.Message.Raw
+	return oneLine(edits.Apply(make([]byte, 0, len(raw)+256), raw))
+}
+
+// oneLine ends b, which it may change, with its only line break. Inside JSON one
+// can stand only between tokens.
+func oneLine(b []byte) []byte {
+	if bytes.ContainsAny(b, "\r\n") {
+		for i, c := range b {
+			if c == '\n' || c == '\r' {
+				b[i] = ' '
+			}
+		}
+	}
+	return append(b, '\n')
+}
+
+// abandon gives up waiting for a call and tells the server, if it has the call
+// and tell is set. It reports false if the call was answered already.
+func (l *stdioLink) abandon(id uint64, c *stdioCall, tell bool) bool {
+	l.mu.Lock()
+	if l.pending[id] != c {
+		l.mu.Unlock()
+		return false
+	}
+	delete(l.pending, id)
+	if l.out.revoke(&c.frame) == frameDropped {
+		l.calls.end(c.owner)
+		tell = false
+	} else {
+		l.calls.abandon(id, c.owner)
+	}
+	l.mu.Unlock()
+	if tell {
+		b := []byte(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":`)
+		b = strconv.AppendUint(b, id, 10)
+		b = append(b, `,"reason":"the caller no longer waits"}}`+"\n"...)
+		_ = l.out.sendFirst(&frame{b: b}) // a lost link needs no telling
+	}
+	return true
+}
+
+// Notify implements Link.
+func (l *stdioLink) Notify(ctx context.Context, raw []byte) error {
+	done := make(chan struct{})
+	x := &frame{b: oneLine(bytes.Clone(raw)), done: done}
+	if l.out.send(x) != nil {
+		<-l.lost
+		return unsent(l.Err())
+	}
+	var err error
+	select {
+	case <-done:
+		err = errors.New("link lost")
+	case <-l.lost:
+		err = l.Err()
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	switch l.out.revoke(x) {
+	case frameWritten:
+		return nil
+	case frameDropped:
+		return &TransportError{Executed: ExecutedNo, Reason: "write", Err: err}
+	}
+	return &TransportError{Executed: ExecutedUnknown, Reason: "write", Err: err}
+}
+
+// unsent is the error of a request to a link that was lost for err.
+func unsent(err error) *TransportError {
+	var t *TransportError
+	if errors.As(err, &t) {
+		return &TransportError{Executed: ExecutedNo, Reason: t.Reason, Lost: true, Err: t.Err}
+	}
+	return &TransportError{Executed: ExecutedNo, Reason: "closed", Lost: true, Err: err}
+}
+
+// Hello implements Link.
+func (l *stdioLink) Hello() *Hello { return l.hello }
+
+// Skipped returns how many lines on the child's stdout were no messages.
+func (l *stdioLink) Skipped() uint64 { return l.skipped.Load() }
+
+// Lost implements Link.
+func (l *stdioLink) Lost() <-chan struct{} { return l.lost }
+
+// Err implements Link.
+func (l *stdioLink) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Close implements Link. The child has the configured stop_timeout after its
+// stdin is closed, and again after TERM.
+func (l *stdioLink) Close(ctx context.Context) StopKind {
+	stop := context.AfterFunc(ctx, func() { l.forced.Do(func() { close(l.force) }) })
+	defer stop()
+	if ctx.Err() != nil {
+		l.forced.Do(func() { close(l.force) })
+	}
+	l.end(ErrClosed, l.patience)
+	<-l.gone
+	return l.kind
+}
+
+// writeFailed is the end of a link whose child takes no more.
+func (l *stdioLink) writeFailed(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errors.New("the process stopped reading its stdin")
+		l.fail(&TransportError{Executed: ExecutedUnknown, Reason: "write", Lost: true, Err: err})
+		return
+	}
+	l.brokenPipe("write", err)
+}
+
+// brokenPipe is the end of a link because of a pipe that the child closed, most
+// likely by ending.
+func (l *stdioLink) brokenPipe(reason string, err error) {
+	if until(l.proc.exited, lastWords, l.lost) {
+		reason, err = "exit", fmt.Errorf("the process ended: %s", l.proc.exit)
+	}
+	l.fail(&TransportError{Executed: ExecutedUnknown, Reason: reason, Lost: true, Err: err})
+}
+
+// fail ends the link because of err. What is left of the process does not have
+// long: there is nobody it could still serve.
+func (l *stdioLink) fail(err error) {
+	l.end(err, patience{term: min(leftovers, l.patience.term)})
+}
+
+// end makes the link lost, unless it is, answers all who wait, and has the
+// process stopped.
+func (l *stdioLink) end(err error, p patience) {
+	l.mu.Lock()
+	if l.err != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.err = err
+	l.out.close(err)
+	for id, c := range l.pending {
+		e := unsent(err)
+		if l.out.revoke(&c.frame) != frameDropped {
+			e.Executed = ExecutedUnknown
+		}
+		c.answer <- outcome{err: e}
+		delete(l.pending, id)
+	}
+	for id, gone := range l.questions {
+		close(gone)
+		delete(l.questions, id)
+	}
+	close(l.lost)
+	l.mu.Unlock()
+	go l.stop(p)
+}
+
+// stop ends the process and then the goroutines on its pipes.
+func (l *stdioLink) stop(p patience) {
+	l.kind = l.proc.stop(p, l.force)
+	drained := make(chan struct{})
+	go func() { l.tasks.Wait(); close(drained) }()
+	until(drained, lastWords/2, l.force) // what it said last
+	l.proc.close()
+	<-drained
+	close(l.gone)
+}
+
+// drain keeps the child's stderr empty.
+func (l *stdioLink) drain() {
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := l.proc.stderr.Read(buf)
+		if early := l.early.Load(); early != nil {
+			_, _ = early.Write(buf[:n])
+		}
+		if l.stderr != nil {
+			_, _ = l.stderr.Write(buf[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,215 @@
+// Package upstreamtest is a scripted MCP server over stdio, for tests of what
+// supervises one. It behaves as badly as its mode says.
+//
+// A test binary becomes the server by calling Main from TestMain when the
+// variable Mode is set, and puts that variable into the child's environment:
+//
+//	func TestMain(m *testing.M) {
+//		if mode := os.Getenv(upstreamtest.Mode); mode != "" {
+//			os.Exit(upstreamtest.Main(mode))
+//		}
+//		...
+//	}
+//
+// The server answers each request on a goroutine of its own and keeps no order.
+package upstreamtest
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Variables of the server's environment.
+const (
+	// Mode names what the server does, and makes the test binary one. Several
+	// modes may be joined with commas.
+	Mode = "INTERLOCK_FAKE"
+	// NonceFile is a file to which the tool nonce appends "<nonce> <pid>\n"
+	// before it answers.
+	NonceFile = "INTERLOCK_FAKE_NONCES"
+	// EventFile is a file to which the server appends what it was told: each
+	// notification as "<method> <params>\n".
+	EventFile = "INTERLOCK_FAKE_EVENTS"
+	// PIDFile is a file to which the server appends the pid of each process
+	// that it starts, one a line, its own first.
+	PIDFile = "INTERLOCK_FAKE_PIDS"
+	// Pages is a number of pages of ten items for every list.
+	Pages = "INTERLOCK_FAKE_PAGES"
+)
+
+// server is one run of the fake.
+type server struct {
+	modes map[string]bool
+
+	out sync.Mutex // guards stdout, so that lines stay whole
+	// asked counts the server's own requests, whose answers go to the channels
+	// in answers, by id.
+	asked   atomic.Int64
+	mu      sync.Mutex // guards answers
+	answers map[string]chan message
+}
+
+// message is any JSON-RPC message.
+type message struct {
+	JSONRPC string          `json:"jsonrpc"`
+	ID      json.RawMessage `json:"id,omitempty"`
+	Method  string          `json:"method,omitempty"`
+	Params  json.RawMessage `json:"params,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+	Error   json.RawMessage `json:"error,omitempty"`
+}
+
+// Main serves MCP on stdin and stdout until stdin ends, and returns the exit
+// code. The modes are:
+//
+//	ok              no trouble (so is any unknown word)
+//	exit0, exit3    ends at once with that code and some words on stderr
+//	segv, killself  ends at once by that signal
+//	exitoninit      reads initialize and ends with 3
+//	hang            reads and never answers
+//	noise           prints what is no message between its messages
+//	glued           prints without a line's end before its messages
+//	nostdin         stops reading after the handshake
+//	ignoreterm      ignores the end of stdin, and TERM
+//	sh              has a child that ignores TERM
+//	doublefork      has a grandchild whose parent is gone
+//	setsid          has a grandchild in a session of its own, whose parent is gone
+//	holdstderr      has a grandchild that holds stdout and stderr open
+//	dup             sends each answer three times, and answers to unknown ids
+//	both            answers calls with result and error
+//	neither         answers calls with neither
+//	stderrflood     writes 200 MB on stderr before it serves
+//	pings           sends a ping before each answer
+func Main(modes string) int {
+	s := &server{modes: make(map[string]bool), answers: make(map[string]chan message)}
+	for m := range strings.SplitSeq(modes, ",") {
+		s.modes[m] = true
+	}
+	if code, ended := s.early(); ended {
+		return code
+	}
+	return s.serve()
+}
+
+func (s *server) serve() int {
+	in := bufio.NewReaderSize(os.Stdin, 1<<20)
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			s.late()
+			return 0
+		}
+		var m message
+		if json.Unmarshal(line, &m) != nil {
+			continue
+		}
+		switch {
+		case m.Method == "":
+			s.mu.Lock()
+			if c := s.answers[string(m.ID)]; c != nil {
+				c <- m
+			}
+			s.mu.Unlock()
+		case m.ID == nil:
+			s.told(m)
+			if m.Method == "notifications/initialized" && s.modes["nostdin"] {
+				select {}
+			}
+		case s.modes["hang"]:
+		case s.modes["exitoninit"]:
+			fmt.Fprintln(os.Stderr, "no such database")
+			return 3
+		case m.Method == "initialize":
+			s.handle(m)
+		default:
+			go s.handle(m)
+		}
+	}
+}
+
+// told records a notification.
+func (s *server) told(m message) {
+	if name := os.Getenv(EventFile); name != "" {
+		appendLine(name, m.Method+" "+string(m.Params))
+	}
+}
+
+func appendLine(name, line string) {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	if _, err := io.WriteString(f, line+"\n"); err != nil { // one write: lines stay whole
+		panic(err)
+	}
+}
+
+func (s *server) handle(m message) {
+	result, fault := s.result(m)
+	if s.modes["pings"] {
+		s.ask("ping", "{}")
+	}
+	switch {
+	case s.modes["both"] && m.Method == "tools/call":
+		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{},"error":{"code":1,"message":"both"}}`)
+	case s.modes["neither"] && m.Method == "tools/call":
+		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `}`)
+	case fault != "":
+		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"error":{"code":-32601,"message":` + strconv.Quote(fault) + `}}`)
+	default:
+		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":` + result + `}`)
+	}
+}
+
+// noise is printed between messages in the mode noise.
+var noise = []string{
+	"", " ", "server: listening on stdio", "\x1b[32m[info]\x1b[0m ready", "{", `{"jsonrpc":"2.0","id":1,"resu`,
+	"[1,2", "\xef\xbb\xbf", "null", "12", `"text"`, `{"level":"info","msg":"a log line in JSON"}`, "\x00\xff\xfe",
+	`got {"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}`,
+}
+
+// line prints one message, and in some modes more than that.
+func (s *server) line(message string) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	end := "\n"
+	if s.modes["noise"] {
+		for _, n := range noise {
+			_, _ = io.WriteString(os.Stdout, n+"\n")
+		}
+		message, end = "\xef\xbb\xbf"+message, "\r\n"
+	}
+	if s.modes["glued"] {
+		_, _ = io.WriteString(os.Stdout, "\x1b[2K\rloading {50%} ... ")
+		end = "\x1b[0m\n"
+	}
+	_, _ = io.WriteString(os.Stdout, message+end)
+	if s.modes["dup"] {
+		_, _ = io.WriteString(os.Stdout, message+end+message+end)
+		_, _ = io.WriteString(os.Stdout, `{"jsonrpc":"2.0","id":999999,"result":{"content":[]}}`+end)
+		_, _ = io.WriteString(os.Stdout, `{"jsonrpc":"2.0","id":"1","result":{"content":[]}}`+end)
+	}
+}
+
+// ask sends a request to the client and blocks until its answer.
+func (s *server) ask(method, params string) message {
+	id := strconv.Quote("s" + strconv.FormatInt(s.asked.Add(1), 10))
+	c := make(chan message, 1)
+	s.mu.Lock()
+	s.answers[id] = c
+	s.mu.Unlock()
+	s.line(`{"jsonrpc":"2.0","id":` + id + `,"method":` + strconv.Quote(method) + `,"params":` + params + `}`)
+	m := <-c
+	s.mu.Lock()
+	delete(s.answers, id)
+	s.mu.Unlock()
+	return m
+}

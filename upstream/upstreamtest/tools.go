@@ -1,0 +1,185 @@
+package upstreamtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The tools that the server offers, each with all arguments optional:
+//
+//	echo       returns its arguments and _meta as structuredContent
+//	sleep      {ms}: answers after that time
+//	exit       {code, signal}: ends without an answer
+//	progress   {n, after}: n progress messages, then the answer, then after more
+//	elicit     asks elicitation/create and returns the client's answer as structuredContent
+//	sample     the same with sampling/createMessage
+//	roots      the same with roots/list
+//	giveup     asks elicitation/create, cancels that, and answers at once
+//	nonce      {nonce}: records it in NonceFile, and returns it with the pid
+//	env        returns the environment as structuredContent
+//	big        {bytes}: an answer of at least that size
+//	deep       {depth}: an answer nested so deep
+//	log        sends a log message that belongs to no call
+//	changed    sends notifications/tools/list_changed
+//	fail       answers with isError
+var tools = []string{
+	"echo", "sleep", "exit", "progress", "elicit", "sample", "roots", "giveup", "nonce", "env", "big", "deep", "log",
+	"changed", "fail",
+}
+
+// result returns the result of a request, or the message of an error.
+func (s *server) result(m message) (result, fault string) {
+	switch m.Method {
+	case "initialize":
+		var p struct {
+			ProtocolVersion string `json:"protocolVersion"`
+		}
+		_ = json.Unmarshal(m.Params, &p)
+		return `{"protocolVersion":` + strconv.Quote(p.ProtocolVersion) +
+			`,"capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}}` +
+			`,"serverInfo":{"name":"fake","version":"1"},"instructions":"A fake."}`, ""
+	case "ping", "resources/subscribe", "resources/unsubscribe", "logging/setLevel":
+		return "{}", ""
+	case "tools/list":
+		return s.list(m, "tools", func(i int) string {
+			name := "tool" + strconv.Itoa(i)
+			if i < len(tools) {
+				name = tools[i]
+			}
+			return `{"name":` + strconv.Quote(name) + `,"inputSchema":{"type":"object"}}`
+		}), ""
+	case "prompts/list":
+		return s.list(m, "prompts", func(i int) string { return fmt.Sprintf(`{"name":"prompt%d"}`, i) }), ""
+	case "resources/list":
+		return s.list(m, "resources", func(i int) string { return fmt.Sprintf(`{"uri":"fake://%d","name":"r%d"}`, i, i) }), ""
+	case "resources/templates/list":
+		return `{"resourceTemplates":[{"uriTemplate":"fake://t/{x}","name":"t"}]}`, ""
+	case "resources/read":
+		return `{"contents":[{"uri":"fake://0","text":"read"}]}`, ""
+	case "prompts/get":
+		return `{"messages":[{"role":"user","content":{"type":"text","text":"got"}}]}`, ""
+	case "tools/call":
+		return s.call(m)
+	}
+	return "", "method not found: " + m.Method
+}
+
+// list returns a page of a list: all tools on one, or as many pages of ten items
+// as Pages says.
+func (s *server) list(m message, key string, item func(int) string) string {
+	var p struct {
+		Cursor string `json:"cursor"`
+	}
+	_ = json.Unmarshal(m.Params, &p)
+	page, _ := strconv.Atoi(p.Cursor)
+	pages, _ := strconv.Atoi(os.Getenv(Pages))
+	from, to, next := 0, len(tools), ""
+	if pages > 0 {
+		from, to = page*10, page*10+10
+		if page+1 < pages {
+			next = `,"nextCursor":"` + strconv.Itoa(page+1) + `"`
+		}
+	}
+	var items []string
+	for i := from; i < to; i++ {
+		items = append(items, item(i))
+	}
+	return `{` + strconv.Quote(key) + `:[` + strings.Join(items, ",") + `]` + next + `}`
+}
+
+// call runs a tool.
+func (s *server) call(m message) (result, fault string) {
+	var p struct {
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+		Meta      json.RawMessage `json:"_meta"`
+	}
+	_ = json.Unmarshal(m.Params, &p)
+	var a struct {
+		MS, N, After, Code, Bytes, Depth int
+		Signal, Nonce                    string
+	}
+	_ = json.Unmarshal(p.Arguments, &a)
+	switch p.Name {
+	case "echo":
+		return structured(`{"arguments":` + orNull(p.Arguments) + `,"_meta":` + orNull(p.Meta) + `}`), ""
+	case "sleep":
+		time.Sleep(time.Duration(a.MS) * time.Millisecond)
+		return text("slept"), ""
+	case "exit":
+		die(a.Signal, a.Code)
+	case "progress":
+		defer s.progress(p.Meta, a.N, a.After)
+		s.progress(p.Meta, 0, a.N)
+		return text("done"), ""
+	case "elicit":
+		return s.askFor("elicitation/create", `{"message":"who?","requestedSchema":{"type":"object","properties":{}}}`), ""
+	case "sample":
+		return s.askFor("sampling/createMessage", `{"messages":[],"maxTokens":1}`), ""
+	case "roots":
+		return s.askFor("roots/list", `{}`), ""
+	case "giveup":
+		s.line(`{"jsonrpc":"2.0","id":"given-up","method":"elicitation/create","params":{"message":"who?"}}`)
+		s.line(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"given-up"}}`)
+		return text("gave up"), ""
+	case "nonce":
+		if name := os.Getenv(NonceFile); name != "" {
+			appendLine(name, a.Nonce+" "+strconv.Itoa(os.Getpid()))
+		}
+		return structured(`{"nonce":` + strconv.Quote(a.Nonce) + `,"pid":` + strconv.Itoa(os.Getpid()) + `}`), ""
+	case "env":
+		b, _ := json.Marshal(os.Environ())
+		return structured(`{"env":` + string(b) + `}`), ""
+	case "big":
+		return text(strings.Repeat("x", a.Bytes)), ""
+	case "deep":
+		return structured(`{"d":` + strings.Repeat("[", a.Depth) + strings.Repeat("]", a.Depth) + `}`), ""
+	case "log":
+		s.line(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a log line"}}`)
+		return text("logged"), ""
+	case "changed":
+		s.line(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		return text("changed"), ""
+	case "fail":
+		return `{"content":[{"type":"text","text":"it failed"}],"isError":true}`, ""
+	}
+	return "", "unknown tool " + p.Name
+}
+
+// progress sends the messages from+1 to from+n of the call with this _meta.
+func (s *server) progress(meta json.RawMessage, from, n int) {
+	var p struct {
+		ProgressToken json.RawMessage `json:"progressToken"`
+	}
+	_ = json.Unmarshal(meta, &p)
+	if p.ProgressToken == nil {
+		return
+	}
+	for i := range n {
+		s.line(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`,
+			p.ProgressToken, from+i+1))
+	}
+}
+
+// askFor asks the client and returns its whole answer as a tool result.
+func (s *server) askFor(method, params string) string {
+	answer, _ := json.Marshal(s.ask(method, params))
+	return structured(string(answer))
+}
+
+func text(t string) string {
+	return `{"content":[{"type":"text","text":` + strconv.Quote(t) + `}]}`
+}
+
+func structured(v string) string { return `{"content":[],"structuredContent":` + v + `}` }
+
+func orNull(raw json.RawMessage) string {
+	if raw == nil {
+		return "null"
+	}
+	return string(raw)
+}
