@@ -2,403 +2,294 @@ package jsonrpc
 
 import (
 	"bytes"
-	"strings"
+	"math"
+	"strconv"
 )
 
-// Parse scans one message from a client, strictly: one JSON document (RFC
-// 8259) in valid UTF-8 with nothing before or after it but white space, nested
-// at most MaxDepth deep; no duplicate key in the message, in params or in an
-// object directly inside params; no key of the envelope in another case; an id
-// that is a string or an integer. The returned error is nil or an *Error with
-// the code JSON-RPC 2.0 section 5.1 asks for and the id where it could be read.
+// Parse scans one message from a client, strictly: one JSON document (RFC 8259)
+// in valid UTF-8 with nothing before or after it but white space, nested at most
+// MaxDepth deep; in no object a duplicate key or one that holds a NUL or half a
+// surrogate pair; no key that the gateway reads in another case; an id that is a
+// string or an integer; what is recorded of params of the kind that MCP gives
+// it.
+//
+// The error is nil or an *Error with the code that JSON-RPC 2.0 section 5.1 asks
+// for: CodeParse for what is not JSON, CodeInvalidRequest for what is not a
+// message, CodeInvalidParams, with the path, for a field of the wrong kind. Its
+// ID is set where it could be read without doubt.
 func Parse(raw []byte) (Message, error) {
-	p := parser{scanner: scanner{b: raw}, strict: true}
-	return p.parse()
+	p := parser{scanner: scanner{b: raw}, keys: keys{raw: raw}, strict: true}
+	e := p.parse()
+	if e != nil {
+		return p.m, e
+	}
+	return p.m, nil
 }
 
 // ParseServer scans one message from an upstream server. The envelope and, of
-// requests and notifications, the params are read; a result or error is skipped
-// structurally. The error, if any, is an *Error.
+// requests and notifications, the params are read; a result or error is checked
+// for its grammar but for what its strings hold. Duplicate keys are tolerated
+// and the last one counts, as it does for whoever reads the message next; but a
+// key of the envelope in another case is refused, since readers differ on it.
+//
+// The error is nil or an *Error; its ID then says which call was answered badly.
 func ParseServer(raw []byte) (Message, error) {
-	p := parser{scanner: scanner{b: raw}}
-	return p.parse()
+	p := parser{scanner: scanner{b: raw}, keys: keys{raw: raw}}
+	e := p.parse()
+	if e != nil {
+		return p.m, e
+	}
+	return p.m, nil
 }
 
 type parser struct {
 	scanner
-	m       Message
-	strict  bool
+	keys   keys
+	m      Message
+	strict bool
+
 	version Span
-	// bad is the first fault that does not stop the scan, so that the id can
-	// still be read and named in the answer.
-	bad string
+	ids     int // how many keys say id
+
+	// Faults that do not stop the scan, so that the id can still be read and
+	// named in the answer: the first one of the message, of a field's kind.
+	invalid, wrong string
 }
 
-func (p *parser) note(fault string) {
-	if p.bad == "" {
-		p.bad = fault
-	}
-}
-
-func (p *parser) parse() (Message, error) {
+func (p *parser) parse() *Error {
 	p.m.Raw = p.b
+	if int64(len(p.b)) > math.MaxInt32 {
+		return &Error{Code: CodeInvalidRequest, Message: "invalid request: longer than 2 GiB"}
+	}
 	p.space()
+	if p.peek() != '{' {
+		return p.noObject()
+	}
+	if !p.envelope() || !p.end() {
+		return &Error{Code: CodeParse, Message: "parse error: " + p.err()}
+	}
+	return p.classify()
+}
+
+// noObject says what is wrong with a document that does not begin as a message.
+func (p *parser) noObject() *Error {
 	if p.i >= len(p.b) {
-		return p.m, &Error{Code: CodeParse, Message: "parse error: empty body"}
+		return &Error{Code: CodeParse, Message: "parse error: empty body"}
 	}
 	if bytes.HasPrefix(p.b[p.i:], []byte("\xef\xbb\xbf")) {
-		return p.m, &Error{Code: CodeParse, Message: "parse error: byte order mark before the message"}
+		return &Error{Code: CodeParse, Message: "parse error: byte order mark before the message"}
 	}
-	if c := p.peek(); c != '{' {
-		if _, err := p.value(0); err != nil {
-			return p.m, p.parseError(err)
-		}
-		if err := p.end(); err != nil {
-			return p.m, p.parseError(err)
-		}
-		what := "a message must be an object"
-		if c == '[' {
-			what = "batches are not accepted here"
-		}
-		return p.m, &Error{Code: CodeInvalidRequest, Message: "invalid request: " + what}
+	array := p.peek() == '['
+	switch {
+	case !p.value(0) || !p.end():
+		return &Error{Code: CodeParse, Message: "parse error: " + p.err()}
+	case array:
+		return &Error{Code: CodeInvalidRequest, Message: "invalid request: batches are not accepted here"}
 	}
-	if err := p.envelope(); err != nil {
-		return p.m, p.parseError(err)
-	}
-	if err := p.end(); err != nil {
-		return p.m, p.parseError(err)
-	}
-	return p.m, p.classify()
+	return &Error{Code: CodeInvalidRequest, Message: "invalid request: a message must be an object"}
 }
 
-func (p *parser) end() error {
-	p.space()
-	if p.i < len(p.b) {
-		return p.fail("data after the message")
-	}
-	return nil
-}
-
-func (p *parser) parseError(err error) *Error {
-	return &Error{Code: CodeParse, Message: "parse error: " + err.Error()}
-}
-
-func (p *parser) envelope() error {
-	dup := keys{raw: p.b}
-	return p.object(0, func(key Span) error {
-		if dup.add(key) {
-			p.note("duplicate key " + clip(p.b, key))
-		}
-		if p.strict && loneSurrogate(p.b, key) {
-			return p.fail("lone surrogate in a key")
-		}
-		var at *Span
-		switch string(key.Of(p.b)) {
-		case `"jsonrpc"`:
-			at = &p.version
-		case `"id"`:
-			at = &p.m.ID
-		case `"method"`:
-			at = &p.m.Method
-		case `"params"`:
-			return p.params()
-		case `"result"`:
-			at = &p.m.Result
-		case `"error"`:
-			at = &p.m.Error
-		default:
-			if p.strict {
-				p.twisted(key)
-			}
-			_, err := p.value(1)
-			return err
-		}
-		v, err := p.skip(at)
-		if err == nil && !at.Ok() {
-			*at = v
-		}
-		return err
-	})
-}
-
-// skip scans the value of an envelope member: whole for most, by structure
-// alone for what an upstream answers.
-func (p *parser) skip(at *Span) (Span, error) {
-	if !p.strict && (at == &p.m.Result || at == &p.m.Error) {
-		return p.structure()
-	}
-	return p.value(1)
-}
-
-// twisted notes a key that another reader could take for one of the envelope's:
-// the same word in another case, or written with escapes.
-func (p *parser) twisted(key Span) {
-	t := Text(p.b, key)
-	if strings.ContainsRune(t, 0) {
-		p.note("NUL in key " + clip(p.b, key))
-	}
-	for _, k := range [...]string{"jsonrpc", "id", "method", "params", "result", "error"} {
-		if strings.EqualFold(k, t) {
-			p.note("key " + clip(p.b, key) + " must be written " + k)
+func (p *parser) envelope() bool {
+	l := p.keys.open()
+	for more := p.enter('}'); more; more = p.more('}') {
+		key, ok := p.key(&l)
+		if !ok || !p.member(key) {
+			return false
 		}
 	}
+	return p.fault == ""
+}
+
+// member scans the value of a member of the envelope.
+func (p *parser) member(key []byte) (ok bool) {
+	switch string(key) {
+	case `"id"`:
+		p.ids++
+		p.m.ID, ok = p.span(1)
+		if ok && p.strict && p.lone > p.m.ID.Start {
+			return p.halfPair(p.m.ID)
+		}
+	case `"method"`:
+		p.m.Method, ok = p.span(1)
+		if ok && p.strict && p.lone > p.m.Method.Start {
+			return p.halfPair(p.m.Method)
+		}
+	case `"jsonrpc"`:
+		p.version, ok = p.span(1)
+	case `"params"`:
+		ok = p.params()
+	case `"result"`:
+		p.m.Result, ok = p.answer()
+	case `"error"`:
+		p.m.Error, ok = p.answer()
+	default:
+		p.twin(key, "", "jsonrpc", "id", "method", "params", "result", "error")
+		_, ok = p.carried(1)
+	}
+	return ok
+}
+
+// answer scans a result or an error: from a server only for its grammar.
+func (p *parser) answer() (Span, bool) {
+	p.lax = !p.strict
+	s, ok := p.carried(1)
+	p.lax = false
+	return s, ok
 }
 
 // params scans the value of params and records its members.
-func (p *parser) params() error {
-	start := p.i
-	if p.peek() != '{' {
-		v, err := p.value(1)
-		p.m.Params = v
-		return err
-	}
-	dup := keys{raw: p.b}
+func (p *parser) params() bool {
+	p.m.Params, p.m.Fields = Span{p.i, p.i}, Fields{}
 	f := &p.m.Fields
-	err := p.object(1, func(key Span) error {
-		if p.strict && loneSurrogate(p.b, key) {
-			return p.fail("lone surrogate in a key")
+	if p.peek() != '{' {
+		var ok bool
+		p.m.Params, ok = p.carried(1)
+		return ok
+	}
+	l := p.keys.open()
+	for more := p.enter('}'); more; more = p.more('}') {
+		key, ok := p.key(&l)
+		if !ok {
+			return false
 		}
-		if dup.add(key) {
-			p.note("duplicate key " + clip(p.b, key) + " in params")
-		}
-		var at *Span
-		switch string(key.Of(p.b)) {
+		switch string(key) {
 		case `"name"`:
-			at = &f.Name
-		case `"uri"`:
-			at = &f.URI
+			ok = p.field(&f.Name, key, text)
 		case `"arguments"`:
-			at = &f.Arguments
-		case `"cursor"`:
-			at = &f.Cursor
-		case `"level"`:
-			at = &f.Level
-		case `"ref"`:
-			at = &f.Ref
-		case `"requestId"`:
-			at = &f.RequestID
-		case `"progressToken"`:
-			at = &f.ProgressToken
+			ok = p.field(&f.Arguments, key, object)
 		case `"_meta"`:
-			at = &f.Meta
-		}
-		v, err := p.member(at == &f.Meta)
-		if err != nil {
-			return err
-		}
-		if at != nil && !at.Ok() {
-			*at = v
-		}
-		if p.strict && at != nil && p.b[v.Start] == '"' && loneSurrogate(p.b, v) {
-			p.i = v.Start
-			return p.fail("lone surrogate in a string")
-		}
-		return nil
-	})
-	p.m.Params = Span{start, p.i}
-	return err
-}
-
-// member scans one member of params. An object is checked for duplicate keys;
-// in _meta the keys that the gateway reads are recorded.
-func (p *parser) member(meta bool) (Span, error) {
-	if p.peek() != '{' {
-		return p.value(2)
-	}
-	start := p.i
-	dup := keys{raw: p.b}
-	f := &p.m.Fields
-	err := p.object(2, func(key Span) error {
-		if p.strict && loneSurrogate(p.b, key) {
-			return p.fail("lone surrogate in a key")
-		}
-		if dup.add(key) {
-			p.note("duplicate key " + clip(p.b, key) + " inside params")
-		}
-		v, err := p.value(3)
-		if err != nil || !meta {
-			return err
-		}
-		var at *Span
-		switch string(key.Of(p.b)) {
+			ok = p.meta()
+		case `"uri"`:
+			ok = p.field(&f.URI, key, text)
+		case `"cursor"`:
+			ok = p.field(&f.Cursor, key, text|null)
+		case `"level"`:
+			ok = p.field(&f.Level, key, text)
+		case `"ref"`:
+			ok = p.field(&f.Ref, key, object)
+		case `"requestId"`:
+			ok = p.field(&f.RequestID, key, text|integer)
 		case `"progressToken"`:
-			at = &f.MetaProgressToken
-		case `"traceparent"`:
-			at = &f.TraceParent
-		case `"tracestate"`:
-			at = &f.TraceState
-		case `"baggage"`:
-			at = &f.Baggage
+			ok = p.field(&f.ProgressToken, key, text|integer)
 		default:
-			return nil
+			p.twin(key, "params.", "name", "arguments", "_meta", "uri", "cursor", "level", "ref", "requestId", "progressToken")
+			_, ok = p.carried(2)
 		}
-		if !at.Ok() {
-			*at = v
+		if !ok {
+			return false
 		}
-		return nil
-	})
-	return Span{start, p.i}, err
+	}
+	p.keys.close(&l)
+	p.m.Params.End = p.i
+	return p.fault == ""
 }
 
-// classify decides the kind and applies the rules of JSON-RPC 2.0 sections 4
-// and 5 as MCP narrows them.
-func (p *parser) classify() error {
-	m := &p.m
-	idOK := m.ID.Ok() && validID(m.ID.Of(m.Raw))
-	if p.strict && idOK && m.Raw[m.ID.Start] == '"' && loneSurrogate(m.Raw, m.ID) {
-		return &Error{Code: CodeParse, Message: "parse error: lone surrogate in the id"}
+// meta scans the value of params._meta and records its members.
+func (p *parser) meta() bool {
+	f := &p.m.Fields
+	if p.peek() != '{' {
+		return p.field(&f.Meta, []byte(`"_meta"`), object)
 	}
-	refuse := func(why string) error {
-		e := &Error{Code: CodeInvalidRequest, Message: "invalid request: " + why}
-		if idOK {
-			e.ID = m.ID.Of(m.Raw)
+	f.Meta = Span{p.i, p.i}
+	l := p.keys.open()
+	for more := p.enter('}'); more; more = p.more('}') {
+		key, ok := p.key(&l)
+		if !ok {
+			return false
 		}
-		return e
-	}
-	if p.bad != "" && p.strict {
-		return refuse(p.bad)
-	}
-	if string(p.version.Of(m.Raw)) != `"2.0"` && (p.strict || p.version.Ok()) {
-		return refuse(`jsonrpc must be "2.0"`)
-	}
-	switch {
-	case m.Method.Ok():
-		return p.classifyCall(idOK, refuse)
-	case m.Result.Ok() && m.Error.Ok():
-		return refuse("both result and error")
-	case m.Result.Ok():
-		if !idOK {
-			return refuse("a result needs an id that is a string or an integer")
+		switch string(key) {
+		case `"progressToken"`:
+			ok = p.field(&f.MetaProgressToken, key, text|integer)
+		case `"traceparent"`:
+			ok = p.field(&f.TraceParent, key, anything)
+		case `"tracestate"`:
+			ok = p.field(&f.TraceState, key, anything)
+		case `"baggage"`:
+			ok = p.field(&f.Baggage, key, anything)
+		default:
+			p.twin(key, "params._meta.", "progressToken", "traceparent", "tracestate", "baggage")
+			_, ok = p.carried(3)
 		}
-		m.Kind = Result
-	case m.Error.Ok():
-		if !idOK && string(m.ID.Of(m.Raw)) != "null" && m.ID.Ok() {
-			return refuse("an error's id must be a string, an integer or null")
+		if !ok {
+			return false
 		}
-		if m.Raw[m.Error.Start] != '{' {
-			return refuse("error must be an object")
-		}
-		m.Kind = Failure
-	default:
-		return refuse("no method, result or error")
 	}
-	return nil
+	p.keys.close(&l)
+	f.Meta.End = p.i
+	return p.fault == ""
 }
 
-func (p *parser) classifyCall(idOK bool, refuse func(string) error) error {
-	m := &p.m
-	if m.Raw[m.Method.Start] != '"' {
-		return refuse("method must be a string")
+// carried scans a value that is not read here. In a client's message the keys
+// of its objects are checked all the same, as a policy may read them.
+func (p *parser) carried(depth int) (Span, bool) {
+	start := p.i
+	var ok bool
+	if p.strict {
+		ok = p.unique(depth)
+	} else {
+		ok = p.value(depth)
 	}
-	if m.Result.Ok() || m.Error.Ok() {
-		return refuse("method beside result or error")
-	}
-	if m.ID.Ok() && !idOK {
-		return refuse("id must be a string or an integer")
-	}
-	if m.Params.Ok() && m.Raw[m.Params.Start] != '{' {
-		e := &Error{Code: CodeInvalidParams, Message: "invalid params: params must be an object"}
-		if idOK {
-			e.ID = m.ID.Of(m.Raw)
-		}
-		return e
-	}
-	if m.Meta.Ok() && m.Raw[m.Meta.Start] != '{' {
-		if p.strict {
-			e := &Error{Code: CodeInvalidParams, Message: "invalid params: params._meta must be an object"}
-			if idOK {
-				e.ID = m.ID.Of(m.Raw)
-			}
-			return e
-		}
-		m.Meta = Span{}
-	}
-	m.Kind = Notification
-	if m.ID.Ok() {
-		m.Kind = Request
-	}
-	return nil
+	return Span{start, p.i}, ok
 }
 
-// validID reports whether b is a string or an integer, MCP's narrowing of
-// JSON-RPC 2.0 section 4.
-func validID(b []byte) bool {
-	switch {
-	case b[0] == '"':
-		return true
-	case b[0] == '-' || b[0] >= '0' && b[0] <= '9':
-		return bytes.IndexAny(b, ".eE") < 0
+// unique is value with the keys of all objects checked.
+func (p *parser) unique(depth int) bool {
+	switch c := p.peek(); {
+	case c != '{' && c != '[':
+		return p.value(depth)
+	case depth >= MaxDepth:
+		return p.fail(deep)
+	case c == '[':
+		for more := p.enter(']'); more; more = p.more(']') {
+			if !p.unique(depth + 1) {
+				return false
+			}
+		}
+		return p.fault == ""
 	}
-	return false
+	l := p.keys.open()
+	for more := p.enter('}'); more; more = p.more('}') {
+		if _, ok := p.key(&l); !ok || !p.unique(depth+1) {
+			return false
+		}
+	}
+	p.keys.close(&l)
+	return p.fault == ""
 }
 
-// clip names a key in an error without repeating more than 64 bytes of it.
-func clip(raw []byte, key Span) string {
-	b := key.Of(raw)
-	if len(b) > 64 {
-		return string(bytes.ToValidUTF8(b[:64], nil)) + `..."`
+// key scans a key and its colon, and returns the key with its quotes and
+// without needless escapes. In a client's message it is checked.
+func (p *parser) key(l *level) ([]byte, bool) {
+	start := p.i
+	if !p.str() {
+		return nil, false
 	}
-	return string(b)
+	at := Span{start, p.i}
+	key, offset := p.keys.canonical(at, p.escaped > start)
+	if p.strict {
+		switch {
+		case p.lone > start:
+			return nil, p.halfPair(at)
+		case p.nul > start:
+			p.refuse("NUL in key " + quoted(key) + " at offset " + strconv.Itoa(start))
+		}
+		if p.keys.add(l, key, offset) {
+			p.refuse("duplicate key " + quoted(key) + " at offset " + strconv.Itoa(start))
+		}
+	}
+	return key, p.colon()
 }
 
-// structure skips one value by its brackets and strings alone: what is inside
-// is carried, not judged.
-func (s *scanner) structure() (Span, error) {
-	start := s.i
-	if c := s.peek(); c != '{' && c != '[' {
-		return s.value(1)
-	}
-	var stack [MaxDepth/8 + 1]byte // one bit a level: object or array
-	depth := 0
-	for s.i < len(s.b) {
-		switch c := s.b[s.i]; c {
-		case '"':
-			if err := s.skipString(); err != nil {
-				return Span{}, err
-			}
-			continue
-		case '{', '[':
-			if depth >= MaxDepth {
-				return Span{}, errDepth
-			}
-			if c == '{' {
-				stack[depth>>3] |= 1 << (depth & 7)
-			} else {
-				stack[depth>>3] &^= 1 << (depth & 7)
-			}
-			depth++
-		case '}', ']':
-			depth--
-			if (c == '}') != (stack[depth>>3]&(1<<(depth&7)) != 0) {
-				return Span{}, s.fail("mismatched bracket")
-			}
-			if depth == 0 {
-				s.i++
-				return Span{start, s.i}, nil
-			}
-		}
-		s.i++
-	}
-	return Span{}, s.fail("unterminated value")
+// halfPair is the fault of an escaped surrogate without its other half in a
+// string at s that is read: readers turn it into different things.
+func (p *parser) halfPair(s Span) bool {
+	p.i = s.Start
+	return p.fail("half a surrogate pair in a string")
 }
 
-func (s *scanner) skipString() error {
-	s.i++
-	for s.i < len(s.b) {
-		q := bytes.IndexByte(s.b[s.i:], '"')
-		if q < 0 {
-			break
-		}
-		end := s.i + q
-		n := 0
-		for end-1-n >= s.i && s.b[end-1-n] == '\\' {
-			n++
-		}
-		s.i = end + 1
-		if n%2 == 0 {
-			return nil
-		}
+// refuse notes the first fault of the message as a whole.
+func (p *parser) refuse(fault string) {
+	if p.invalid == "" {
+		p.invalid = fault
 	}
-	s.i = len(s.b)
-	return s.fail("unterminated string")
 }

@@ -17,146 +17,165 @@ type Event struct {
 	// set it.
 	ID    string
 	HasID bool
-	// Data are the joined data lines, in memory of its own.
+	// Data are the joined data lines, in memory of its own; nil if it had none.
 	Data []byte
 	// Retry is the reconnection time the event asked for, 0 for none.
 	Retry time.Duration
 }
 
-// EventReader reads server-sent events.
+// EventReader reads server-sent events. Besides what it returns it holds 8 KiB,
+// and the data of the event being read, up to the cap. It is for one goroutine.
 type EventReader struct {
 	r     *bufio.Reader
-	max   int
+	data  bounded
+	field []byte // the line being read; of a data line only its beginning
+	lines int    // data lines of the event being read
+	cr    bool   // the last line ended in \r, so a \n now belongs to its end
+	bom   bool   // a byte order mark may come
 	id    string
-	first bool
 }
+
+// maxField is the cap of a line that is not data. Longer ones are ignored.
+const maxField = 4 << 10
 
 // NewEventReader reads events from r whose data is at most max bytes.
 func NewEventReader(r io.Reader, max int) *EventReader {
-	return &EventReader{r: bufio.NewReaderSize(r, 16<<10), max: max, first: true}
+	return &EventReader{r: bufio.NewReaderSize(r, 4<<10), data: bounded{max: max}, bom: true}
 }
 
-// Next returns the next event that has data, an id or a retry time. Data over
-// the cap gives a *TooLongError, after which Next may be called again. At the
-// end of the stream it is io.EOF, or io.ErrUnexpectedEOF inside an event.
+// Next blocks for the next event that has data, an id or a retry time. Data
+// over the cap gives a *TooLongError, after which Next may be called again. At
+// the end of the stream it is io.EOF, or io.ErrUnexpectedEOF inside an event,
+// which is dropped.
 func (r *EventReader) Next() (Event, error) {
 	var ev Event
-	var long *TooLongError
-	var data, seen bool
 	for {
-		line, err := r.line(&ev, &long)
+		blank, err := r.line(&ev)
 		if err != nil {
-			if errors.Is(err, io.EOF) && (seen || len(line) > 0) {
-				return Event{}, io.ErrUnexpectedEOF
-			}
-			return Event{}, err
+			return Event{}, r.ended(&ev, err)
 		}
-		if len(line) == 0 {
-			if long != nil {
-				return Event{}, long
-			}
-			if !data && !ev.HasID && ev.Retry == 0 {
-				ev = Event{}
-				seen = false
-				continue
-			}
-			ev.ID = r.id
-			if data {
-				ev.Data = ev.Data[:len(ev.Data)-1]
-			}
-			return ev, nil
-		}
-		seen = true
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimPrefix(value, []byte(" "))
-		switch string(name) {
-		case "data":
-			if long == nil && len(ev.Data)+len(value) > r.max {
-				long = &TooLongError{Size: int64(len(ev.Data) + len(value)), Head: bytes.Clone(append(ev.Data, value...)[:keep])}
-			}
-			if long != nil {
-				ev.Data, data = nil, false
-				continue
-			}
-			ev.Data = append(append(ev.Data, value...), '\n')
-			data = true
-		case "event":
-			ev.Type = string(value)
-		case "id":
-			if bytes.IndexByte(value, 0) < 0 {
-				r.id = string(value)
-				ev.HasID = true
-			}
-		case "retry":
-			if n, err := strconv.Atoi(string(value)); err == nil && n >= 0 {
-				ev.Retry = time.Duration(n) * time.Millisecond
-			}
-		}
-	}
-}
-
-// line reads one line that may end in \n, \r\n or \r. The line is valid until
-// the next call. A line over the cap is consumed and marks the event too long.
-func (r *EventReader) line(ev *Event, long **TooLongError) ([]byte, error) {
-	var line []byte
-	size := int64(0)
-	for {
-		part, err := r.r.ReadSlice('\n')
-		if r.first {
-			part = bytes.TrimPrefix(part, []byte("\xef\xbb\xbf"))
-			r.first = false
-		}
-		size += int64(len(part))
-		if len(line)+len(part) <= r.max+16 {
-			line = append(line, part...)
-		} else if *long == nil {
-			line = append(line, part...)
-			*long = &TooLongError{Head: bytes.Clone(line[len("data:"):min(len(line), keep)])}
-			line = line[:0]
-		} else {
-			(*long).Tail = append((*long).Tail[:0], part[max0(len(part)-keep):]...)
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
+		if !blank {
 			continue
-		case err != nil:
-			return line, err
 		}
-		if *long != nil {
-			(*long).Size += size
-			(*long).Tail = trim((*long).Tail)
-			return []byte(":"), nil
+		if r.lines > 0 {
+			r.lines = 0
+			if ev.Data, err = r.data.take(); err != nil {
+				return Event{}, err
+			}
+		} else if !ev.HasID && ev.Retry == 0 {
+			ev = Event{}
+			continue
 		}
-		return trim(line), nil
+		ev.ID = r.id
+		return ev, nil
 	}
 }
 
-// AppendEvent appends one event with single-line data to dst. id and event may
-// be "". data must hold no line break; JSON-RPC messages are compacted of them
-// by the caller with OneLine.
-func AppendEvent(dst []byte, id, event string, data []byte) []byte {
-	if event != "" {
-		dst = append(append(append(dst, "event: "...), event...), '\n')
+// ended drops the event that the stream's end cut off.
+func (r *EventReader) ended(ev *Event, err error) error {
+	begun := r.lines > 0 || len(r.field) > 0 && r.field[0] != ':' || ev.HasID || ev.Type != "" || ev.Retry != 0
+	r.data.drop()
+	r.lines, r.field = 0, r.field[:0]
+	if begun && errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
 	}
-	if id != "" {
-		dst = append(append(append(dst, "id: "...), id...), '\n')
-	}
-	dst = append(dst, "data: "...)
-	dst = append(dst, data...)
-	return append(dst, '\n', '\n')
+	return err
 }
 
-// OneLine returns raw on one line: line breaks, which in JSON can stand only
-// between tokens, become spaces. raw itself is returned if it has none.
-func OneLine(raw []byte) []byte {
-	if bytes.IndexByte(raw, '\n') < 0 && bytes.IndexByte(raw, '\r') < 0 {
-		return raw
-	}
-	out := bytes.Clone(raw)
-	for i, c := range out {
-		if c == '\n' || c == '\r' {
-			out[i] = ' '
+// line reads one line into ev, and reports whether it was blank. A data line may
+// be long and goes to data as it comes.
+func (r *EventReader) line(ev *Event) (blank bool, err error) {
+	data := false
+	for r.field = r.field[:0]; ; {
+		part, end, err := r.part()
+		if err != nil {
+			return false, err
+		}
+		if data {
+			r.data.add(part)
+		} else {
+			n := min(len(part), maxField-len(r.field))
+			r.field = append(r.field, part[:n]...)
+			if data = r.begin(end); data {
+				r.data.add(part[n:])
+			}
+		}
+		if end {
+			if !data {
+				r.set(ev)
+			}
+			return !data && len(r.field) == 0, nil
 		}
 	}
-	return out
+}
+
+// begin reports whether field, which is the whole line or as much of it as came,
+// is a data line, and puts into data what there is of its value.
+func (r *EventReader) begin(whole bool) bool {
+	if r.bom && (whole || len(r.field) >= 3) {
+		r.bom = false
+		r.field = append(r.field[:0], bytes.TrimPrefix(r.field, []byte("\xef\xbb\xbf"))...)
+	}
+	if !whole && len(r.field) < len("data: ") {
+		return false
+	}
+	name, value, _ := bytes.Cut(r.field, []byte(":"))
+	if string(name) != "data" {
+		return false
+	}
+	if r.lines++; r.lines > 1 {
+		r.data.add([]byte{'\n'})
+	}
+	r.data.add(bytes.TrimPrefix(value, []byte(" ")))
+	return true
+}
+
+// set records a line that is not data. One that may have been longer than
+// maxField is ignored.
+func (r *EventReader) set(ev *Event) {
+	if len(r.field) == maxField {
+		return
+	}
+	name, value, _ := bytes.Cut(r.field, []byte(":"))
+	value = bytes.TrimPrefix(value, []byte(" "))
+	switch string(name) {
+	case "event":
+		ev.Type = string(value)
+	case "id":
+		if bytes.IndexByte(value, 0) < 0 {
+			r.id, ev.HasID = string(value), true
+		}
+	case "retry":
+		if n, err := strconv.ParseUint(string(value), 10, 31); err == nil {
+			ev.Retry = time.Duration(n) * time.Millisecond
+		}
+	}
+}
+
+// part returns what has come of the current line, valid until the next call, and
+// whether the line ends there. It blocks only if nothing has come: a \r ends a
+// line at once, and a \n after it is skipped when it comes.
+func (r *EventReader) part() (part []byte, end bool, err error) {
+	for {
+		if _, err := r.r.Peek(1); err != nil {
+			return nil, false, err
+		}
+		buf, _ := r.r.Peek(r.r.Buffered())
+		skip := r.cr && buf[0] == '\n'
+		r.cr = false
+		n := 0
+		if !skip {
+			n = either(buf, '\n', '\r')
+		}
+		if n < 0 {
+			_, _ = r.r.Discard(len(buf))
+			return buf, false, nil
+		}
+		_, _ = r.r.Discard(n + 1)
+		if skip {
+			continue
+		}
+		r.cr = buf[n] == '\r'
+		return buf[:n], true, nil
+	}
 }

@@ -11,53 +11,55 @@ func Members(raw []byte, s Span) iter.Seq2[string, Span] {
 			return
 		}
 		sc := scanner{b: raw[:s.End], i: s.Start}
-		_ = sc.object(0, func(key Span) error {
-			v, err := sc.value(1)
-			if err != nil {
-				return err
+		for more := sc.enter('}'); more; more = sc.more('}') {
+			key, value, ok := sc.member()
+			if !ok || !yield(Text(raw, key), value) {
+				return
 			}
-			if !yield(Text(raw, key), v) {
-				return errStop
-			}
-			return nil
-		})
+		}
 	}
 }
 
+// member scans a key, its colon and its value.
+func (s *scanner) member() (key, value Span, ok bool) {
+	key.Start = s.i
+	if !s.str() {
+		return key, value, false
+	}
+	key.End = s.i
+	if !s.colon() {
+		return key, value, false
+	}
+	value, ok = s.span(1)
+	return key, value, ok
+}
+
 // Elements yields the spans of the elements of the JSON array at s in raw. It
-// stops at the first malformed byte.
+// stops at the first malformed byte. If s is not an array nothing is yielded.
 func Elements(raw []byte, s Span) iter.Seq[Span] {
 	return func(yield func(Span) bool) {
 		if !s.Ok() || raw[s.Start] != '[' {
 			return
 		}
-		sc := scanner{b: raw[:s.End], i: s.Start + 1}
-		sc.space()
-		for sc.peek() != ']' {
-			v, err := sc.value(1)
-			if err != nil || !yield(v) {
+		sc := scanner{b: raw[:s.End], i: s.Start}
+		for more := sc.enter(']'); more; more = sc.more(']') {
+			value, ok := sc.span(1)
+			if !ok || !yield(value) {
 				return
 			}
-			sc.space()
-			if sc.peek() != ',' {
-				return
-			}
-			sc.i++
-			sc.space()
 		}
 	}
 }
 
 // Lookup follows path through nested objects from the value at s and returns
-// the span of what is there. It is for rare fields; the frequent ones are in
-// Fields.
+// the span of what is there; of duplicate keys the last. It is for rare fields;
+// the frequent ones are in Fields.
 func Lookup(raw []byte, s Span, path ...string) (Span, bool) {
 	for _, key := range path {
 		var found Span
 		for k, v := range Members(raw, s) {
 			if k == key {
 				found = v
-				break
 			}
 		}
 		if !found.Ok() {
@@ -79,43 +81,9 @@ func Whole(raw []byte) Span {
 	return Span{sc.i, end}
 }
 
-// Valid reports whether raw is one well-formed JSON document.
+// Valid reports whether raw is one well-formed JSON document in valid UTF-8.
 func Valid(raw []byte) bool {
 	sc := scanner{b: raw}
 	sc.space()
-	if _, err := sc.value(0); err != nil {
-		return false
-	}
-	sc.space()
-	return sc.i == len(raw)
-}
-
-type stop struct{}
-
-func (stop) Error() string { return "stopped" }
-
-var errStop error = stop{}
-
-// Batch splits the JSON-RPC batch (section 6) in raw into its messages. ok is
-// false if raw is not an array. An empty or malformed array gives an *Error.
-func Batch(raw []byte) (parts [][]byte, ok bool, err error) {
-	w := Whole(raw)
-	if !w.Ok() || raw[w.Start] != '[' {
-		return nil, false, nil
-	}
-	sc := scanner{b: raw, i: w.Start}
-	if _, err := sc.value(0); err != nil {
-		return nil, true, &Error{Code: CodeParse, Message: "parse error: " + err.Error()}
-	}
-	sc.space()
-	if sc.i != len(raw) {
-		return nil, true, &Error{Code: CodeParse, Message: "parse error: data after the message"}
-	}
-	for s := range Elements(raw, w) {
-		parts = append(parts, s.Of(raw))
-	}
-	if len(parts) == 0 {
-		return nil, true, &Error{Code: CodeInvalidRequest, Message: "invalid request: empty batch"}
-	}
-	return parts, true, nil
+	return sc.value(0) && sc.end()
 }

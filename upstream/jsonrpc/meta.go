@@ -1,0 +1,98 @@
+package jsonrpc
+
+import "slices"
+
+// Member is a name and a JSON value to set in an object.
+type Member struct {
+	Name  string
+	Value []byte
+}
+
+// SetMeta sets members of params._meta in message m, which must be a request or
+// a notification: a member that is there is replaced, others are inserted first
+// in the object; a missing _meta or params is made, and one that is no object
+// is replaced. A member that is set again takes its last value.
+func (e *Edits) SetMeta(m *Message, members ...Member) {
+	n := len(e.fresh)
+	for _, x := range members {
+		if at := m.metaMember(x.Name); at.Ok() {
+			e.Replace(at, x.Value)
+			continue
+		}
+		i := slices.IndexFunc(e.fresh, func(f Member) bool { return f.Name == x.Name })
+		if i < 0 {
+			e.fresh = append(e.fresh, x)
+			continue
+		}
+		e.fresh[i] = x
+		n = 0 // to be written anew
+	}
+	if len(e.fresh) == n {
+		return
+	}
+	fresh := metaEdit(m, e.fresh)
+	if i := slices.IndexFunc(e.list, func(x edit) bool { return x.meta }); i >= 0 {
+		e.list[i] = fresh
+		return
+	}
+	e.add(fresh)
+}
+
+// metaMember returns where m has a member of params._meta: for those that the
+// scan records without looking.
+func (m *Message) metaMember(name string) Span {
+	switch name {
+	case "progressToken":
+		return m.MetaProgressToken
+	case "traceparent":
+		return m.TraceParent
+	case "tracestate":
+		return m.TraceState
+	case "baggage":
+		return m.Baggage
+	}
+	at, _ := Lookup(m.Raw, m.Meta, name)
+	return at
+}
+
+// metaEdit returns the edit that inserts members into m's params._meta.
+func metaEdit(m *Message, members []Member) edit {
+	isObject := func(s Span) bool { return s.Ok() && m.Raw[s.Start] == '{' }
+	b := make([]byte, 0, 128)
+	switch {
+	case isObject(m.Meta):
+		return edit{first(m.Meta), comma(appendMembers(b, members), m.Raw, m.Meta), true}
+	case m.Meta.Ok():
+		return edit{m.Meta, append(appendMembers(append(b, '{'), members), '}'), true}
+	case isObject(m.Params):
+		b = append(appendMembers(append(b, `"_meta":{`...), members), '}')
+		return edit{first(m.Params), comma(b, m.Raw, m.Params), true}
+	case m.Params.Ok():
+		return edit{m.Params, append(appendMembers(append(b, `{"_meta":{`...), members), "}}"...), true}
+	}
+	b = append(appendMembers(append(b, `,"params":{"_meta":{`...), members), "}}"...)
+	return edit{Span{m.Method.End, m.Method.End}, b, true}
+}
+
+// first returns the place before the first member of the object at s.
+func first(s Span) Span { return Span{s.Start + 1, s.Start + 1} }
+
+func appendMembers(b []byte, members []Member) []byte {
+	for i, x := range members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(AppendString(b, x.Name), ':')
+		b = append(b, x.Value...)
+	}
+	return b
+}
+
+// comma appends the comma that b needs when it is put first in the object at s.
+func comma(b, raw []byte, s Span) []byte {
+	sc := scanner{b: raw, i: s.Start + 1}
+	if sc.space(); sc.peek() == '}' {
+		return b
+	}
+	return append(b, ',')
+}
