@@ -1,0 +1,184 @@
+package router
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// Build makes the catalog of offers, which must be in the order of the file and
+// have distinct upstreams. It takes time linear in their size and depends on
+// nothing else: a name goes to the first offer that has it, also to one that is
+// not listed.
+func Build(c Config, offers []Offer) *Catalog {
+	sources := make([]*source, len(offers))
+	for i := range offers {
+		sources[i] = c.source(&offers[i])
+	}
+	transparent := len(sources) == 1 && sources[0].offer.Prefix == ""
+	cat := c.assemble(sources, transparent)
+	cat.only = make(map[string]*Catalog, len(sources))
+	for _, s := range sources {
+		if transparent {
+			cat.only[s.offer.Upstream] = cat
+			break
+		}
+		cat.only[s.offer.Upstream] = c.assemble([]*source{s}, true)
+	}
+	return cat
+}
+
+// builder is a catalog in the making.
+type builder struct {
+	Config
+	// own says that names stay as the upstream has them.
+	own     bool
+	sources []*source
+	cat     *Catalog
+	lists   [kinds][][]byte
+}
+
+func (c Config) assemble(sources []*source, own bool) *Catalog {
+	b := &builder{Config: c, own: own, sources: sources, cat: &Catalog{
+		tools: make(map[string]*Route), prompts: make(map[string]*Route),
+	}}
+	b.cat.uris.init(sources)
+	for _, s := range sources {
+		b.cat.problems = append(b.cat.problems, s.problems...)
+		b.named(Tools, s, b.cat.tools)
+		b.named(Prompts, s, b.cat.prompts)
+		b.resources(s)
+		b.templates(s)
+	}
+	b.cat.uris.sort()
+	b.instruct()
+	for _, k := range Kinds() {
+		b.cat.lists[k] = newList(k, b.lists[k])
+	}
+	return b.cat
+}
+
+// named gives the tools or prompts of s their names.
+func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
+	items := s.items[k]
+	names := make([]string, len(items))
+	changes := make([]ProblemKind, len(items))
+	twins := make(map[string]int, len(items))
+	for i, it := range items {
+		if b.own {
+			names[i] = it.show
+			continue
+		}
+		names[i], changes[i] = b.fit(b.join(s.prefix, it.show), it.show)
+		twins[strings.ToLower(names[i])]++
+	}
+	made := make([]Route, len(items))
+	idempotent := newGlobs(s.offer.Idempotent)
+	for i := range items {
+		it := &items[i]
+		// What became equal only by the change is told apart by a hash, so that
+		// neither order nor number of the others decides who has which name.
+		if changes[i] == Replaced && twins[strings.ToLower(names[i])] > 1 {
+			names[i] = b.hashed(b.join(s.prefix, it.show))
+		}
+		if r, taken := routes[names[i]]; taken {
+			b.collision(k, s, it, names[i], r)
+			continue
+		}
+		made[i] = Route{
+			Upstream: s.offer.Upstream, Target: it.own, Quoted: it.key.Of(it.raw), Exposed: names[i],
+			Listed: s.offer.Listed, Problem: b.changed(k, s, it, names[i], changes[i]),
+		}
+		var describe *string
+		if k == Tools {
+			made[i].Idempotent = idempotent.match(it.own, false) || s.offer.TrustAnnotations && it.idempotent
+			if text, ok := s.offer.Describe[it.own]; ok {
+				describe = &text
+			}
+		}
+		routes[names[i]] = &made[i]
+		b.add(k, &made[i], it.exposed(names[i], describe))
+	}
+}
+
+// add puts an item into its list.
+func (b *builder) add(k Kind, r *Route, raw []byte) {
+	b.cat.entries[k] = append(b.cat.entries[k], entry{route: r, raw: raw})
+	if r.Listed {
+		b.lists[k] = append(b.lists[k], raw)
+	}
+}
+
+// changed records that an item goes by another name than its own, and returns
+// the text of it.
+func (b *builder) changed(k Kind, s *source, it *item, name string, kind ProblemKind) string {
+	p := Problem{Kind: kind, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own), Exposed: printable(name)}
+	who := fmt.Sprintf("%s %s of upstream %s", k.noun(), quoted(it.own), quoted(s.offer.Upstream))
+	switch {
+	case kind == Shortened:
+		p.Text = fmt.Sprintf("%s is listed as %s: with its prefix it is longer than %d characters", who, quoted(name), b.Budget())
+		p.Mend = "set a shorter prefix" + orRename(k)
+	case kind == Replaced:
+		p.Text = fmt.Sprintf("%s is listed as %s: model APIs accept letters, digits, _ and - alone", who, quoted(name))
+	case b.own && b.Budget() > 0 && (len(name) > b.Budget() || !legal(name)):
+		p.Kind = Unaccepted
+		p.Text = fmt.Sprintf("%s keeps its name, which some model APIs refuse: they accept %d letters, digits, _ and -", who, b.Budget())
+		p.Mend = "set a prefix" + orRename(k)
+	default:
+		return ""
+	}
+	b.cat.problems = append(b.cat.problems, p)
+	return p.Text
+}
+
+func orRename(k Kind) string {
+	if k == Tools {
+		return " or use tools.rename"
+	}
+	return ""
+}
+
+// collision records that another has the name already.
+func (b *builder) collision(k Kind, s *source, it *item, name string, has *Route) {
+	p := Problem{
+		Kind: Collision, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own), Exposed: printable(name), Other: has.Upstream,
+		Text: fmt.Sprintf("%s %s of upstream %s is hidden: upstream %s, earlier in the file, has the name %s (its %s)",
+			k.noun(), quoted(it.own), quoted(s.offer.Upstream), quoted(has.Upstream), quoted(name), quoted(has.Target)),
+		Mend: "give one of the upstreams another prefix" + orRename(k),
+	}
+	if k == Resources || k == Templates {
+		p.Text = fmt.Sprintf("%s %s of upstream %s is not listed: upstream %s, earlier in the file, has it",
+			k.noun(), quoted(it.own), quoted(s.offer.Upstream), quoted(has.Upstream))
+		p.Mend = "it can be read as " + printable(AlwaysURI(s.offer.Upstream, it.own))
+	}
+	b.cat.problems = append(b.cat.problems, p)
+}
+
+// instruct merges the instructions, and lists the whole text as a resource if
+// it had to be cut.
+func (b *builder) instruct() {
+	if b.own {
+		if o := b.sources[0].offer; o.Listed {
+			b.cat.instructions, b.cat.full = o.Instructions, o.Instructions
+		}
+		return
+	}
+	var cut []string
+	b.cat.instructions, b.cat.full, cut = b.Config.instructions(b.sources)
+	if b.cat.instructions == b.cat.full {
+		return
+	}
+	for _, name := range cut {
+		b.cat.problems = append(b.cat.problems, Problem{
+			Kind: Cut, Upstream: name,
+			Text: fmt.Sprintf("the instructions of upstream %s are cut: clients keep %d characters of all upstreams together", quoted(name), maxInstructions),
+			Mend: "the whole text is the resource " + InstructionsURI,
+		})
+	}
+	r := &Route{Target: InstructionsURI, Quoted: []byte(`"` + InstructionsURI + `"`), Exposed: InstructionsURI, Listed: true}
+	b.cat.uris.exact[InstructionsURI] = r
+	raw := []byte(`{"uri":` + string(r.Quoted) + `,"name":"instructions","description":` +
+		string(jsonrpc.AppendString(nil, "What the servers behind this one say about their use, in full")) + `,"mimeType":"text/plain"}`)
+	b.add(Resources, r, raw)
+}

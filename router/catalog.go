@@ -1,0 +1,88 @@
+package router
+
+import (
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// Catalog maps the names that clients see to routes, and holds the lists of
+// them. It never changes, so everything it returns is shared and read-only.
+type Catalog struct {
+	lists    [kinds]list
+	tools    map[string]*Route
+	prompts  map[string]*Route
+	uris     resources
+	entries  [kinds][]entry
+	problems []Problem
+
+	instructions, full string
+
+	only map[string]*Catalog // by upstream; nil in a view of one upstream
+}
+
+// entry is an item of a list with its route.
+type entry struct {
+	route *Route
+	raw   []byte
+}
+
+// Tool returns the route of the tool that clients call name. A tool that is
+// filtered, hidden or left out is as unknown as one that never was.
+func (c *Catalog) Tool(name string) (*Route, bool) {
+	r, ok := c.tools[name]
+	return r, ok
+}
+
+// Prompt returns the route of the prompt that clients call name.
+func (c *Catalog) Prompt(name string) (*Route, bool) {
+	r, ok := c.prompts[name]
+	return r, ok
+}
+
+// Page returns the whole result object of a list request with that cursor, ""
+// for the first page: {"tools":[...],"nextCursor":"..."}, on one line. It was
+// made at Build. The error is ErrCursor.
+func (c *Catalog) Page(k Kind, cursor string) ([]byte, error) {
+	if k < kinds {
+		if p, ok := c.lists[k].pages[cursor]; ok {
+			return p, nil
+		}
+	}
+	return nil, ErrCursor
+}
+
+// Digest identifies the contents of a list: it changes if and only if a client
+// that lists again sees something else.
+func (c *Catalog) Digest(k Kind) string { return c.lists[k].digest }
+
+// Only returns the view of one upstream alone, under its own names, as they
+// are; false if there is no such upstream.
+func (c *Catalog) Only(upstream string) (*Catalog, bool) {
+	o, ok := c.only[upstream]
+	return o, ok
+}
+
+// Instructions is what to tell a client at its start: what the listed upstreams
+// say, at most 2,000 characters with a fair share for each. A single upstream
+// without a prefix speaks for itself, unchanged.
+func (c *Catalog) Instructions() string { return c.instructions }
+
+// FullInstructions is the same without a limit. When the two differ it is the
+// resource InstructionsURI.
+func (c *Catalog) FullInstructions() string { return c.full }
+
+// Problems returns what was hidden, changed or left out, in file order.
+func (c *Catalog) Problems() []Problem { return c.problems }
+
+// Entries describes the items of list k for people to read, in the order of
+// the list, unlisted offers included.
+func (c *Catalog) Entries(k Kind) []Entry {
+	all := make([]Entry, len(c.entries[k]))
+	for i, e := range c.entries[k] {
+		m, _ := members(e.raw)
+		all[i] = Entry{
+			Exposed: e.route.Exposed, Upstream: e.route.Upstream, Name: e.route.Target,
+			Description: jsonrpc.Text(e.raw, m.description), Listed: e.route.Listed,
+		}
+	}
+	return all
+}

@@ -1,0 +1,188 @@
+package router
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// scheme begins the URIs of our own.
+const scheme = "interlock://"
+
+// AlwaysURI is the form of a resource's URI that leads to one upstream,
+// whatever others have: interlock://<upstream>/<percent-encoded URI>.
+func AlwaysURI(upstream, uri string) string {
+	return scheme + url.PathEscape(upstream) + "/" + url.PathEscape(uri)
+}
+
+// Unroutable is the error of Resource: no upstream can be told from the URI.
+type Unroutable struct {
+	URI string
+	// Upstreams are those that have resources, in file order.
+	Upstreams []string
+}
+
+// Error names the URI, escaped and cut, and the form that always works.
+func (e *Unroutable) Error() string {
+	if len(e.Upstreams) == 0 {
+		return fmt.Sprintf("unknown resource %s: no upstream has resources", quoted(e.URI))
+	}
+	names := make([]string, len(e.Upstreams))
+	for i, n := range e.Upstreams {
+		names[i] = printable(n)
+	}
+	return fmt.Sprintf("unknown resource %s: no upstream lists it. Ask for %s<upstream>/<percent-encoded URI>, upstream being one of %s",
+		quoted(e.URI), scheme, strings.Join(names, ", "))
+}
+
+// resources leads from URIs to routes.
+type resources struct {
+	exact     map[string]*Route
+	templates []*template       // the most literal first
+	texts     map[string]*Route // templates by their text, which completion refers to
+	sources   map[string]*source
+	sole      *source // the only one that has resources
+	having    []string
+}
+
+func (u *resources) init(sources []*source) {
+	u.exact = make(map[string]*Route)
+	u.texts = make(map[string]*Route)
+	u.sources = make(map[string]*source, len(sources))
+	for _, s := range sources {
+		u.sources[s.offer.Upstream] = s
+		if s.resources {
+			u.having = append(u.having, s.offer.Upstream)
+			u.sole = s
+		}
+	}
+	if len(u.having) != 1 {
+		u.sole = nil
+	}
+}
+
+// sort puts the templates that say most before those that say less: one that
+// is a mere {+uri} must not take what belongs to another. Equals keep the
+// order of the file.
+func (u *resources) sort() {
+	slices.SortStableFunc(u.templates, func(a, b *template) int { return b.literal - a.literal })
+}
+
+// Resource returns the route of a URI: interlock://<upstream>/<percent-encoded
+// URI>, else an exact listed URI (or the text of a listed template, as
+// completion names it), else the template that matches with the most literal
+// characters, else the only upstream that has resources. The error is an
+// *Unroutable.
+func (c *Catalog) Resource(uri string) (*Route, error) {
+	u := &c.uris
+	if s, target, ok := u.own(uri); ok {
+		if s.resources {
+			return s.route(uri, target), nil
+		}
+		return nil, &Unroutable{URI: uri, Upstreams: u.having}
+	}
+	if r, ok := u.exact[uri]; ok {
+		return r, nil
+	}
+	if r, ok := u.texts[uri]; ok {
+		return r, nil
+	}
+	if len(uri) <= maxURI {
+		for _, t := range u.templates {
+			if t.match(uri) {
+				return u.sources[t.route.Upstream].route(uri, uri), nil
+			}
+		}
+	}
+	if u.sole != nil && !strings.HasPrefix(uri, scheme) {
+		return u.sole.route(uri, uri), nil
+	}
+	return nil, &Unroutable{URI: uri, Upstreams: u.having}
+}
+
+// own splits interlock://<upstream>/<percent-encoded URI>. Clients may have put
+// the upstream, a URI's host, in lower case.
+func (u *resources) own(uri string) (s *source, target string, ok bool) {
+	if len(uri) < len(scheme) || !strings.EqualFold(uri[:len(scheme)], scheme) {
+		return nil, "", false
+	}
+	host, rest, found := strings.Cut(uri[len(scheme):], "/")
+	if !found || rest == "" {
+		return nil, "", false
+	}
+	host, err := url.PathUnescape(host)
+	if err != nil {
+		return nil, "", false
+	}
+	if target, err = url.PathUnescape(rest); err != nil {
+		return nil, "", false
+	}
+	if s = u.sources[host]; s != nil {
+		return s, target, true
+	}
+	for name, other := range u.sources {
+		if strings.EqualFold(name, host) {
+			if s != nil {
+				return nil, "", false
+			}
+			s = other
+		}
+	}
+	return s, target, s != nil
+}
+
+func (s *source) route(exposed, target string) *Route {
+	return &Route{
+		Upstream: s.offer.Upstream, Target: target, Quoted: jsonrpc.AppendString(nil, target),
+		Exposed: exposed, Listed: s.offer.Listed,
+	}
+}
+
+// resources adds the resources of s that no earlier upstream has. A URI is
+// never changed.
+func (b *builder) resources(s *source) {
+	u := &b.cat.uris
+	for i := range s.items[Resources] {
+		it := &s.items[Resources][i]
+		if _, _, ours := u.own(it.own); ours || it.own == InstructionsURI && !b.own {
+			b.reserved(Resources, s, it)
+			continue
+		}
+		if has, taken := u.exact[it.own]; taken {
+			b.collision(Resources, s, it, it.own, has)
+			continue
+		}
+		r := &Route{Upstream: s.offer.Upstream, Target: it.own, Quoted: it.key.Of(it.raw), Exposed: it.own, Listed: s.offer.Listed}
+		u.exact[it.own] = r
+		b.add(Resources, r, it.raw)
+	}
+}
+
+// templates adds the resource templates of s that no earlier upstream has.
+func (b *builder) templates(s *source) {
+	u := &b.cat.uris
+	for i := range s.items[Templates] {
+		it := &s.items[Templates][i]
+		if has, taken := u.texts[it.own]; taken {
+			b.collision(Templates, s, it, it.own, has)
+			continue
+		}
+		t := *s.parsed[i]
+		t.route = &Route{Upstream: s.offer.Upstream, Target: it.own, Quoted: it.key.Of(it.raw), Exposed: it.own, Listed: s.offer.Listed}
+		u.texts[it.own] = t.route
+		u.templates = append(u.templates, &t)
+		b.add(Templates, t.route, it.raw)
+	}
+}
+
+// reserved records a URI that would be taken for one of ours.
+func (b *builder) reserved(k Kind, s *source, it *item) {
+	b.cat.problems = append(b.cat.problems, Problem{
+		Kind: Hidden, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own),
+		Text: fmt.Sprintf("%s %s of upstream %s is hidden: such URIs are the gateway's own", k.noun(), quoted(it.own), quoted(s.offer.Upstream)),
+		Mend: "it can be read as " + printable(AlwaysURI(s.offer.Upstream, it.own)),
+	})
+}
