@@ -35,6 +35,8 @@ func (d *dialer) Dial(ctx context.Context, x *Dial) (Link, error) {
 		return dialStdio(ctx, x, d.children)
 	case HTTP:
 		return d.dialHTTP(ctx, x)
+	case SSE:
+		return d.dialSSE(ctx, x)
 	}
 	return nil, &StartError{Stage: "spawn", Err: fmt.Errorf("transport %q is not supported", x.Config.Kind())}
 }

@@ -27,7 +27,7 @@ type httpLink struct {
 	ctx    context.Context // ends with the link; of its background work
 	cancel context.CancelFunc
 	target atomic.Pointer[url.URL] // the url, less redirects that were followed
-	next   atomic.Int64            // last request id given out
+	next   atomic.Uint64           // last request id given out
 	first  sync.Once               // for Dial.Spawned
 
 	session atomic.Pointer[httpSession]

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +18,8 @@ import (
 type exchange struct {
 	s   *httpSession
 	r   *Request
-	id  []byte
+	n   uint64   // the link's id for it
+	id  []byte   // the same, as JSON
 	buf [20]byte // of id
 
 	token     jsonrpc.Span // the client's progress token in r.Message, if any
@@ -29,29 +29,31 @@ type exchange struct {
 
 func newExchange(s *httpSession, r *Request) *exchange {
 	x := &exchange{s: s, r: r, token: r.Message.MetaProgressToken}
-	x.id = strconv.AppendInt(x.buf[:0], s.link.next.Add(1), 10)
+	x.n = s.link.next.Add(1)
+	x.id = appendID(x.buf[:0], x.n)
 	return x
 }
 
-// body returns the message to send: the client's, with the edits asked for and
-// the link's id in the place of the client's.
-func (x *exchange) body() []byte {
-	m := &x.r.Message
-	e := x.r.Edits.Clone()
-	e.Replace(m.ID, x.id)
-	e.Replace(x.token, x.id)
+// requestBody returns the message to send for r: the client's, with the edits
+// asked for, and the link's id in the place of the client's id and of its
+// progress token.
+func requestBody(r *Request, id uint64) []byte {
+	var digits [20]byte
+	own := appendID(digits[:0], id)
+	m := &r.Message
+	e := r.Edits.Clone()
+	e.Replace(m.ID, own)
+	e.Replace(m.MetaProgressToken, own)
 	return e.Apply(make([]byte, 0, len(m.Raw)+256), m.Raw)
 }
 
-// header returns the headers of the session, with the trace context if there is
-// one.
-func (x *exchange) header() http.Header {
-	h := x.s.header
-	if x.r.TraceParent == "" && x.r.Baggage == "" {
+// traced returns h with the trace context of r. h itself is not changed.
+func traced(h http.Header, r *Request) http.Header {
+	if r.TraceParent == "" && r.Baggage == "" {
 		return h
 	}
 	h = h.Clone()
-	for k, v := range map[string]string{"Traceparent": x.r.TraceParent, "Tracestate": x.r.TraceState, "Baggage": x.r.Baggage} {
+	for k, v := range map[string]string{"Traceparent": r.TraceParent, "Tracestate": r.TraceState, "Baggage": r.Baggage} {
 		if v != "" {
 			h[k] = []string{v}
 		}
@@ -63,8 +65,8 @@ func (x *exchange) header() http.Header {
 // the link.
 func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 	l := x.s.link
-	bound, done := l.bound(ctx)
-	resp, p, err := x.s.post(bound, x.body(), x.header())
+	bound, done := bindContext(ctx, l.ctx)
+	resp, p, err := x.s.post(bound, requestBody(x.r, x.n), traced(x.s.header, x.r))
 	if err != nil {
 		err = l.transportError(bound, p, err)
 		done()
@@ -103,7 +105,7 @@ func (x *exchange) end(ctx context.Context, err error, sent bool) (jsonrpc.Messa
 }
 
 func (s *httpSession) tellCancelled(id []byte, why error) {
-	ctx, stop := context.WithTimeout(s.link.ctx, 5*time.Second)
+	ctx, stop := context.WithTimeout(s.link.ctx, ownPostTimeout)
 	defer stop()
 	if err := s.Notify(ctx, cancelledNote(id, why)); err != nil {
 		s.link.log.Debug("cancellation not delivered", "error", err)
@@ -208,11 +210,11 @@ func (x *exchange) takeAll(raw []byte) error {
 	return nil
 }
 
-func malformed(err error) error {
+func malformed(err error) *TransportError {
 	return &TransportError{Executed: ExecutedUnknown, Reason: "malformed", Err: err}
 }
 
-func tooLarge(size int64) error {
+func tooLarge(size int64) *TransportError {
 	return &TransportError{Executed: ExecutedUnknown, Reason: "too_large", Err: fmt.Errorf("an answer of %d bytes or more is over max_message", size)}
 }
 

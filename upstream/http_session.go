@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -70,7 +71,7 @@ func (s *httpSession) greeted(resp *http.Response) {
 
 // Notify posts one message to which there is no answer.
 func (s *httpSession) Notify(ctx context.Context, raw []byte) error {
-	ctx, done := s.link.bound(ctx)
+	ctx, done := bindContext(ctx, s.link.ctx)
 	defer done()
 	resp, p, err := s.post(ctx, raw, s.header)
 	if err != nil {
@@ -142,10 +143,13 @@ func (s *httpSession) remove(ctx context.Context) {
 	resp.Body.Close()
 }
 
-// bound returns a context that ends with ctx and with the link.
-func (l *httpLink) bound(ctx context.Context) (context.Context, func()) {
+// ownPostTimeout bounds a POST that no caller waits for.
+const ownPostTimeout = 30 * time.Second
+
+// bindContext returns a context that ends with ctx and with end.
+func bindContext(ctx, end context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(l.ctx, cancel)
+	stop := context.AfterFunc(end, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 

@@ -197,7 +197,7 @@ func (x *exchange) asked(m jsonrpc.Message) {
 func (s *httpSession) answerItself(m jsonrpc.Message) {
 	answer := ownAnswer(m)
 	s.link.spawn(func() {
-		ctx, stop := context.WithTimeout(s.link.ctx, 30*time.Second)
+		ctx, stop := context.WithTimeout(s.link.ctx, ownPostTimeout)
 		defer stop()
 		if err := s.Notify(ctx, answer); err != nil {
 			s.link.log.Debug("answer to the server not delivered", "error", err)
