@@ -67,9 +67,18 @@ func (e *clientEntry) translate() {
 	e.leftovers()
 }
 
-// become gives a key its name here, unless the entry has that already.
+// become gives a key its name here. Where the entry has that already, tables
+// are merged and anything else is left out with a warning.
 func (e *clientEntry) become(m member, to string) {
 	e.node.take(m.key)
+	if own := e.node.find(to); own != nil && own.kind == table && m.value.kind == table {
+		for _, inner := range m.value.members {
+			if own.find(inner.key) == nil {
+				own.put(inner.key, inner.at, inner.value)
+			}
+		}
+		return
+	}
 	if e.node.find(to) != nil {
 		e.warn(m, quote(m.key)+" is ignored, there is "+quote(to), "")
 		return

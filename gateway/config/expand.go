@@ -13,11 +13,18 @@ import (
 // so a value can never become more than one scalar.
 func (l *loader) expand(root *node) {
 	for _, m := range root.members {
-		e := &expander{loader: l, client: isClientKey(m.key), style: m.key}
-		if m.key == "$schema" {
-			continue
+		e := expander{loader: l, client: isClientKey(m.key), style: m.key}
+		switch {
+		case m.key == "$schema":
+		case e.client && m.value.kind == table:
+			for _, entry := range m.value.members {
+				one := e
+				one.bare = isGemini(entry.value)
+				entry.value.scalars(entry.key, func(_ string, n *node) { one.node(n) })
+			}
+		default:
+			m.value.scalars(m.key, func(_ string, n *node) { e.node(n) })
 		}
-		m.value.scalars(m.key, func(_ string, n *node) { e.node(n) })
 	}
 }
 
@@ -27,13 +34,27 @@ type expander struct {
 	// client says that the block came from a client, where "$$" is no escape.
 	client bool
 	style  string
-	src    *source
+	// bare says that $VAR is a variable, too, as in Gemini CLI.
+	bare bool
+	src  *source
+}
+
+// isGemini tells whether a client's entry has a key that only Gemini CLI knows.
+func isGemini(entry *node) bool {
+	for _, key := range []string{"httpUrl", "includeTools", "excludeTools", "trust", "authProviderType"} {
+		if entry.member(key) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 var (
 	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// opencode's own forms.
 	braces = regexp.MustCompile(`\{(env|file):([^{}]*)\}`)
+	// Gemini CLI's own form.
+	bareVariable = regexp.MustCompile(`\$([A-Za-z_][A-Za-z0-9_]*)`)
 )
 
 func (e *expander) node(n *node) {
@@ -45,6 +66,11 @@ func (e *expander) node(n *node) {
 	}
 	if !strings.Contains(n.text, "$") {
 		return
+	}
+	if e.bare {
+		n.text = bareVariable.ReplaceAllString(n.text, "$${$1}")
+	} else if whole := bareVariable.FindString(n.text); e.client && whole == n.text {
+		e.problems.warn(n.at, "", quote(whole)+" is taken as it is written", "write ${"+whole[1:]+"} for the variable")
 	}
 	e.src = n.at.src
 	out, changed, err := e.text(n.text, n.at, 0)
@@ -90,12 +116,14 @@ func (e *expander) text(s string, at pos, depth int) (out string, changed bool, 
 			if end < 0 {
 				return "", false, &mendable{"a ${ without its }", "write $${ for a literal ${"}
 			}
-			v, err := e.form(s[2:end], at, depth)
-			if err != nil {
-				return "", false, err
+			v, own := e.own(s[2:end])
+			if !own {
+				if v, err = e.form(s[2:end], at, depth); err != nil {
+					return "", false, err
+				}
+				changed = true
 			}
 			b.WriteString(v)
-			changed = true
 			s = s[end+1:]
 		default:
 			b.WriteByte('$')
@@ -142,9 +170,6 @@ func (e *expander) form(s string, at pos, depth int) (string, error) {
 		return "", &mendable{"variable " + name + ": " + message, "set it where interlock is started"}
 	}
 	if variable.MatchString(s) {
-		if v, ok := e.own(s); ok && e.client {
-			return v, nil
-		}
 		return e.variable(s)
 	}
 	kind, arg, ok := strings.Cut(s, ":")
@@ -187,8 +212,12 @@ func (e *expander) variable(name string) (string, error) {
 	return v, nil
 }
 
-// own expands the variables that editors define themselves.
+// own expands the variables that editors define themselves, which are no
+// secrets.
 func (e *expander) own(name string) (string, bool) {
+	if !e.client {
+		return "", false
+	}
 	switch name {
 	case "userHome":
 		return e.home("~"), true

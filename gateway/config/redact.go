@@ -1,0 +1,132 @@
+package config
+
+import (
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream"
+)
+
+const hiddenText = "***"
+
+// Redact returns a copy of an upstream's configuration that may be shown: what
+// came from a variable, the values of env and headers, passwords in URLs and
+// what follows a flag such as --token are "***".
+func (c *Config) Redact(u upstream.Config) upstream.Config {
+	u.Command = c.hide(u.Command)
+	u.URL = c.hideURL(u.URL)
+	u.Cwd = c.hide(u.Cwd)
+	u.Args = slices.Clone(u.Args)
+	for i, arg := range u.Args {
+		flag, value, pair := strings.Cut(arg, "=")
+		switch {
+		case pair && value != "" && secretKey.MatchString(flag):
+			u.Args[i] = flag + "=" + hiddenText
+		case i > 0 && strings.HasPrefix(u.Args[i-1], "-") && !strings.Contains(u.Args[i-1], "=") && secretKey.MatchString(u.Args[i-1]):
+			u.Args[i] = hiddenText
+		case strings.Contains(arg, "://"):
+			u.Args[i] = c.hideURL(arg)
+		default:
+			u.Args[i] = c.hide(arg)
+		}
+	}
+	u.Env, u.Headers = hideAll(u.Env), hideAll(u.Headers)
+	return u
+}
+
+// hide hides a text that a variable went into.
+func (c *Config) hide(s string) string {
+	if s != "" && slices.Contains(c.secrets, s) {
+		return hiddenText
+	}
+	return s
+}
+
+func (c *Config) hideURL(s string) string {
+	if c.hide(s) != s {
+		return hiddenText
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	if u.User != nil {
+		s = strings.Replace(s, u.User.String()+"@", hiddenText+"@", 1)
+	}
+	if u.RawQuery != "" {
+		pairs := strings.Split(u.RawQuery, "&")
+		for i, p := range pairs {
+			if k, _, ok := strings.Cut(p, "="); ok {
+				pairs[i] = k + "=" + hiddenText
+			}
+		}
+		s = strings.Replace(s, u.RawQuery, strings.Join(pairs, "&"), 1)
+	}
+	return s
+}
+
+func hideAll(m map[string]string) map[string]string {
+	out := maps.Clone(m)
+	for k := range out {
+		out[k] = hiddenText
+	}
+	return out
+}
+
+// Keys returns an upstream's configuration under the keys of the file, ready for
+// JSON or YAML: redacted, durations as text, without what is empty.
+func (c *Config) Keys(u upstream.Config) map[string]any {
+	out, _ := keyed(reflect.ValueOf(c.Redact(u))).(map[string]any)
+	if u.Prefix != nil {
+		out["prefix"] = *u.Prefix
+	}
+	edges := map[string]any{}
+	for _, d := range u.DependsOn {
+		edges[d.On] = map[string]any{"condition": string(d.Condition), "restart": d.Restart}
+	}
+	if len(edges) > 0 {
+		out["depends_on"] = edges
+	}
+	return out
+}
+
+// keyed returns a value under its koanf tags, nil if it is empty. Booleans and
+// numbers are never empty.
+func keyed(v reflect.Value) any {
+	if d, ok := v.Interface().(time.Duration); ok {
+		return d.String()
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		out := map[string]any{}
+		for i := range v.NumField() {
+			key := v.Type().Field(i).Tag.Get("koanf")
+			if key == "" || key == "-" {
+				continue
+			}
+			if inner := keyed(v.Field(i)); inner != nil {
+				out[key] = inner
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case reflect.Pointer:
+		return nil // prefix, which Keys sets
+	case reflect.String:
+		if v.Len() == 0 {
+			return nil
+		}
+		return v.String()
+	case reflect.Slice, reflect.Map:
+		if v.Len() == 0 {
+			return nil
+		}
+	}
+	return v.Interface()
+}
