@@ -1,0 +1,47 @@
+package telemetry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/lmittmann/tint"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// NewLogger returns a logger that writes to w as c.Logs says. terminal tells
+// whether w is one: auto then means text, with colours, else JSON. Lines logged
+// with the context of a span carry its trace_id and span_id.
+func NewLogger(c Config, w io.Writer, terminal bool) *slog.Logger {
+	least, err := level(c.Logs.Level)
+	if err != nil {
+		least = slog.LevelInfo
+	}
+	var h slog.Handler
+	switch {
+	case c.Logs.Format == "json" || c.Logs.Format != "text" && !terminal:
+		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least})
+	case terminal:
+		h = tint.NewHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000"})
+	default:
+		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: least})
+	}
+	return slog.New(correlated{h})
+}
+
+// correlated adds the ids of the span in the context.
+type correlated struct{ slog.Handler }
+
+func (h correlated) Handle(ctx context.Context, r slog.Record) error {
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		r = r.Clone()
+		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h correlated) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return correlated{h.Handler.WithAttrs(attrs)}
+}
+
+func (h correlated) WithGroup(name string) slog.Handler { return correlated{h.Handler.WithGroup(name)} }

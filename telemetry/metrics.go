@@ -1,0 +1,145 @@
+package telemetry
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// buckets are the convention's, in seconds.
+var buckets = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300}
+
+// maxSeries is how many series each histogram has at most: names beyond are
+// counted under Other.
+const maxSeries = 4096
+
+// metrics is the Prometheus registry and the histograms of the conventions for
+// MCP, under the names that OpenTelemetry's exporter would give them.
+type metrics struct {
+	registry       *prometheus.Registry
+	server, client durations
+	serverSession  *prometheus.HistogramVec
+	clientSession  *prometheus.HistogramVec
+	handler        http.Handler
+}
+
+// series is one combination of labels.
+type series struct {
+	method, tool, prompt, failure, transport, upstream string
+}
+
+// durations is a histogram whose series are looked up without allocating.
+type durations struct {
+	vec *prometheus.HistogramVec
+	mu  sync.RWMutex
+	// known are the series so far, guarded by mu.
+	known map[series]prometheus.Observer
+}
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	labels := []string{"mcp_method_name", "gen_ai_tool_name", "gen_ai_prompt_name", "error_type", "network_transport"}
+	m.server.vec = histogram("mcp_server_operation_duration_seconds", "How long requests of clients took.", labels...)
+	m.client.vec = histogram("mcp_client_operation_duration_seconds", "How long requests to upstreams took.",
+		append(labels, "interlock_upstream")...)
+	m.server.known = make(map[series]prometheus.Observer)
+	m.client.known = make(map[series]prometheus.Observer)
+	m.serverSession = histogram("mcp_server_session_duration_seconds", "How long sessions of clients lasted.",
+		"error_type", "network_transport", "mcp_protocol_version")
+	m.clientSession = histogram("mcp_client_session_duration_seconds", "How long sessions with upstreams lasted.",
+		"error_type", "network_transport", "mcp_protocol_version", "interlock_upstream")
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return m
+}
+
+// MetricsHandler serves the metrics to Prometheus, with exemplars when it asks
+// for OpenMetrics. Operations are counted from its first call on; all calls
+// return the same.
+func (t *Telemetry) MetricsHandler() http.Handler {
+	if t == nil {
+		return http.NotFoundHandler()
+	}
+	if t.metrics.Load() == nil {
+		t.metrics.CompareAndSwap(nil, newMetrics())
+	}
+	return t.metrics.Load().handler
+}
+
+func (m *metrics) observe(s *Span, took time.Duration) {
+	d := &m.client
+	if s.server {
+		d = &m.server
+	}
+	o := d.observer(s.series, s.server)
+	if s.Span != nil && s.SpanContext().IsSampled() {
+		if e, ok := o.(prometheus.ExemplarObserver); ok {
+			e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": s.SpanContext().TraceID().String()})
+			return
+		}
+	}
+	o.Observe(took.Seconds())
+}
+
+func (d *durations) observer(s series, server bool) prometheus.Observer {
+	d.mu.RLock()
+	o, ok := d.known[s]
+	full := len(d.known) >= maxSeries
+	d.mu.RUnlock()
+	if ok {
+		return o
+	}
+	if full {
+		if s.tool != "" {
+			s.tool = Other
+		}
+		if s.prompt != "" {
+			s.prompt = Other
+		}
+	}
+	values := []string{s.method, s.tool, s.prompt, s.failure, s.transport}
+	if !server {
+		values = append(values, s.upstream)
+	}
+	o = d.vec.WithLabelValues(values...)
+	d.mu.Lock()
+	d.known[s] = o
+	d.mu.Unlock()
+	return o
+}
+
+// Session is one that ended: a client's, or one with an upstream.
+type Session struct {
+	Duration                              time.Duration
+	ErrorType, Transport, ProtocolVersion string
+	Upstream                              string // only of one with an upstream
+}
+
+// ServerSession counts a client's session that ended.
+func (t *Telemetry) ServerSession(s Session) {
+	if t == nil {
+		return
+	}
+	if m := t.metrics.Load(); m != nil {
+		m.serverSession.WithLabelValues(s.ErrorType, s.Transport, s.ProtocolVersion).Observe(s.Duration.Seconds())
+	}
+}
+
+// ClientSession counts a session with an upstream that ended.
+func (t *Telemetry) ClientSession(s Session) {
+	if t == nil {
+		return
+	}
+	if m := t.metrics.Load(); m != nil {
+		m.clientSession.WithLabelValues(s.ErrorType, s.Transport, s.ProtocolVersion, s.Upstream).Observe(s.Duration.Seconds())
+	}
+}
