@@ -25,26 +25,21 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	interlock := filepath.Join(dir, "interlock")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", interlock, "../cmd/interlock")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	interlock := build(t)
 
 	configs, commands := 0, 0
 	for _, s := range snippets(string(raw)) {
 		switch s.language {
 		case "yaml":
 			configs++
-			validate(t, interlock, dir, s)
+			validate(t, interlock, s)
 		case "json":
 			if !json.Valid([]byte(s.text)) {
 				t.Errorf("README.md:%d: is not JSON", s.line)
 			}
 			if s.note == "" {
 				configs++
-				validate(t, interlock, dir, s)
+				validate(t, interlock, s)
 			}
 		case "sh":
 			for line := range strings.Lines(s.text) {
@@ -60,18 +55,57 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// validate runs `interlock validate` on a snippet.
-func validate(t *testing.T, interlock, dir string, s snippet) {
+// TestConfigs validates the configurations of this folder.
+func TestConfigs(t *testing.T) {
+	interlock := build(t)
+	for _, pattern := range []string{"*.yaml", "*.json"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			if out, err := interlockValidate(t, interlock, file); err != nil {
+				t.Errorf("%s: %v\n%s", file, err, out)
+			}
+		}
+	}
+	broken := filepath.Join(t.TempDir(), "broken.yaml")
+	if err := os.WriteFile(broken, []byte("upstreams: {a: {comand: x}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := interlockValidate(t, interlock, broken); err == nil {
+		t.Errorf("a broken configuration is valid:\n%s", out)
+	}
+}
+
+// build builds the binary under test.
+func build(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(dir, "interlock."+s.language)
+	interlock := filepath.Join(t.TempDir(), "interlock")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", interlock, "../cmd/interlock")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return interlock
+}
+
+// validate runs `interlock validate` on a snippet.
+func validate(t *testing.T, interlock string, s snippet) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "interlock."+s.language)
 	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), interlock, "validate", "-c", file)
-	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := interlockValidate(t, interlock, file); err != nil {
 		t.Errorf("README.md:%d: interlock validate: %v\n%s", s.line, err, out)
 	}
+}
+
+func interlockValidate(t *testing.T, interlock, file string) ([]byte, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), interlock, "validate", "-c", file)
+	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	return cmd.CombinedOutput()
 }
 
 // exists checks that the command and the flags of a line are known, without

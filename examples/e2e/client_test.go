@@ -191,7 +191,7 @@ func (c *client) count(kind string, match func(event) bool) (n int) {
 // until waits until ok, which is called with c.mu held after each line.
 func (c *client) until(what string, ok func() bool) {
 	c.t.Helper()
-	patience := time.NewTimer(30 * time.Second)
+	patience := time.NewTimer(time.Minute)
 	defer patience.Stop()
 	for {
 		c.mu.Lock()

@@ -16,7 +16,7 @@ import (
 // schemas as it lists them.
 func TestInspector(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 90*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
 	inspect := func(out any, args ...string) {
 		t.Helper()
@@ -52,7 +52,7 @@ func TestInspector(t *testing.T) {
 // stdin and stdout as it does over HTTP.
 func TestStdioFace(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 60*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	g := configure(ctx, t, dir, fields{"every": everythingStdio()})
 	c := newClient(ctx, t, dir)
 	f := capable("")
@@ -72,7 +72,7 @@ func TestStdioFace(t *testing.T) {
 // and needs no login for this, whether it can connect.
 func TestClaudeCode(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 60*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	claude, err := filepath.Abs("node_modules/.bin/claude")
 	if err != nil {
 		t.Fatal(err)

@@ -33,25 +33,25 @@ func TestEverything(t *testing.T) {
 	t.Parallel()
 	t.Run("direct", func(t *testing.T) {
 		t.Parallel()
-		ctx, dir := deadline(t, 60*time.Second), home(t)
+		ctx, dir := deadline(t, 2*time.Minute), home(t)
 		everything(ctx, t, dir, everythingHTTP(ctx, t, dir), "")
 	})
 	t.Run("stdio", func(t *testing.T) {
 		t.Parallel()
-		ctx, dir := deadline(t, 60*time.Second), home(t)
+		ctx, dir := deadline(t, 2*time.Minute), home(t)
 		g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
 		everything(ctx, t, dir, g.url(), "every__")
 	})
 	t.Run("http", func(t *testing.T) {
 		t.Parallel()
-		ctx, dir := deadline(t, 60*time.Second), home(t)
+		ctx, dir := deadline(t, 2*time.Minute), home(t)
 		g := newGateway(ctx, t, dir, fields{"every": fields{"url": everythingHTTP(ctx, t, dir), "required": true}})
 		everything(ctx, t, dir, g.url(), "every__")
 	})
 	// The process of a session is its own, so its roots may be relayed.
 	t.Run("stdio for each session", func(t *testing.T) {
 		t.Parallel()
-		ctx, dir := deadline(t, 60*time.Second), home(t)
+		ctx, dir := deadline(t, 2*time.Minute), home(t)
 		own := everythingStdio()
 		own["isolation"] = "session"
 		g := newGateway(ctx, t, dir, fields{"every": own})

@@ -121,13 +121,7 @@ func (g *gateway) list() map[string]upstream {
 	g.t.Helper()
 	out := g.run("list", "-o", "json")
 	var all []upstream
-	if bytes.HasPrefix(bytes.TrimSpace(out), []byte("{")) {
-		var body struct{ Upstreams []upstream }
-		if err := json.Unmarshal(out, &body); err != nil {
-			g.t.Fatalf("interlock list: %v in %s", err, out)
-		}
-		all = body.Upstreams
-	} else if err := json.Unmarshal(out, &all); err != nil {
+	if err := json.Unmarshal(out, &all); err != nil {
 		g.t.Fatalf("interlock list: %v in %s", err, out)
 	}
 	byName := map[string]upstream{}

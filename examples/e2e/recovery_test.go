@@ -13,7 +13,7 @@ import (
 // cut is answered at once and honestly.
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 60*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	quick := everythingStdio()
 	quick["restart"] = fields{"delay": "100ms", "max_delay": "500ms", "stable": "1s", "max_attempts": 10}
 	g := newGateway(ctx, t, dir, fields{"every": quick, "memory": memory(dir + "/memory.json")})
@@ -62,7 +62,7 @@ func TestServerKilled(t *testing.T) {
 // kills and starts it: the session id that the client holds goes on working.
 func TestGatewayRestarted(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 90*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
 	c := newClient(ctx, t, dir)
 	var before, after struct{ Session string }

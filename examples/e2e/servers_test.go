@@ -12,7 +12,7 @@ import (
 // its own, and what they do is seen on disk.
 func TestThreeServers(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 60*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	shared := filepath.Join(dir, "shared")
 	if err := os.Mkdir(shared, 0o700); err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestThreeServers(t *testing.T) {
 // client's roots decide what its own calls may touch, and nobody else's.
 func TestRootsOfSession(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 60*time.Second), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	base := filepath.Join(dir, "base")
 	mine, other := filepath.Join(dir, "mine"), filepath.Join(dir, "other")
 	for _, d := range []string{base, mine, other} {
