@@ -30,7 +30,8 @@ type httpLink struct {
 	next   atomic.Uint64           // last request id given out
 	first  sync.Once               // for Dial.Spawned
 
-	session atomic.Pointer[httpSession]
+	session   atomic.Pointer[httpSession]
+	reporting reporting
 
 	mu      sync.Mutex // guards what follows
 	err     error      // why it is lost, nil while it lives

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -25,6 +26,9 @@ type exchange struct {
 	token     jsonrpc.Span // the client's progress token in r.Message, if any
 	answer    jsonrpc.Message
 	questions openQuestions
+
+	mu   sync.Mutex // guards over, and is held while the peer is told
+	over bool       // the exchange has ended: the peer is told no more
 }
 
 func newExchange(s *httpSession, r *Request) *exchange {
@@ -65,6 +69,10 @@ func traced(h http.Header, r *Request) http.Header {
 // the link.
 func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 	l := x.s.link
+	if x.token.Ok() && x.r.Peer != nil {
+		l.reporting.add(x)
+		defer l.reporting.remove(x)
+	}
 	bound, done := bindContext(ctx, l.ctx)
 	resp, p, err := x.s.post(bound, requestBody(x.r, x.n), traced(x.s.header, x.r))
 	if err != nil {

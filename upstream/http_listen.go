@@ -95,14 +95,14 @@ func (s *httpSession) hear(resp *http.Response, last *string, pause *time.Durati
 	}
 }
 
-// heard takes one message that belongs to no call. Answers do not come this
-// way, and progress of a call that is not there belongs to nobody.
+// heard takes one message that belongs to no call. Answers do not come this way.
 func (s *httpSession) heard(m jsonrpc.Message, qs *openQuestions) {
 	d := s.link.dial
 	switch {
 	case m.Kind == jsonrpc.Notification && m.MethodName() == "notifications/cancelled":
 		qs.withdraw(string(m.RequestID.Of(m.Raw)))
 	case m.Kind == jsonrpc.Notification && m.MethodName() == "notifications/progress":
+		s.link.reporting.progress(m)
 	case m.Kind == jsonrpc.Notification && d.Inbox != nil:
 		d.Inbox.Notified(m)
 	case m.Kind == jsonrpc.Request:

@@ -161,13 +161,71 @@ func (x *exchange) notified(m jsonrpc.Message) {
 		}
 		return
 	case "notifications/progress":
-		if !x.token.Ok() || !bytes.Equal(m.ProgressToken.Of(m.Raw), x.id) {
-			return
+		if bytes.Equal(m.ProgressToken.Of(m.Raw), x.id) {
+			x.progress(m)
 		}
-		m = withProgressToken(m, x.token.Of(x.r.Message.Raw))
+		return
 	}
-	if x.r.Peer != nil && m.Kind != jsonrpc.Invalid {
+	x.tell(m)
+}
+
+// progress hands on a progress notification with the client's own token. It is
+// dropped if the client gave none.
+func (x *exchange) progress(m jsonrpc.Message) {
+	if x.token.Ok() {
+		x.tell(withProgressToken(m, x.token.Of(x.r.Message.Raw)))
+	}
+}
+
+// tell hands a notification to the peer, unless the exchange is over.
+func (x *exchange) tell(m jsonrpc.Message) {
+	if x.r.Peer == nil || m.Kind == jsonrpc.Invalid {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.over {
 		x.r.Peer.Notified(m)
+	}
+}
+
+// reporting are the exchanges that wait for progress. Their own stream is where
+// it belongs, but some servers send it on the GET stream.
+type reporting struct {
+	mu sync.Mutex // guards m
+	m  map[uint64]*exchange
+}
+
+func (r *reporting) add(x *exchange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.m == nil {
+		r.m = make(map[uint64]*exchange)
+	}
+	r.m[x.n] = x
+}
+
+// remove forgets x, which is told nothing afterwards.
+func (r *reporting) remove(x *exchange) {
+	r.mu.Lock()
+	delete(r.m, x.n)
+	r.mu.Unlock()
+	x.mu.Lock()
+	x.over = true
+	x.mu.Unlock()
+}
+
+// progress hands m to the exchange that it is about, if there is one.
+func (r *reporting) progress(m jsonrpc.Message) {
+	id, ok := parseID(m.ProgressToken.Of(m.Raw))
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	x := r.m[id]
+	r.mu.Unlock()
+	if x != nil {
+		x.progress(m)
 	}
 }
 

@@ -323,7 +323,9 @@ func TestHTTPStreamOfACall(t *testing.T) {
 	peer := newRecorder()
 	r := request(t, `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"x","_meta":{"progressToken":"tok\u0041"}}}`)
 	r.Peer = peer
-	go func() {
+	var client sync.WaitGroup
+	defer client.Wait()
+	client.Go(func() {
 		q, withdrawn := <-peer.asked, <-peer.asked
 		<-withdrawn.Gone
 		if err := withdrawn.Answer(t.Context(), []byte(`{}`)); !errors.Is(err, errWithdrawn) {
@@ -332,7 +334,7 @@ func TestHTTPStreamOfACall(t *testing.T) {
 		if err := q.Answer(t.Context(), []byte(`{"jsonrpc":"2.0","id":77,"result":{"action":"accept"}}`)); err != nil {
 			t.Errorf("answer: %v", err)
 		}
-	}()
+	})
 	m, err := l.Do(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
