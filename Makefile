@@ -1,5 +1,6 @@
 # make            builds ./interlock
 # make check      everything that reads the code: format, vet, lint, import directions, go.mod
+# make cross      that it builds for macOS and Windows
 # make test       every test, also those with real servers and clients from npm
 # make e2e        only those
 # make bench      what the gateway costs beside a plain reverse proxy
@@ -12,7 +13,7 @@ SOAK     ?= 2m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FIXTURES := examples/e2e/node_modules/.package-lock.json
 
-.PHONY: build check format test e2e bench soak tools fetch clean
+.PHONY: build check cross format test e2e bench soak tools fetch clean
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
 
@@ -26,6 +27,11 @@ check: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
 
 format: .bin/gofumpt-$(GOFUMPT)
 	git ls-files -co --exclude-standard '*.go' | xargs -r .bin/gofumpt-$(GOFUMPT) -w
+
+# The other systems build; their tests need their machines.
+cross:
+	GOOS=darwin CGO_ENABLED=0 go build -o /dev/null ./cmd/interlock
+	GOOS=windows CGO_ENABLED=0 go build -o /dev/null ./cmd/interlock
 
 # The race detector needs cgo. -p 2: the end-to-end tests start real servers
 # and have deadlines of their own.
