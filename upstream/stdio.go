@@ -26,6 +26,7 @@ type stdioLink struct {
 	early     atomic.Pointer[Tail] // this child's stderr alone, until the handshake is done
 	log       *slog.Logger
 	patience  patience
+	released  func() // told once nothing is left
 	hello     *Hello
 	skipped   atomic.Uint64
 
@@ -42,7 +43,7 @@ type stdioLink struct {
 	last      uint64 // the newest request's id
 	pending   map[uint64]*stdioCall
 	calls     attribution
-	questions map[string]chan struct{} // by the server's id, what says that it no longer waits
+	questions openQuestions
 }
 
 // stdioCall is a request whose answer has not come.
@@ -77,10 +78,7 @@ func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
 		r.watcher.remove(marker)
 		return nil, &StartError{Stage: "spawn", Err: err}
 	}
-	go func() {
-		<-l.gone
-		r.watcher.remove(marker)
-	}()
+	l.released = func() { r.watcher.remove(marker) }
 	if d.Spawned != nil {
 		d.Spawned(p.pid)
 	}
@@ -123,7 +121,7 @@ func newStdioLink(p *process, d *Dial, r *reaper) (*stdioLink, error) {
 		proc: p, inbox: d.Inbox, exclusive: d.Exclusive, stderr: d.Stderr, log: r.log,
 		patience: patience{d.Config.StopTimeout, d.Config.StopTimeout},
 		lost:     make(chan struct{}), force: make(chan struct{}), gone: make(chan struct{}),
-		pending: make(map[uint64]*stdioCall), questions: make(map[string]chan struct{}),
+		pending: make(map[uint64]*stdioCall),
 	}
 	var err error
 	l.out, err = newOutbox(p.stdin, r.writeTimeout, l.writeFailed)
@@ -328,10 +326,7 @@ func (l *stdioLink) end(err error, p patience) {
 		c.answer <- outcome{err: e}
 		delete(l.pending, id)
 	}
-	for id, gone := range l.questions {
-		close(gone)
-		delete(l.questions, id)
-	}
+	l.questions.close()
 	close(l.lost)
 	l.mu.Unlock()
 	go l.stop(p)
@@ -345,6 +340,9 @@ func (l *stdioLink) stop(p patience) {
 	until(drained, lastWords/2, l.force) // what it said last
 	l.proc.close()
 	<-drained
+	if l.kind != Survived {
+		l.released()
+	}
 	close(l.gone)
 }
 

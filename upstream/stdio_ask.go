@@ -4,21 +4,13 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// maxQuestions bounds the questions of one server that are open at a time.
-const maxQuestions = 256
-
 // asked handles a request of the server: ping is answered at once, all else is
 // relayed to the client it can be for, or refused. On stdio nothing says to
 // which call a request belongs.
 func (l *stdioLink) asked(m jsonrpc.Message) {
-	id := m.ID.Of(m.Raw)
 	method := m.MethodName()
-	if method == "ping" {
-		l.reply(jsonrpc.AppendResult(nil, id, []byte("{}")))
-		return
-	}
-	if method == "roots/list" && !l.exclusive {
-		l.reply(jsonrpc.AppendError(nil, id, jsonrpc.CodeMethodNotFound, "roots are not offered: clients share this process", nil))
+	if method == "ping" || method == "roots/list" && !l.exclusive {
+		l.reply(ownAnswer(m))
 		return
 	}
 	l.mu.Lock()
@@ -26,24 +18,19 @@ func (l *stdioLink) asked(m jsonrpc.Message) {
 		l.mu.Unlock()
 		return
 	}
-	if _, twice := l.questions[string(id)]; twice {
-		l.mu.Unlock()
-		l.skip(m.Raw) // any answer to it would be taken for the first one's
-		return
-	}
 	relay, why := l.recipient()
-	if relay != nil && len(l.questions) >= maxQuestions {
-		relay, why = nil, "too many requests are waiting for an answer"
+	var q *Question
+	if relay != nil {
+		if q = l.questions.open(m, l.Notify); q == nil {
+			why = "too many requests wait for an answer, or one with this id does"
+		}
 	}
-	if relay == nil {
-		l.mu.Unlock()
-		l.reply(jsonrpc.AppendError(nil, id, jsonrpc.CodeInvalidRequest, "interlock did not relay "+method+": "+why, nil))
+	l.mu.Unlock()
+	if q == nil {
+		l.reply(jsonrpc.AppendError(nil, m.ID.Of(m.Raw), jsonrpc.CodeInvalidRequest, "interlock did not relay "+method+": "+why, nil))
 		return
 	}
-	gone := make(chan struct{})
-	l.questions[string(id)] = gone
-	l.mu.Unlock()
-	relay(&Question{Message: m, Answer: l.answerer(string(id)), Gone: gone})
+	relay(q)
 }
 
 // recipient returns who is to be asked, or why nobody is. l.mu is held.

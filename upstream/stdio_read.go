@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -195,7 +194,7 @@ func (l *stdioLink) notified(m jsonrpc.Message) {
 			c.peer.Notified(own)
 		}
 	case "notifications/cancelled":
-		l.unask(m.RequestID.Of(m.Raw))
+		l.questions.withdraw(string(m.RequestID.Of(m.Raw)))
 	default:
 		if l.inbox != nil {
 			l.inbox.Notified(m)
@@ -210,29 +209,3 @@ func (l *stdioLink) reply(b []byte) {
 		_ = l.out.send(&frame{b: append(b, '\n')})
 	}
 }
-
-// unask ends a question that the server no longer waits for.
-func (l *stdioLink) unask(id []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if gone, ok := l.questions[string(id)]; ok {
-		close(gone)
-		delete(l.questions, string(id))
-	}
-}
-
-// answerer returns the Answer of the question with this id.
-func (l *stdioLink) answerer(id string) func(context.Context, []byte) error {
-	return func(ctx context.Context, response []byte) error {
-		l.mu.Lock()
-		_, open := l.questions[id]
-		delete(l.questions, id)
-		l.mu.Unlock()
-		if !open {
-			return &TransportError{Executed: ExecutedNo, Reason: "closed", Err: errNotAsked}
-		}
-		return l.Notify(ctx, response)
-	}
-}
-
-var errNotAsked = errors.New("the server no longer waits for an answer")

@@ -20,12 +20,12 @@ func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := len(p)
-	if n >= tailSize {
-		t.buf = append(t.buf[:0], p[n-tailSize:]...)
-		return n, nil
-	}
-	if over := len(t.buf) + n - tailSize; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
+	p = p[max(n-tailSize, 0):]
+	// What is dropped is dropped in large pieces, so that a flood of short lines
+	// does not move the whole tail for each.
+	if len(t.buf)+len(p) > 2*tailSize {
+		keep := tailSize - len(p)
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-keep:]...)
 	}
 	t.buf = append(t.buf, p...)
 	return n, nil
@@ -35,7 +35,7 @@ func (t *Tail) Write(p []byte) (int, error) {
 // not printable replaced.
 func (t *Tail) Lines(n int) []string {
 	t.mu.Lock()
-	text := bytes.ToValidUTF8(t.buf, []byte("\ufffd"))
+	text := bytes.ToValidUTF8(t.buf[max(len(t.buf)-tailSize, 0):], []byte("\ufffd"))
 	t.mu.Unlock()
 	lines := bytes.Split(bytes.TrimRight(text, "\r\n"), []byte("\n"))
 	lines = lines[max(len(lines)-n, 0):]

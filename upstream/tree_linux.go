@@ -40,8 +40,8 @@ func (t *tree) signal(sig syscall.Signal) (alive int) {
 	for _, p := range family(all, t.belongs) {
 		t.known[p.pid] = p.start
 		if p.zombie {
-			if p.ppid == self && p.pid != t.pgid {
-				reap(p.pid)
+			if p.ppid == self && p.pid != t.pgid && !reap(p.pid) {
+				alive++
 			}
 			continue
 		}
@@ -61,8 +61,8 @@ func (t *tree) belongs(p procInfo) bool {
 }
 
 // reap takes the exit status of a dead child of this process that nobody else
-// waits for.
-func reap(pid int) {
-	var status syscall.WaitStatus
-	_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+// waits for, and reports whether it is gone.
+func reap(pid int) bool {
+	got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	return got == pid || err == syscall.ECHILD
 }

@@ -9,7 +9,7 @@ import (
 // procInfo is what /proc says of one process.
 type procInfo struct {
 	pid, ppid, pgrp int
-	zombie          bool
+	zombie          bool   // dead, and not yet waited for
 	start           uint64 // clock ticks since boot; with pid, what identifies it
 }
 
@@ -31,8 +31,9 @@ func readProc(pid int) (procInfo, bool) {
 	}
 	start, _ := strconv.ParseUint(string(f[19]), 10, 64)
 	return procInfo{
-		pid: pid, ppid: number(f[1]), pgrp: number(f[2]),
-		zombie: f[0][0] == 'Z' || f[0][0] == 'X', start: start,
+		pid: pid, ppid: number(f[1]), pgrp: number(f[2]), start: start,
+		// The state is the first thread's; it is not over before the others are.
+		zombie: (f[0][0] == 'Z' || f[0][0] == 'X') && number(f[17]) <= 1,
 	}, true
 }
 
