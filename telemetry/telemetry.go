@@ -77,6 +77,10 @@ func off(v string) bool { return v == "true" || v == "TRUE" || v == "True" }
 // Enabled reports whether traces are exported.
 func (t *Telemetry) Enabled() bool { return t != nil && t.tracer != nil }
 
+// Watching reports whether operations are traced or counted: when not, there is
+// no need to describe them.
+func (t *Telemetry) Watching() bool { return t != nil && (t.tracer != nil || t.metrics.Load() != nil) }
+
 // shutdownTimeout is what a collector may cost at the end at most.
 const shutdownTimeout = 5 * time.Second
 

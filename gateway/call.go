@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+var (
+	errCancelled  = errors.New("cancelled by the client")
+	errClientGone = errors.New("the client went away")
+	errDraining   = errors.New("the gateway is shutting down")
+)
+
+// call is a request that an upstream answers. It is the upstream.Peer of that
+// request: what the upstream sends on its behalf comes here.
+type call struct {
+	x       *exchange
+	g       *Gateway
+	route   *router.Route
+	waiting atomic.Int32 // questions that a person has not answered yet
+	over    atomic.Bool  // the answer is known: what comes later is dropped
+}
+
+var errDuplicate = errors.New("duplicate id")
+
+// begin enters a request among those in flight, so that the client can cancel
+// it. The error is errDuplicate or errEnded.
+func (s *session) begin(x *exchange) error {
+	id := string(x.id())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return errEnded
+	}
+	if s.inFlight == nil {
+		s.inFlight = make(map[string]*exchange)
+	}
+	if _, ok := s.inFlight[id]; ok {
+		return errDuplicate
+	}
+	s.inFlight[id] = x
+	return nil
+}
+
+// done takes the request out again.
+func (s *session) done(x *exchange) {
+	s.mu.Lock()
+	delete(s.inFlight, string(x.id()))
+	s.mu.Unlock()
+}
+
+// turnedAway answers a request that begin refused.
+func (x *exchange) turnedAway(err error) answer {
+	if errors.Is(err, errDuplicate) {
+		return errorOf(x.id(), jsonrpc.CodeInvalidRequest,
+			"invalid request: a request with id "+clipName(string(x.id()))+" is in flight already", nil)
+	}
+	return errorOf(x.id(), jsonrpc.CodeInvalidRequest, "invalid request: the session has ended", nil)
+}
+
+// cancelled handles notifications/cancelled (basic/utilities/cancellation). An
+// id that is not in flight is ignored, as the specification asks.
+func (s *session) cancelled(m jsonrpc.Message) {
+	id := m.RequestID.Of(m.Raw)
+	if id == nil {
+		return
+	}
+	s.mu.Lock()
+	x := s.inFlight[string(id)]
+	s.mu.Unlock()
+	if x != nil {
+		x.cancel(errCancelled)
+	}
+}
+
+// forward carries the request to the upstream of the route and its answer back.
+// edits change the request; name and uri are the caller's to replace.
+func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edits *jsonrpc.Edits) (answer, outcome) {
+	u := x.view.upstreams[r.Upstream]
+	if u == nil {
+		return g.failed(x, r, &upstream.CallError{
+			Upstream: r.Upstream, Reason: "removed", Text: "is no longer configured", Executed: upstream.ExecutedNo,
+		})
+	}
+	c := &call{x: x, g: g, route: r}
+	defer c.end()
+
+	pc := policy.Call{
+		Principal: x.session.principal, Session: x.session.key, Method: x.method,
+		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
+	}
+	if err := x.view.chain.Before(ctx, &pc); err != nil {
+		return g.failed(x, r, err)
+	}
+	m, err := g.ask(ctx, c, u, edits)
+	if err != nil {
+		if ctx.Err() != nil && errors.Is(context.Cause(ctx), err) {
+			return g.aborted(x, r, err)
+		}
+		return g.failed(x, r, err)
+	}
+	if err := x.view.chain.After(ctx, &pc, m); err != nil {
+		return g.failed(x, r, err)
+	}
+	return carried(m, x.id()), outcomeOf(x.method, m)
+}
+
+// ask makes the upstream's call under a span of its own.
+func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
+	x := c.x
+	ctx, span, trace := g.startClient(ctx, x, c.route, u)
+	if trace.Parent != "" {
+		edits = trace.inject(edits, &x.msg)
+	} else {
+		trace = x.header // nothing is exported: what the client sent goes on as it came
+	}
+	uc := upstream.Call{
+		Scope:      x.session.scope(u),
+		Method:     x.method,
+		Idempotent: x.method != "tools/call" || c.route.Idempotent,
+		Waiting:    c.waitsForPerson,
+		Event:      span.event,
+		Request: upstream.Request{
+			Message: x.msg, Edits: edits, Owner: x.session.owner(), Peer: c,
+			TraceParent: trace.Parent, TraceState: trace.State, Baggage: trace.Baggage,
+		},
+	}
+	m, err := u.Call(ctx, &uc)
+	if err != nil {
+		span.End(outcomeOfError(err))
+		return m, err
+	}
+	span.End(outcomeOf(x.method, m))
+	return m, nil
+}
+
+// failed answers a call that its upstream did not answer.
+func (g *Gateway) failed(x *exchange, r *router.Route, err error) (answer, outcome) {
+	f := faultOf(r.Upstream, err)
+	out := outcome{Type: f.Reason}
+	if x.method == "tools/call" {
+		return f.asToolResult(x.id()), out
+	}
+	out.Code = f.code
+	return f.asError(x.id()), out
+}
+
+// aborted ends a call whose context ended: silently when the client wants no
+// answer any more, with an honest one when the gateway gave up.
+func (g *Gateway) aborted(x *exchange, r *router.Route, cause error) (answer, outcome) {
+	if errors.Is(cause, errDraining) {
+		return g.failed(x, r, &upstream.CallError{
+			Upstream: r.Upstream, Reason: "shutdown", Text: "was still working when the gateway shut down",
+			Executed: upstream.ExecutedUnknown, Err: cause,
+		})
+	}
+	return answer{}, outcome{Type: "cancelled"}
+}
+
+// waitsForPerson tells the upstream whether the call's clock rests.
+func (c *call) waitsForPerson() bool { return c.waiting.Load() > 0 }
+
+// end drops what still comes for the call, and takes back its open questions.
+func (c *call) end() {
+	c.over.Store(true)
+	c.x.session.withdraw(c)
+}
+
+// Notified implements upstream.Peer.
+func (c *call) Notified(m jsonrpc.Message) {
+	if c.over.Load() {
+		return
+	}
+	switch m.MethodName() {
+	case "notifications/progress":
+		c.x.out.send(m.Raw, true)
+	case "notifications/message":
+		if c.x.session.wants(m) {
+			c.x.out.send(m.Raw, true)
+		}
+	default:
+		c.g.Notified(c.route.Upstream, c.x.session.scopeOf(c.x.view, c.route.Upstream), m)
+	}
+}
+
+// Asked implements upstream.Peer.
+func (c *call) Asked(q *upstream.Question) {
+	if c.over.Load() {
+		go refuse(q, "the call that this request belongs to has ended")
+		return
+	}
+	c.x.session.ask(q, c.x.out, c, c.route.Upstream)
+}
+
+// scopeOf is scope for an upstream known by name; the zero scope if it is gone.
+func (s *session) scopeOf(v *view, name string) upstream.Scope {
+	if u := v.upstreams[name]; u != nil {
+		return s.scope(u)
+	}
+	return upstream.Scope{}
+}

@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// exchange is one request of a client on its way to its answer.
+type exchange struct {
+	session *session
+	view    *view
+	catalog *router.Catalog
+	msg     jsonrpc.Message
+	method  string
+	out     outlet // where messages that belong to the request go
+	header  traceHeader
+	from    string // the client's address, "" on stdio
+	// cancel ends the request's context; the cause says why.
+	cancel context.CancelCauseFunc
+}
+
+// id is the client's request id as bytes.
+func (x *exchange) id() []byte { return x.msg.ID.Of(x.msg.Raw) }
+
+// text is the string at s in the request.
+func (x *exchange) text(s jsonrpc.Span) string { return x.msg.Text(s) }
+
+// kindOf returns the first byte of the value at s, 0 if it is absent: what kind
+// of JSON value it is.
+func (x *exchange) kindOf(s jsonrpc.Span) byte {
+	if !s.Ok() {
+		return 0
+	}
+	return x.msg.Raw[s.Start]
+}
+
+// serve answers one request. It blocks until the answer is known or the client
+// cancelled, which gives the zero answer.
+func (g *Gateway) serve(ctx context.Context, x *exchange) answer {
+	ctx, span := g.startServer(ctx, x)
+	a, out := g.dispatch(ctx, x)
+	span.End(out)
+	return a
+}
+
+func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
+	switch x.method {
+	case "ping":
+		return resultOf(x.id(), []byte("{}")), outcome{}
+	case "tools/call":
+		return g.callTool(ctx, x)
+	case "prompts/get":
+		return g.getPrompt(ctx, x)
+	case "resources/read":
+		return g.readResource(ctx, x)
+	case "completion/complete":
+		return g.complete(ctx, x)
+	case "tools/list":
+		return g.list(ctx, x, router.Tools)
+	case "prompts/list":
+		return g.list(ctx, x, router.Prompts)
+	case "resources/list":
+		return g.list(ctx, x, router.Resources)
+	case "resources/templates/list":
+		return g.list(ctx, x, router.Templates)
+	case "resources/subscribe":
+		return g.subscribe(ctx, x)
+	case "resources/unsubscribe":
+		return g.unsubscribe(ctx, x)
+	case "logging/setLevel":
+		return g.setLevel(ctx, x)
+	case "initialize":
+		return refused(errorOf(x.id(), jsonrpc.CodeInvalidRequest, "invalid request: this session is initialized already", nil), jsonrpc.CodeInvalidRequest)
+	}
+	return refused(errorOf(x.id(), jsonrpc.CodeMethodNotFound, "method not found: "+clipName(x.method), nil), jsonrpc.CodeMethodNotFound)
+}
+
+// refused pairs an error answer with what the span says of it.
+func refused(a answer, code int) (answer, outcome) { return a, outcome{Code: code} }
+
+// badParams is the answer to params that are not what the method asks for.
+func (x *exchange) badParams(text string) (answer, outcome) {
+	return refused(invalidParams(x.id(), text), jsonrpc.CodeInvalidParams)
+}
+
+// notified handles a notification or a response from the client. Neither is
+// answered.
+func (g *Gateway) notified(ctx context.Context, s *session, m jsonrpc.Message) {
+	if m.Kind == jsonrpc.Result || m.Kind == jsonrpc.Failure {
+		s.answered(ctx, m)
+		return
+	}
+	switch m.MethodName() {
+	case "notifications/cancelled":
+		s.cancelled(m)
+	case "notifications/progress":
+		s.progressed(ctx, m)
+	case "notifications/roots/list_changed":
+		g.rootsChanged(ctx, s, m)
+	}
+}
+
+// rootsChanged passes the client's word on to the links it owns: only those
+// were told its roots.
+func (g *Gateway) rootsChanged(ctx context.Context, s *session, m jsonrpc.Message) {
+	v := g.view.Load()
+	for _, u := range v.order {
+		if scope := s.scope(u); scope.Exclusive {
+			if err := u.Notify(ctx, scope, m.Raw); err != nil {
+				g.log.Debug("roots change not delivered", "upstream", u.Name(), "error", err)
+			}
+		}
+	}
+}
+
+// scope says which link of an upstream serves the session, by the isolation
+// rules: a process is shared; a legacy remote has one session for each of ours.
+func (s *session) scope(u *upstream.Upstream) upstream.Scope {
+	iso := u.Config().Isolation
+	if iso == upstream.AutoIsolation {
+		iso = upstream.PerSession
+		if u.Config().Kind() == upstream.Stdio {
+			iso = upstream.Shared
+		}
+	}
+	if iso != upstream.PerSession {
+		return upstream.Scope{}
+	}
+	return upstream.Scope{Key: s.key, Capabilities: s.capabilities().raw, Exclusive: true}
+}
+
+// owner names the session to upstream links.
+func (s *session) owner() string { return s.key }

@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
+)
+
+// Options are what a Gateway needs besides its configuration.
+type Options struct {
+	Log       *slog.Logger         // nil logs nothing
+	Telemetry *telemetry.Telemetry // nil traces nothing
+	Version   string
+	// Dialer reaches upstreams; nil is the real one, with Watcher.
+	Dialer upstream.Dialer
+	// Watcher kills what is left of the children when the gateway is killed; it
+	// may be nil.
+	Watcher *upstream.Watcher
+}
+
+// Gateway is one MCP server made of many. Make it with New; Run must be running
+// while clients are served.
+type Gateway struct {
+	log     *slog.Logger
+	tel     *telemetry.Telemetry
+	version string
+	set     *upstream.Set
+	chain   *policy.Chain
+	seal    *sealer
+
+	cfg      atomic.Pointer[config.Config]
+	guard    atomic.Pointer[guard]
+	view     atomic.Pointer[view] // written by the publisher alone once Run has begun
+	listsBy  atomic.Int64         // Unix nanoseconds until which first lists may wait
+	sessions *sessions
+	subs     *subscribers
+
+	changes  chan struct{} // capacity 1: something an onlooker shows has changed
+	reloaded chan struct{} // capacity 1: the configuration has changed
+
+	draining atomic.Bool
+	flight   sync.WaitGroup // requests being served
+	door     sync.RWMutex   // held shared to enter, so that draining and Wait do not race
+
+	hard      context.Context // done when requests in flight must end
+	endHard   context.CancelFunc
+	closing   context.Context // done when open streams must end
+	endStream context.CancelFunc
+	reload    sync.Mutex // one reload at a time
+}
+
+var emptyCatalog = router.Build(router.Defaults(), nil)
+
+// New returns a gateway for the configuration. Nothing is started yet. The
+// error says which part of the configuration or of the state folder is at fault.
+func New(cfg *config.Config, o Options) (*Gateway, error) {
+	g := &Gateway{
+		log: o.Log, tel: o.Telemetry, version: o.Version, chain: policy.NewChain(),
+		sessions: newSessions(), subs: newSubscribers(),
+		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1),
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	g.hard, g.endHard = context.WithCancel(context.Background())
+	g.closing, g.endStream = context.WithCancel(context.Background())
+	var err error
+	if g.seal, err = openSealer(cfg.StateDir); err != nil {
+		return nil, err
+	}
+	dialer := o.Dialer
+	if dialer == nil {
+		if dialer, err = upstream.NewDialer(upstream.DialerOptions{Log: g.log, Watcher: o.Watcher}); err != nil {
+			return nil, err
+		}
+	}
+	info, err := json.Marshal(map[string]string{"name": "interlock", "version": o.Version})
+	if err != nil {
+		return nil, err
+	}
+	g.set = upstream.NewSet(upstream.Options{
+		Dialer: dialer, Log: g.log, Observer: observer{g.log}, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
+	})
+	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
+		return nil, fmt.Errorf("upstreams: %w", err)
+	}
+	g.cfg.Store(cfg)
+	g.guard.Store(newGuard(cfg.Server))
+	g.listsBy.Store(time.Now().Add(cfg.Server.ListWait).UnixNano())
+	first := g.build(cfg, nil, nil)
+	first.ready = make(chan struct{})
+	g.view.Store(first)
+	return g, nil
+}
+
+// Run supervises the upstreams and publishes what they offer. It blocks until
+// ctx is done and every upstream has stopped.
+func (g *Gateway) Run(ctx context.Context) error {
+	pubCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var publisher sync.WaitGroup
+	publisher.Go(func() { g.runPublisher(pubCtx) })
+	err := g.set.Run(ctx)
+	stop()
+	publisher.Wait()
+	g.endStream()
+	g.endHard()
+	for _, s := range g.sessions.all() {
+		s.end()
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Changed returns a channel that is poked after changes of upstreams or of the
+// catalog. It has one reader.
+func (g *Gateway) Changed() <-chan struct{} { return g.changes }
+
+// enter lets a request in, unless the gateway drains. Each true needs a leave.
+func (g *Gateway) enter() bool {
+	g.door.RLock()
+	defer g.door.RUnlock()
+	if g.draining.Load() {
+		return false
+	}
+	g.flight.Add(1)
+	return true
+}
+
+func (g *Gateway) leave() { g.flight.Done() }
+
+// Drain lets no new request in, waits for those in flight until ctx is done,
+// and ends what is left with an answer. Open streams are closed.
+func (g *Gateway) Drain(ctx context.Context) {
+	g.door.Lock()
+	g.draining.Store(true)
+	g.door.Unlock()
+	done := make(chan struct{})
+	go func() {
+		g.flight.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		g.endHard()
+		select {
+		case <-done:
+		case <-time.After(time.Second): // an answer that nobody reads is not waited for
+		}
+	}
+	g.endStream()
+	for _, s := range g.sessions.all() {
+		if s.standing != nil {
+			s.standing.end()
+		}
+	}
+}
+
+// Kill makes every stop of an upstream one by force. It does not block.
+func (g *Gateway) Kill() {
+	g.endHard()
+	g.set.Kill()
+}
+
+// endSession ends a session and what it holds at upstreams.
+func (g *Gateway) endSession(s *session) {
+	if !s.end() {
+		return
+	}
+	g.sessions.remove(s)
+	s.mu.Lock()
+	subs := s.subs
+	s.subs = nil
+	s.mu.Unlock()
+	for _, sub := range subs {
+		if sub.scope.Exclusive {
+			g.subs.remove(s, sub) // the link goes, and the server's memory with it
+			continue
+		}
+		go g.dropSubscription(g.hard, s, sub)
+	}
+	for _, u := range g.set.Upstreams() {
+		u.Release(s.key)
+	}
+}

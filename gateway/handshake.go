@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// sessionOf finds the session of a request, or answers why it cannot and
+// returns nil. m may be nil.
+func (g *Gateway) sessionOf(w http.ResponseWriter, r *http.Request, view string, m *jsonrpc.Message) *session {
+	var id []byte
+	if m != nil {
+		id = m.ID.Of(m.Raw)
+	}
+	if v := r.Header.Get(headerVersion); v != "" && !legacy(v) {
+		rpcError(w, http.StatusBadRequest, id, codeUnsupportedVersion, "unsupported protocol version "+clipName(v), unsupported(v))
+		return nil
+	}
+	sealed := r.Header.Get(headerSession)
+	if sealed == "" {
+		if m != nil && m.Kind == jsonrpc.Notification && m.MethodName() == "notifications/initialized" {
+			// mcp-remote sends this one without its session id.
+			w.WriteHeader(http.StatusAccepted)
+			return nil
+		}
+		g.withoutSession(w, m, id)
+		return nil
+	}
+	s := g.findSession(sealed, view)
+	if s == nil {
+		// One body for every reason: it tells nothing about other sessions.
+		rpcError(w, http.StatusNotFound, id, jsonrpc.CodeInvalidRequest, "session not found: send initialize again", nil)
+		return nil
+	}
+	s.touch()
+	return s
+}
+
+// withoutSession answers a request that has no session and is no initialize.
+func (g *Gateway) withoutSession(w http.ResponseWriter, m *jsonrpc.Message, id []byte) {
+	if m != nil && m.Kind == jsonrpc.Request {
+		// A client pinned to 2026-07-28 asks without a handshake, and learns which
+		// revisions are spoken here.
+		if v, ok := jsonrpc.Lookup(m.Raw, m.Meta, "io.modelcontextprotocol/protocolVersion"); ok {
+			asked := m.Text(v)
+			rpcError(w, http.StatusBadRequest, id, codeUnsupportedVersion,
+				"unsupported protocol version "+clipName(asked)+": this endpoint speaks "+strings.Join(legacyVersions, ", ")+", beginning with initialize", unsupported(asked))
+			return
+		}
+	}
+	rpcError(w, http.StatusBadRequest, id, jsonrpc.CodeInvalidRequest, "invalid request: no Mcp-Session-Id header: send initialize first", nil)
+}
+
+// unsupported is the data of an UnsupportedProtocolVersionError.
+func unsupported(asked string) []byte {
+	b := append([]byte(nil), `{"supported":["`+strings.Join(legacyVersions, `","`)+`"]`...)
+	if asked != "" {
+		b = jsonrpc.AppendString(append(b, `,"requested":`...), clipURI(asked))
+	}
+	return append(b, '}')
+}
+
+// findSession returns the live session with the id, reviving one that the
+// gateway does not hold (any more). nil means 404.
+func (g *Gateway) findSession(sealed, view string) *session {
+	s := g.sessions.find(sealed)
+	if s == nil {
+		t, err := g.seal.open(sealed)
+		if err != nil {
+			return nil
+		}
+		fresh := newSession(t, sealed).useStreams()
+		// What it knew of the lists may be old: have it look again.
+		fresh.stale = listTools | listPrompts | listResources
+		if s, err = g.sessions.add(fresh, g.cfg.Load().Server.MaxSessions); err != nil {
+			return nil
+		}
+	}
+	if s.view != view {
+		return nil
+	}
+	return s
+}
+
+// serveInitialize begins a session and gives the client its id (MCP 2025-11-25
+// basic/lifecycle, basic/transports "Session Management").
+func (g *Gateway) serveInitialize(w http.ResponseWriter, r *http.Request, view string, m jsonrpc.Message) {
+	id := m.ID.Of(m.Raw)
+	if g.draining.Load() {
+		g.unavailable(w, id)
+		return
+	}
+	version, caps, result, bad := g.initialize(m, g.view.Load(), view)
+	if bad != "" {
+		writeJSON(w, http.StatusOK, invalidParams(id, bad))
+		return
+	}
+	t := ticket{Nonce: randomHex(16), Version: version, View: view, Capabilities: caps.raw}
+	sealed, err := g.seal.seal(t)
+	if err != nil {
+		writeJSON(w, http.StatusOK, invalidParams(id, err.Error()))
+		return
+	}
+	if _, err := g.sessions.add(newSession(t, sealed).useStreams(), g.cfg.Load().Server.MaxSessions); err != nil {
+		w.Header().Set("Retry-After", "5")
+		rpcError(w, http.StatusServiceUnavailable, id, codeUnavailable, "too many sessions are open: server.max_sessions limits them", nil)
+		return
+	}
+	w.Header().Set(headerSession, sealed)
+	writeJSON(w, http.StatusOK, resultOf(id, result))
+}
+
+// initialize answers the handshake (MCP 2025-11-25 basic/lifecycle) and returns
+// what the session must remember. bad says what is wrong with the request.
+func (g *Gateway) initialize(m jsonrpc.Message, v *view, viewName string) (version string, caps clientCapabilities, result []byte, bad string) {
+	if !m.Params.Ok() {
+		return "", caps, nil, "params is required"
+	}
+	at, _ := jsonrpc.Lookup(m.Raw, m.Params, "protocolVersion")
+	if !at.Ok() || m.Raw[at.Start] != '"' {
+		return "", caps, nil, "params.protocolVersion must be a string"
+	}
+	version = negotiate(m.Text(at))
+	if at, ok := jsonrpc.Lookup(m.Raw, m.Params, "capabilities"); ok {
+		if m.Raw[at.Start] != '{' {
+			return "", caps, nil, "params.capabilities must be an object"
+		}
+		caps = parseCapabilities(m.Raw, at)
+	} else {
+		caps = parseCapabilities(nil, jsonrpc.Span{})
+	}
+	c, _ := v.catalogFor(viewName)
+	info, err := json.Marshal(map[string]string{"name": v.cfg.Server.Name, "version": g.version})
+	if err != nil { // two strings always marshal
+		panic(err)
+	}
+	b := append([]byte(nil), `{"protocolVersion":`...)
+	b = jsonrpc.AppendString(b, version)
+	// All of them, always: upstreams come and go while the session lasts.
+	b = append(b, `,"capabilities":{"completions":{},"logging":{},"prompts":{"listChanged":true},`+
+		`"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}},"serverInfo":`...)
+	b = append(b, info...)
+	if text := c.Instructions(); text != "" {
+		b = append(b, `,"instructions":`...)
+		b = jsonrpc.AppendString(b, text)
+	}
+	return version, caps, append(b, '}'), ""
+}
+
+// legacyVersions are the revisions that the face speaks, newest first.
+var legacyVersions = []string{"2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"}
+
+// negotiate returns the revision to use with a client that asked for one: the
+// same if we speak it, else our newest (basic/lifecycle, "Version Negotiation").
+func negotiate(asked string) string {
+	if legacy(asked) {
+		return asked
+	}
+	return legacyVersions[0]
+}
+
+func legacy(version string) bool {
+	for _, v := range legacyVersions {
+		if v == version {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+const (
+	headerSession = "Mcp-Session-Id"
+	headerVersion = "Mcp-Protocol-Version"
+)
+
+// Handler returns the MCP endpoint, its views, the older HTTP+SSE transport,
+// and /livez and /readyz.
+func (g *Gateway) Handler() http.Handler {
+	mux := http.NewServeMux()
+	path := g.cfg.Load().Server.Path
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") })
+	mux.HandleFunc(path+"/u/{upstream}", func(w http.ResponseWriter, r *http.Request) {
+		g.endpoint(w, r, r.PathValue("upstream"))
+	})
+	mux.HandleFunc("/sse", g.serveSSE)
+	mux.HandleFunc(ssePost, g.serveSSEPost)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if ok, waiting := g.Ready(); !ok {
+			plainText(w, http.StatusServiceUnavailable, "not ready: "+strings.Join(waiting, ", "))
+			return
+		}
+		plainText(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if why := g.guard.Load().refuses(r); why != "" {
+			plainText(w, http.StatusForbidden, why)
+			return
+		}
+		plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
+	})
+	return mux
+}
+
+// Server returns an HTTP server for the endpoint whose limits keep slow clients
+// from holding connections.
+func (g *Gateway) Server() *http.Server {
+	return &http.Server{
+		Handler:           g.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}
+
+func plainText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n")
+}
+
+// rpcError answers a request that never became one with a JSON-RPC error.
+func rpcError(w http.ResponseWriter, status int, id []byte, code int, text string, data []byte) {
+	writeJSON(w, status, errorOf(id, code, text, data))
+}
+
+func writeJSON(w http.ResponseWriter, status int, a answer) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(a.size()))
+	w.WriteHeader(status)
+	// A client that is gone reads nothing: there is nobody to tell.
+	for _, b := range [...][]byte{a.head, a.id, a.tail} {
+		if len(b) > 0 {
+			_, _ = w.Write(b)
+		}
+	}
+}
+
+// endpoint serves streamable HTTP (MCP 2025-11-25 basic/transports).
+func (g *Gateway) endpoint(w http.ResponseWriter, r *http.Request, view string) {
+	if !g.admitted(w, r) {
+		return
+	}
+	if _, ok := g.view.Load().catalogFor(view); !ok {
+		plainText(w, http.StatusNotFound, "there is no upstream "+clipName(view))
+		return
+	}
+	switch r.Method {
+	case http.MethodPost:
+		g.servePost(w, r, view)
+	case http.MethodGet:
+		g.serveGet(w, r, view)
+	case http.MethodDelete:
+		g.serveDelete(w, r, view)
+	default:
+		w.Header().Set("Allow", "GET, POST, DELETE, OPTIONS")
+		plainText(w, http.StatusMethodNotAllowed, "use POST, GET or DELETE")
+	}
+}
+
+// admitted checks Host and Origin and answers preflights. It reports whether
+// the request goes on.
+func (g *Gateway) admitted(w http.ResponseWriter, r *http.Request) bool {
+	if why := g.guard.Load().refuses(r); why != "" {
+		plainText(w, http.StatusForbidden, why)
+		return false
+	}
+	cors(w, r)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return false
+	}
+	return true
+}
+
+// servePost takes one message, or in a 2025-03-26 session a batch.
+func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string) {
+	if !accepts(r, "application/json") || !accepts(r, "text/event-stream") {
+		plainText(w, http.StatusNotAcceptable, "Accept must name both application/json and text/event-stream")
+		return
+	}
+	body := g.readBody(w, r)
+	if body == nil {
+		return
+	}
+	m, err := jsonrpc.Parse(body)
+	if err != nil {
+		g.servePostOdd(w, r, view, body, err)
+		return
+	}
+	if m.Kind == jsonrpc.Request && m.MethodName() == "initialize" {
+		g.serveInitialize(w, r, view, m)
+		return
+	}
+	if m.Kind == jsonrpc.Request && m.MethodName() == "server/discover" {
+		// The probe of clients of 2026-07-28. This answer, as every server gives
+		// it that does not know the method, makes all of them fall back to
+		// initialize at once.
+		rpcError(w, http.StatusOK, m.ID.Of(m.Raw), jsonrpc.CodeMethodNotFound, "method not found: send initialize", unsupported(""))
+		return
+	}
+	s := g.sessionOf(w, r, view, &m)
+	if s == nil {
+		return
+	}
+	if m.Kind != jsonrpc.Request {
+		g.notified(r.Context(), s, m)
+		w.WriteHeader(http.StatusAccepted)
+		return
+	}
+	if !g.enter() {
+		g.unavailable(w, m.ID.Of(m.Raw))
+		return
+	}
+	defer g.leave()
+	g.servePostRequest(w, r, s, m)
+}
+
+// servePostOdd answers a body that is no single message: a batch where one is
+// allowed, an error everywhere else.
+func (g *Gateway) servePostOdd(w http.ResponseWriter, r *http.Request, view string, body []byte, err error) {
+	var bad *jsonrpc.Error
+	if !errors.As(err, &bad) {
+		bad = &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "internal error"}
+	}
+	if parts, ok, batchErr := jsonrpc.Batch(body); ok && r.Header.Get(headerSession) != "" {
+		s := g.sessionOf(w, r, view, nil)
+		if s == nil {
+			return
+		}
+		if s.negotiated() == "2025-03-26" {
+			if errors.As(batchErr, &bad) {
+				rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
+				return
+			}
+			g.serveBatch(w, r, s, parts)
+			return
+		}
+	}
+	status := http.StatusBadRequest
+	if bad.Code == jsonrpc.CodeInvalidParams && bad.ID != nil {
+		status = http.StatusOK // a request like any other, wrongly filled in
+	}
+	rpcError(w, status, bad.ID, bad.Code, bad.Message, bad.Data)
+}
+
+func (g *Gateway) unavailable(w http.ResponseWriter, id []byte) {
+	w.Header().Set("Retry-After", "5")
+	rpcError(w, http.StatusServiceUnavailable, id, codeDraining, "the gateway is shutting down", nil)
+}
+
+// serveGet opens the standing stream, or resumes the one that Last-Event-ID
+// names ("Listening for Messages from the Server").
+func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, view string) {
+	if !accepts(r, "text/event-stream") {
+		plainText(w, http.StatusNotAcceptable, "Accept must name text/event-stream")
+		return
+	}
+	s := g.sessionOf(w, r, view, nil)
+	if s == nil {
+		return
+	}
+	st, from, resumed := s.standing, uint64(0), false
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		if id, n, request, ok := parseEventID(last); ok {
+			if known := s.stream(id); known != nil {
+				st, from, resumed = known, n, true
+			} else if request != nil {
+				g.lostAnswer(w, request)
+				return
+			}
+		}
+	}
+	if st == s.standing {
+		s.catchUp() // into the buffer: the connection below takes it along
+	}
+	_ = st.carry(r.Context(), w, from, resumed)
+	s.touch()
+}
+
+// lostAnswer tells a client that resumes an answer which this gateway does not
+// have, since it was restarted, that none will come.
+func (g *Gateway) lostAnswer(w http.ResponseWriter, request []byte) {
+	if m := append(append([]byte(`{"jsonrpc":"2.0","method":"x","id":`), request...), '}'); !jsonrpc.Valid(m) {
+		plainText(w, http.StatusBadRequest, "Last-Event-ID is malformed")
+		return
+	}
+	f := fault{Source: "gateway", Reason: "restarted", Executed: "unknown", code: codeUnanswered,
+		text: "the gateway was restarted or the answer was not kept. It is UNKNOWN whether the request was executed."}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-cache, no-transform")
+	_, _ = w.Write(jsonrpc.AppendEvent(nil, "", "message", f.asError(request).bytes()))
+}
+
+// serveDelete ends a session ("Session Management").
+func (g *Gateway) serveDelete(w http.ResponseWriter, r *http.Request, view string) {
+	s := g.sessionOf(w, r, view, nil)
+	if s == nil {
+		return
+	}
+	g.endSession(s)
+	w.WriteHeader(http.StatusNoContent)
+}

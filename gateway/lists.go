@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/interlock-mcp/interlock/router"
+)
+
+// list answers from memory. Only the lists of a gateway that has just begun
+// wait, for upstreams whose inventory was never learnt.
+func (g *Gateway) list(ctx context.Context, x *exchange, k router.Kind) (answer, outcome) {
+	if c := x.kindOf(x.msg.Cursor); c != 0 && c != '"' {
+		return x.badParams("params.cursor must be a string")
+	}
+	g.awaitLists(ctx, x)
+	page, err := x.catalog.Page(k, x.text(x.msg.Cursor))
+	if err != nil {
+		return x.badParams("params.cursor " + clipName(x.text(x.msg.Cursor)) + " is not one that this list gave: begin again without a cursor")
+	}
+	return resultOf(x.id(), page), outcome{}
+}
+
+// awaitLists blocks until every upstream has listed, or its time is up, and
+// gives the exchange the newest view then.
+func (g *Gateway) awaitLists(ctx context.Context, x *exchange) {
+	select {
+	case <-x.view.ready:
+		return
+	default:
+	}
+	left := time.Until(time.Unix(0, g.listsBy.Load()))
+	if left > 0 {
+		t := time.NewTimer(left)
+		defer t.Stop()
+		select {
+		case <-x.view.ready:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	x.view = g.view.Load()
+	if c, ok := x.view.catalogFor(x.session.view); ok {
+		x.catalog = c
+	}
+}

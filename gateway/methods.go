@@ -1,0 +1,222 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// callTool serves tools/call.
+func (g *Gateway) callTool(ctx context.Context, x *exchange) (answer, outcome) {
+	if x.kindOf(x.msg.Name) != '"' {
+		return x.badParams("params.name must be a string")
+	}
+	if k := x.kindOf(x.msg.Arguments); k != 0 && k != '{' {
+		return x.badParams("params.arguments must be an object")
+	}
+	r, ok := x.catalog.Tool(x.text(x.msg.Name))
+	if !ok {
+		// A gateway that has just begun may not know the tool yet.
+		g.awaitLists(ctx, x)
+		if r, ok = x.catalog.Tool(x.text(x.msg.Name)); !ok {
+			if u := x.unlearnt(x.text(x.msg.Name)); u != nil {
+				return g.failed(x, &router.Route{Upstream: u.Name()}, neverListed(u))
+			}
+			return x.badParams("unknown tool " + clipName(x.text(x.msg.Name)))
+		}
+	}
+	return g.forward(ctx, x, r, rename(x, r))
+}
+
+// getPrompt serves prompts/get.
+func (g *Gateway) getPrompt(ctx context.Context, x *exchange) (answer, outcome) {
+	if x.kindOf(x.msg.Name) != '"' {
+		return x.badParams("params.name must be a string")
+	}
+	if k := x.kindOf(x.msg.Arguments); k != 0 && k != '{' {
+		return x.badParams("params.arguments must be an object")
+	}
+	r, ok := x.catalog.Prompt(x.text(x.msg.Name))
+	if !ok {
+		g.awaitLists(ctx, x)
+		if r, ok = x.catalog.Prompt(x.text(x.msg.Name)); !ok {
+			return x.badParams("unknown prompt " + clipName(x.text(x.msg.Name)))
+		}
+	}
+	return g.forward(ctx, x, r, rename(x, r))
+}
+
+// unlearnt returns the upstream that a name which nobody lists must belong to:
+// one that has never listed its tools, and whose prefix the name has. It decides
+// what the caller is told, never where a call goes.
+func (x *exchange) unlearnt(name string) *upstream.Upstream {
+	if x.session.view != "" {
+		if u := x.view.upstreams[x.session.view]; u != nil && u.Inventory() == nil {
+			return u
+		}
+		return nil
+	}
+	for _, u := range x.view.order {
+		p := u.Config().NamePrefix()
+		if u.Inventory() == nil && p != "" && strings.HasPrefix(name, p+x.view.cfg.Names.Separator) {
+			return u
+		}
+	}
+	return nil
+}
+
+func neverListed(u *upstream.Upstream) error {
+	st := u.Status()
+	e := &upstream.CallError{
+		Upstream: u.Name(), Reason: string(st.State), Executed: upstream.ExecutedNo,
+		Text: "has not listed its tools yet (it is in state " + string(st.State) + ")",
+	}
+	if st.Failure != nil && st.State == upstream.Errored {
+		e.Text += ": " + st.Failure.Stage + ": " + st.Failure.Message
+	}
+	if !st.NextRetry.IsZero() {
+		e.RetryAfter = max(time.Until(st.NextRetry), 0)
+	} else if st.State == upstream.Starting {
+		e.RetryAfter = time.Second
+	}
+	return e
+}
+
+// rename returns the edit that gives the upstream its own name.
+func rename(x *exchange, r *router.Route) *jsonrpc.Edits {
+	e := new(jsonrpc.Edits)
+	if r.Target != r.Exposed {
+		e.Replace(x.msg.Name, r.Quoted)
+	}
+	return e
+}
+
+// readResource serves resources/read.
+func (g *Gateway) readResource(ctx context.Context, x *exchange) (answer, outcome) {
+	r, a, out := g.resource(ctx, x)
+	switch {
+	case r == nil:
+		return a, out
+	case r.Upstream == "": // the gateway's own: all instructions in full
+		return resultOf(x.id(), instructionsResult(x.catalog.FullInstructions())), outcome{}
+	}
+	return g.forward(ctx, x, r, readdress(x, r, x.msg.URI))
+}
+
+func instructionsResult(text string) []byte {
+	b := append([]byte(nil), `{"contents":[{"uri":"`+router.InstructionsURI+`","mimeType":"text/markdown","text":`...)
+	b = jsonrpc.AppendString(b, text)
+	return append(b, "}]}"...)
+}
+
+// resource finds the route of params.uri; without one it gives the answer.
+func (g *Gateway) resource(ctx context.Context, x *exchange) (*router.Route, answer, outcome) {
+	if x.kindOf(x.msg.URI) != '"' {
+		a, out := x.badParams("params.uri must be a string")
+		return nil, a, out
+	}
+	uri := x.text(x.msg.URI)
+	r, err := x.catalog.Resource(uri)
+	if err != nil {
+		g.awaitLists(ctx, x)
+		r, err = x.catalog.Resource(uri)
+	}
+	if err != nil {
+		// -32002 is resource-not-found in the legacy revisions (server/resources).
+		data := append(jsonrpc.AppendString([]byte(`{"uri":`), clipURI(uri)), '}')
+		a, out := refused(errorOf(x.id(), codeResourceNotFound, err.Error(), data), codeResourceNotFound)
+		return nil, a, out
+	}
+	return r, answer{}, outcome{}
+}
+
+const codeResourceNotFound = -32002
+
+func clipURI(uri string) string {
+	if len(uri) > 512 {
+		return uri[:512]
+	}
+	return uri
+}
+
+// readdress returns the edit that gives the upstream its own URI.
+func readdress(x *exchange, r *router.Route, at jsonrpc.Span) *jsonrpc.Edits {
+	e := new(jsonrpc.Edits)
+	if r.Target != r.Exposed {
+		e.Replace(at, r.Quoted)
+	}
+	return e
+}
+
+// complete serves completion/complete (server/utilities/completion).
+func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
+	raw, ref := x.msg.Raw, x.msg.Ref
+	if x.kindOf(ref) != '{' {
+		return x.badParams("params.ref must be an object")
+	}
+	kind, _ := jsonrpc.Lookup(raw, ref, "type")
+	name, _ := jsonrpc.Lookup(raw, ref, "name")
+	uri, _ := jsonrpc.Lookup(raw, ref, "uri")
+	switch x.text(kind) {
+	case "ref/prompt":
+		if x.kindOf(name) != '"' {
+			return x.badParams("params.ref.name must be a string")
+		}
+		r, ok := x.catalog.Prompt(x.text(name))
+		if !ok {
+			return x.badParams("unknown prompt " + clipName(x.text(name)))
+		}
+		e := new(jsonrpc.Edits)
+		if r.Target != r.Exposed {
+			e.Replace(name, r.Quoted)
+		}
+		return g.forward(ctx, x, r, e)
+	case "ref/resource":
+		if x.kindOf(uri) != '"' {
+			return x.badParams("params.ref.uri must be a string")
+		}
+		r, err := x.catalog.Resource(x.text(uri))
+		if err != nil {
+			return x.badParams(err.Error())
+		}
+		return g.forward(ctx, x, r, readdress(x, r, uri))
+	}
+	return x.badParams("params.ref.type must be ref/prompt or ref/resource")
+}
+
+// levels are the severities of RFC 5424 that MCP's logging uses, mildest first.
+var levels = map[string]int{
+	"debug": 0, "info": 1, "notice": 2, "warning": 3, "error": 4, "critical": 5, "alert": 6, "emergency": 7,
+}
+
+// setLevel serves logging/setLevel (server/utilities/logging). The links that
+// the session owns are told, and those it opens later; on a shared link the
+// gateway filters.
+func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
+	level := x.text(x.msg.Level)
+	if _, ok := levels[level]; !ok {
+		return x.badParams("params.level must be one of debug, info, notice, warning, error, critical, alert, emergency")
+	}
+	s := x.session
+	s.mu.Lock()
+	s.level = level
+	s.mu.Unlock()
+	for _, u := range x.view.order {
+		if scope := s.scope(u); scope.Exclusive {
+			u.SetLevel(ctx, scope, level)
+		}
+	}
+	return resultOf(x.id(), []byte("{}")), outcome{}
+}
+
+// wants reports whether a log message passes the level that the client set.
+func (s *session) wants(m jsonrpc.Message) bool {
+	s.mu.Lock()
+	level := s.level
+	s.mu.Unlock()
+	return level == "" || levels[m.Text(m.Level)] >= levels[level]
+}

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/gateway/config"
+)
+
+// guard decides which Host and Origin may reach the endpoint, against DNS
+// rebinding (MCP 2025-11-25 basic/transports, "Security Warning"). It is made
+// from the configuration and never changes.
+type guard struct {
+	hosts   map[string]bool // without port, lower case
+	origins map[string]bool // scheme://host[:port], lower case
+}
+
+func newGuard(s config.Server) *guard {
+	g := &guard{
+		hosts:   map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
+		origins: map[string]bool{},
+	}
+	if host, _, err := net.SplitHostPort(s.Listen); err == nil {
+		// A wildcard address is no name that anybody calls us by.
+		if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+			g.hosts[strings.ToLower(host)] = true
+		}
+	}
+	if u, err := url.Parse(s.PublicURL); err == nil && u.Host != "" {
+		g.hosts[strings.ToLower(u.Hostname())] = true
+		g.origins[strings.ToLower(u.Scheme+"://"+u.Host)] = true
+	}
+	for _, h := range s.AllowedHosts {
+		g.hosts[strings.ToLower(hostOnly(h))] = true
+	}
+	for _, o := range s.AllowedOrigins {
+		g.origins[strings.ToLower(strings.TrimSuffix(o, "/"))] = true
+	}
+	return g
+}
+
+// hostOnly strips the port and the brackets of an IPv6 address.
+func hostOnly(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+}
+
+// refuses returns why the request may not pass, "" if it may.
+func (g *guard) refuses(r *http.Request) string {
+	if !g.hosts[strings.ToLower(hostOnly(r.Host))] {
+		return "Host " + clipName(r.Host) + " is not allowed: add it to server.allowed_hosts if clients call the gateway by that name"
+	}
+	origins := r.Header["Origin"]
+	if len(origins) > 1 {
+		return "more than one Origin header"
+	}
+	if len(origins) == 1 && !g.trusts(origins[0]) {
+		return "Origin " + clipName(origins[0]) + " is not allowed: add it to server.allowed_origins if you trust that page"
+	}
+	return ""
+}
+
+// trusts reports whether a page of the origin may call: one that the
+// configuration names, or one on this machine.
+func (g *guard) trusts(origin string) bool {
+	if g.origins[strings.ToLower(origin)] {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	switch strings.ToLower(u.Hostname()) {
+	case "localhost", "127.0.0.1", "::1":
+		return true
+	}
+	return false
+}
+
+// cors answers what a browser asks for (Fetch standard, "CORS protocol").
+func cors(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "Mcp-Session-Id, Mcp-Protocol-Version")
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
+		h.Set("Access-Control-Allow-Headers",
+			"Content-Type, Accept, Authorization, Mcp-Session-Id, Mcp-Protocol-Version, Last-Event-ID, Traceparent, Tracestate, Baggage")
+		h.Set("Access-Control-Max-Age", "600")
+	}
+}

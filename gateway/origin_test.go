@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/interlock-mcp/interlock/gateway/config"
+)
+
+func TestGuard(t *testing.T) {
+	s := config.Server{
+		Listen: "10.1.2.3:7777", PublicURL: "https://mcp.example.com/x",
+		AllowedHosts: []string{"gateway.lan:7777"}, AllowedOrigins: []string{"https://app.example.com/"},
+	}
+	g := newGuard(s)
+	for _, c := range []struct {
+		host, origin string
+		ok           bool
+	}{
+		{"127.0.0.1:7777", "", true},
+		{"localhost", "", true},
+		{"LOCALHOST:80", "", true},
+		{"[::1]:7777", "", true},
+		{"10.1.2.3:7777", "", true},
+		{"mcp.example.com", "", true},
+		{"gateway.lan", "", true},
+		{"evil.example", "", false},
+		{"localhost.evil.com", "", false},
+		{"localhost.", "", false},
+		{"127.0.0.1.", "", false},
+		{"", "", false},
+		{"0.0.0.0:7777", "", false},
+		{"127.0.0.1", "http://localhost:5173", true},
+		{"127.0.0.1", "http://127.0.0.1", true},
+		{"127.0.0.1", "http://[::1]:8080", true},
+		{"127.0.0.1", "https://app.example.com", true},
+		{"127.0.0.1", "https://mcp.example.com", true},
+		{"127.0.0.1", "https://evil.example", false},
+		{"127.0.0.1", "null", false},
+		{"127.0.0.1", "http://localhost.", false},
+		{"127.0.0.1", "http://localhost.evil.com", false},
+		{"127.0.0.1", "http://localhost@evil.com", false},
+		{"127.0.0.1", "file://localhost", false},
+		{"127.0.0.1", "http://localhost/page", false},
+		{"evil.example", "https://evil.example", false},
+		{"evil.example", "http://localhost", false},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+		r.Host = c.host
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		if why := g.refuses(r); (why == "") != c.ok {
+			t.Errorf("Host %q Origin %q: %q, want allowed %v", c.host, c.origin, why, c.ok)
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+	r.Host = "localhost"
+	r.Header["Origin"] = []string{"http://localhost", "https://evil.example"}
+	if g.refuses(r) == "" {
+		t.Error("two Origins passed")
+	}
+	wild := newGuard(config.Server{Listen: "0.0.0.0:7777"})
+	r = httptest.NewRequest(http.MethodPost, "/mcp", nil)
+	r.Host = "0.0.0.0:7777"
+	if wild.refuses(r) == "" {
+		t.Error("the wildcard address passed as a Host")
+	}
+}

@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// answerTimeout bounds the write of a client's answer to an upstream.
+const answerTimeout = 10 * time.Second
+
+// question is a server's request that a client has been asked.
+type question struct {
+	*upstream.Question
+	call     *call // nil for one that belongs to no call
+	upstream string
+	out      outlet
+	token    []byte        // the server's progress token, as bytes
+	settled  chan struct{} // closed when it is answered or withdrawn
+}
+
+// refuse answers a server's request with an error of ours. It blocks for the
+// write.
+func refuse(q *upstream.Question, why string) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	id := q.Message.ID.Of(q.Message.Raw)
+	// The link may be gone; then nobody waits for the answer.
+	_ = q.Answer(ctx, jsonrpc.AppendError(nil, id, jsonrpc.CodeInvalidRequest, "interlock: "+why, nil))
+}
+
+// unable answers a server's request that the client never said it can serve.
+func unable(q *upstream.Question, what string) {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	id := q.Message.ID.Of(q.Message.Raw)
+	_ = q.Answer(ctx, jsonrpc.AppendError(nil, id, jsonrpc.CodeMethodNotFound, "interlock: the client does not support "+what, nil))
+}
+
+// ask relays a server's request to the client on out, under an id of the
+// session's own. It never blocks.
+func (s *session) ask(uq *upstream.Question, out outlet, c *call, up string) {
+	method := uq.Message.MethodName()
+	if what, ok := s.capable(method); !ok {
+		go unable(uq, what)
+		return
+	}
+	q := &question{Question: uq, call: c, upstream: up, out: out, settled: make(chan struct{})}
+	if t := uq.Message.MetaProgressToken; t.Ok() {
+		q.token = t.Of(uq.Message.Raw)
+	}
+	s.mu.Lock()
+	s.asked++
+	n := s.asked
+	if s.questions == nil {
+		s.questions = make(map[uint64]*question)
+	}
+	s.questions[n] = q
+	s.mu.Unlock()
+	if c != nil {
+		c.waiting.Add(1)
+	}
+	var e jsonrpc.Edits
+	e.Replace(uq.Message.ID, strconv.AppendUint(nil, n, 10))
+	if !out.send(e.Apply(nil, uq.Message.Raw), false) {
+		if s.take(n) != nil {
+			go refuse(uq, "the client has no open stream to be asked on")
+		}
+		return
+	}
+	go s.watch(n, q)
+}
+
+// watch takes the question back when the server no longer waits for it.
+func (s *session) watch(n uint64, q *question) {
+	select {
+	case <-q.settled:
+	case <-q.Gone:
+		if s.take(n) != nil {
+			q.out.send(cancelledBy(n, "the server no longer waits for the answer"), false)
+		}
+	}
+}
+
+func cancelledBy(n uint64, why string) []byte {
+	b := append([]byte(nil), `{"requestId":`...)
+	b = strconv.AppendUint(b, n, 10)
+	b = append(b, `,"reason":`...)
+	b = append(jsonrpc.AppendString(b, why), '}')
+	return jsonrpc.AppendRequest(nil, nil, "notifications/cancelled", b)
+}
+
+// capable reports whether the client said that it serves the method, and what
+// the capability is called.
+func (s *session) capable(method string) (string, bool) {
+	c := s.capabilities()
+	switch method {
+	case "sampling/createMessage":
+		return "sampling", c.sampling
+	case "elicitation/create":
+		return "elicitation", c.elicitation
+	case "roots/list":
+		return "roots", c.roots
+	}
+	return clipName(method), false
+}
+
+// take removes a question and returns it; nil if it is settled already.
+func (s *session) take(n uint64) *question {
+	s.mu.Lock()
+	q := s.questions[n]
+	delete(s.questions, n)
+	s.mu.Unlock()
+	if q != nil {
+		close(q.settled)
+		if q.call != nil {
+			q.call.waiting.Add(-1)
+		}
+	}
+	return q
+}
+
+// answered carries a client's response to the server that asked, under the
+// server's id. An unknown or repeated one is dropped.
+func (s *session) answered(ctx context.Context, m jsonrpc.Message) {
+	n, err := strconv.ParseUint(string(m.ID.Of(m.Raw)), 10, 64)
+	if err != nil {
+		return
+	}
+	q := s.take(n)
+	if q == nil {
+		return
+	}
+	var e jsonrpc.Edits
+	e.Replace(m.ID, q.Message.ID.Of(q.Message.Raw))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+	defer cancel()
+	// A link that was lost meanwhile has nobody waiting on it.
+	_ = q.Answer(ctx, e.Apply(nil, m.Raw))
+}
+
+// progressed carries a client's progress on a question to the server.
+func (s *session) progressed(ctx context.Context, m jsonrpc.Message) {
+	token := m.ProgressToken.Of(m.Raw)
+	if token == nil {
+		return
+	}
+	s.mu.Lock()
+	var q *question
+	for _, open := range s.questions {
+		if bytes.Equal(open.token, token) {
+			q = open
+			break
+		}
+	}
+	s.mu.Unlock()
+	if q != nil {
+		_ = q.Answer(ctx, m.Raw)
+	}
+}
+
+// withdraw takes back the questions of a call that has ended.
+func (s *session) withdraw(c *call) {
+	if c.waiting.Load() == 0 {
+		return
+	}
+	s.mu.Lock()
+	var open []uint64
+	for n, q := range s.questions {
+		if q.call == c {
+			open = append(open, n)
+		}
+	}
+	s.mu.Unlock()
+	for _, n := range open {
+		if q := s.take(n); q != nil {
+			q.out.send(cancelledBy(n, "the call has ended"), false)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// session is what the gateway remembers of one legacy client between its
+// requests. What must survive a restart is in its sealed id; the rest is
+// rebuilt as the client goes on.
+type session struct {
+	id        string // sealed; "" on stdio
+	key       string // the ticket's nonce; names the session inside the gateway
+	principal policy.Principal
+	view      string // the upstream of /mcp/u/<upstream>, "" for all
+	boot      string // makes stream ids differ from those before a restart
+
+	used atomic.Int64 // Unix nanoseconds of the last request
+
+	mu        sync.Mutex // guards all below
+	version   string     // agreed revision, "" before initialize (HTTP+SSE and stdio)
+	client    clientCapabilities
+	inFlight  map[string]*exchange // by the client's id as bytes
+	questions map[uint64]*question
+	asked     uint64 // questions so far; the last one's id
+	level     string // logging level the client set, "" for none
+	subs      map[string]subscription
+	streams   map[string]*stream // answers that may still be resumed
+	streamed  uint64
+	standing  *stream // the GET stream's; made with the session on HTTP
+	home      outlet  // where messages go that belong to no request
+	stale     listSet // lists that changed while nobody could be told
+	ended     bool
+}
+
+// clientCapabilities are what the client said it can be asked.
+type clientCapabilities struct {
+	raw                          json.RawMessage // the capabilities object as it came
+	sampling, elicitation, roots bool
+}
+
+// parseCapabilities reads the capabilities object at s.
+func parseCapabilities(raw []byte, at jsonrpc.Span) clientCapabilities {
+	c := clientCapabilities{raw: json.RawMessage("{}")}
+	if at.Ok() && raw[at.Start] == '{' {
+		c.raw = append(json.RawMessage(nil), at.Of(raw)...)
+	}
+	for name := range jsonrpc.Members(c.raw, jsonrpc.Whole(c.raw)) {
+		switch name {
+		case "sampling":
+			c.sampling = true
+		case "elicitation":
+			c.elicitation = true
+		case "roots":
+			c.roots = true
+		}
+	}
+	return c
+}
+
+// newSession returns a session that is not in the table yet. With resumable
+// streams its home is the standing stream.
+func newSession(t ticket, id string) *session {
+	s := &session{
+		id: id, key: t.Nonce, view: t.View, version: t.Version, boot: randomHex(4),
+		principal: principalOf(t.Principal),
+	}
+	if t.Capabilities != nil {
+		s.client = parseCapabilities(t.Capabilities, jsonrpc.Whole(t.Capabilities))
+	}
+	s.used.Store(time.Now().UnixNano())
+	return s
+}
+
+// useStreams gives an HTTP session its standing stream.
+func (s *session) useStreams() *session {
+	s.standing = newStream("s"+s.boot, "", primed(s.version))
+	s.home = s.standing
+	return s
+}
+
+// primed reports whether a client of the revision understands an event that has
+// only an id (2025-11-25 basic/transports, "Sending Messages to the Server").
+func primed(version string) bool { return version >= "2025-11-25" }
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+func (s *session) touch() { s.used.Store(time.Now().UnixNano()) }
+
+// newStream makes a resumable stream for the answer to the request with the id.
+func (s *session) newStream(requestID []byte) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streamed++
+	st := newStream("r"+s.boot+strconv.FormatUint(s.streamed, 36), suffixFor(requestID), primed(s.version))
+	if s.ended {
+		st.closed = true
+		return st
+	}
+	if s.streams == nil {
+		s.streams = make(map[string]*stream)
+	}
+	s.streams[st.id] = st
+	return st
+}
+
+// stream finds a stream by the id in its events' ids.
+func (s *session) stream(id string) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.standing != nil && s.standing.id == id {
+		return s.standing
+	}
+	return s.streams[id]
+}
+
+// busy reports whether the session holds anything that a newly revived one
+// would lack: calls, subscriptions, an open stream.
+func (s *session) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.inFlight) > 0 || len(s.subs) > 0 || len(s.streams) > 0 ||
+		s.standing != nil && s.standing.live() || s.id == ""
+}
+
+// active reports whether the session is in use right now, so that it does not
+// grow idle.
+func (s *session) active() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.inFlight) > 0 || s.standing != nil && s.standing.live()
+}
+
+// sweep forgets streams that nobody can resume any more.
+func (s *session) sweep(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, st := range s.streams {
+		if st.stale(now) && st.finished() {
+			delete(s.streams, id)
+		}
+	}
+}
+
+// finished reports whether nothing more will come.
+func (s *stream) finished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// end cancels what is in flight and closes all streams. It reports false if the
+// session had ended already.
+func (s *session) end() bool {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return false
+	}
+	s.ended = true
+	inFlight, streams, standing := s.inFlight, s.streams, s.standing
+	s.inFlight, s.streams = nil, nil
+	s.mu.Unlock()
+	for _, x := range inFlight {
+		x.cancel(errEnded)
+	}
+	for _, st := range streams {
+		st.end()
+	}
+	if standing != nil {
+		standing.end()
+	}
+	return true
+}
+
+// tell sends a message that belongs to no request of the client.
+func (s *session) tell(raw []byte) bool {
+	s.mu.Lock()
+	home := s.home
+	s.mu.Unlock()
+	if home == nil {
+		return false
+	}
+	return home.send(raw, true)
+}
+
+// negotiated returns the agreed revision.
+func (s *session) negotiated() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
+}
+
+// capabilities returns what the client declared.
+func (s *session) capabilities() clientCapabilities {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
+}

@@ -1,0 +1,78 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// ssePost is where clients of the older transport send their messages.
+const ssePost = "/messages"
+
+// serveSSE opens a session of the HTTP+SSE transport (MCP 2024-11-05
+// basic/transports): all answers travel on this stream, and the session ends
+// with it.
+func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
+	if !g.admitted(w, r) {
+		return
+	}
+	if r.Method != http.MethodGet {
+		// A streamable HTTP client tries POST first and falls back to GET.
+		w.Header().Set("Allow", "GET, OPTIONS")
+		plainText(w, http.StatusMethodNotAllowed, "this is the older HTTP+SSE transport: use GET here, or POST to "+g.cfg.Load().Server.Path)
+		return
+	}
+	if g.draining.Load() {
+		w.Header().Set("Retry-After", "5")
+		plainText(w, http.StatusServiceUnavailable, "the gateway is shutting down")
+		return
+	}
+	key := randomHex(16)
+	s := newSession(ticket{Nonce: key}, "")
+	out := newStream("e"+s.boot, "", false)
+	out.preamble = jsonrpc.AppendEvent(nil, "", "endpoint", []byte(ssePost+"?session="+url.QueryEscape(key)))
+	s.home = out
+	if _, err := g.sessions.add(s, g.cfg.Load().Server.MaxSessions); err != nil {
+		w.Header().Set("Retry-After", "5")
+		plainText(w, http.StatusServiceUnavailable, "too many sessions are open")
+		return
+	}
+	defer g.endSession(s)
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	defer context.AfterFunc(g.closing, stop)()
+	_ = out.carry(ctx, w, 0, false)
+}
+
+// serveSSEPost takes one message for a session of the HTTP+SSE transport. Its
+// answer travels on the session's stream.
+func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
+	if !g.admitted(w, r) {
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "POST, OPTIONS")
+		plainText(w, http.StatusMethodNotAllowed, "use POST")
+		return
+	}
+	s := g.sessions.named(r.URL.Query().Get("session"))
+	if s == nil || s.id != "" || s.standing != nil {
+		plainText(w, http.StatusNotFound, "session not found: open "+"/sse again")
+		return
+	}
+	body := g.readBody(w, r)
+	if body == nil {
+		return
+	}
+	m, err := jsonrpc.Parse(body)
+	if bad := asRPC(err); bad != nil {
+		rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
+		return
+	}
+	s.touch()
+	w.WriteHeader(http.StatusAccepted)
+	// The answer has a connection of its own; this one is done.
+	g.converse(context.WithoutCancel(r.Context()), s, m, r)
+}

@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// State returns what the admin API sees of the gateway.
+func (g *Gateway) State() admin.State { return state{g} }
+
+// Ready reports whether clients are served and every required upstream runs,
+// and names what is waited for if not.
+func (g *Gateway) Ready() (bool, []string) {
+	if g.draining.Load() {
+		return false, []string{"draining"}
+	}
+	var waiting []string
+	for _, u := range g.set.Upstreams() {
+		if st := u.Status(); st.Required && st.State != upstream.Running {
+			waiting = append(waiting, st.Name)
+		}
+	}
+	return len(waiting) == 0, waiting
+}
+
+// state adapts the gateway to what the admin API reads.
+type state struct{ g *Gateway }
+
+func (s state) Ready() (bool, []string) { return s.g.Ready() }
+
+func (s state) Upstreams() []admin.Upstream {
+	ups := s.g.set.Upstreams()
+	out := make([]admin.Upstream, len(ups))
+	for i, u := range ups {
+		out[i] = upstreamView(u)
+	}
+	return out
+}
+
+func upstreamView(u *upstream.Upstream) admin.Upstream {
+	st := u.Status()
+	a := admin.Upstream{
+		Name: st.Name, State: string(st.State), Health: st.Health, Breaker: string(st.Breaker),
+		Transport: string(st.Transport), PID: st.PID, Since: st.Since, Started: st.Started,
+		Generation: st.Generation, Attempts: st.Attempts, Exhausted: st.Exhausted, NextRetry: st.NextRetry,
+		LastStop: string(st.LastStop), WaitingFor: st.WaitingFor, InFlight: st.InFlight, Queued: st.Queued,
+		SkippedLines: st.Skipped, Required: st.Required,
+	}
+	info := json.RawMessage(nil)
+	if inv := u.Inventory(); inv != nil {
+		a.Tools, a.Prompts, a.Resources = len(inv.Tools), len(inv.Prompts), len(inv.Resources)+len(inv.Templates)
+		a.Protocol, info = inv.Version, inv.ServerInfo
+	}
+	if st.Hello != nil {
+		a.Protocol, info = st.Hello.Version, st.Hello.ServerInfo
+	}
+	if info != nil {
+		var server admin.Server
+		if json.Unmarshal(info, &server) == nil {
+			a.Server = &server
+		}
+	}
+	if f := st.Failure; f != nil {
+		a.LastFailure = &admin.Failure{Stage: f.Stage, Message: f.Message, Exit: f.Exit, Stderr: f.Stderr, At: f.At}
+	}
+	return a
+}
+
+func (s state) Tools() []admin.Tool {
+	entries := s.g.view.Load().catalog.Entries(router.Tools)
+	out := make([]admin.Tool, len(entries))
+	for i, e := range entries {
+		out[i] = admin.Tool{Name: e.Exposed, Upstream: e.Upstream, Target: e.Name, Description: e.Description, Listed: e.Listed}
+	}
+	return out
+}
+
+func (s state) Problems() []admin.Problem {
+	problems := s.g.view.Load().catalog.Problems()
+	out := make([]admin.Problem, len(problems))
+	for i, p := range problems {
+		out[i] = admin.Problem{
+			Kind: string(p.Kind), Upstream: p.Upstream, Name: p.Name, Exposed: p.Exposed, Other: p.Other, Text: p.Text, Mend: p.Mend,
+		}
+	}
+	return out
+}
+
+// operator is the session of calls that the admin API makes: a client that can
+// be asked nothing.
+func operator() *session {
+	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}")}, "")
+	s.principal = policy.Principal{Issuer: "interlock", Subject: "operator"}
+	s.home = nowhere{}
+	return s
+}
+
+// Call implements admin.State: the same way that a client's call takes.
+func (s state) Call(ctx context.Context, tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	g := s.g
+	params := append(jsonrpc.AppendString([]byte(`{"name":`), tool), `,"arguments":`...)
+	if len(arguments) == 0 {
+		arguments = json.RawMessage("{}")
+	}
+	params = append(append(params, arguments...), '}')
+	m, err := jsonrpc.Parse(jsonrpc.AppendRequest(nil, []byte("1"), "tools/call", params))
+	if err != nil {
+		return nil, &admin.Error{Code: admin.CodeBadRequest, Detail: err.Error()}
+	}
+	if !g.enter() {
+		return nil, &admin.Error{Code: admin.CodeDraining, Detail: "the gateway is shutting down"}
+	}
+	defer g.leave()
+	ses := operator()
+	defer func() {
+		for _, u := range g.set.Upstreams() {
+			u.Release(ses.key)
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	x := g.exchange(ses, m, ses.home, nil, cancel)
+	a := g.serve(ctx, x)
+	if a.empty() {
+		return nil, context.Cause(ctx)
+	}
+	reply, err := jsonrpc.ParseServer(a.bytes())
+	if err != nil {
+		return nil, &admin.Error{Code: admin.CodeInternal, Detail: err.Error()}
+	}
+	if reply.Kind == jsonrpc.Failure {
+		return nil, rpcFailure(reply)
+	}
+	return reply.Result.Of(reply.Raw), nil
+}
+
+// rpcFailure is a JSON-RPC error as the admin API says it.
+func rpcFailure(m jsonrpc.Message) error {
+	code, _ := jsonrpc.Lookup(m.Raw, m.Error, "code")
+	text, _ := jsonrpc.Lookup(m.Raw, m.Error, "message")
+	n, _ := strconv.Atoi(string(code.Of(m.Raw)))
+	e := &admin.Error{Code: admin.CodeUpstream, Detail: m.Text(text), RPC: m.Error.Of(m.Raw)}
+	if n == jsonrpc.CodeInvalidParams {
+		e.Code = admin.CodeInvalidArgument
+		if strings.HasPrefix(e.Detail, "invalid params: unknown tool") {
+			e.Code, e.Mend = admin.CodeUnknownTool, "interlock tools lists the names"
+		}
+	}
+	return e
+}

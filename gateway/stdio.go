@@ -1,0 +1,222 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// pipe is the outlet of a client on stdio: one writer, messages one to a line.
+type pipe struct {
+	mu     sync.Mutex // guards all below
+	queue  [][]byte
+	size   int
+	closed bool
+	poke   chan struct{} // capacity 1: there is something to write
+}
+
+func newPipe() *pipe { return &pipe{poke: make(chan struct{}, 1)} }
+
+// send implements outlet.
+func (p *pipe) send(raw []byte, droppable bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || droppable && p.size > maxUnsent {
+		return false
+	}
+	p.queue = append(p.queue, jsonrpc.OneLine(raw))
+	p.size += len(raw)
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// run writes until close and the queue is empty, or a write fails.
+func (p *pipe) run(out io.Writer) error {
+	var buf []byte
+	for {
+		p.mu.Lock()
+		queue, closed := p.queue, p.closed
+		p.queue, p.size = nil, 0
+		p.mu.Unlock()
+		buf = buf[:0]
+		for _, raw := range queue {
+			buf = append(append(buf, raw...), '\n')
+		}
+		if len(buf) > 0 {
+			if _, err := out.Write(buf); err != nil {
+				return err
+			}
+			continue
+		}
+		if closed {
+			return nil
+		}
+		<-p.poke
+	}
+}
+
+func (p *pipe) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	select {
+	case p.poke <- struct{}{}:
+	default:
+	}
+}
+
+// ServeStdio serves one client on in and out (MCP 2025-11-25 basic/transports,
+// "stdio"). It blocks until in ends, ctx is done or out fails; calls in flight
+// are cancelled then.
+func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
+	s := newSession(ticket{Nonce: randomHex(16)}, "")
+	p := newPipe()
+	s.home = p
+	if _, err := g.sessions.add(s, g.cfg.Load().Server.MaxSessions); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	wrote := make(chan error, 1)
+	go func() {
+		err := p.run(out)
+		cancel(err)
+		wrote <- err
+	}()
+	read := make(chan error, 1)
+	go func() { read <- g.readLines(ctx, s, p, in) }()
+	var err error
+	select {
+	case err = <-read:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	g.endSession(s)
+	p.close()
+	if werr := <-wrote; werr != nil {
+		return werr
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// readLines takes the client's messages until in ends. Answers go to p.
+func (g *Gateway) readLines(ctx context.Context, s *session, p *pipe, in io.Reader) error {
+	lines := jsonrpc.NewLineReader(in, int(g.cfg.Load().Server.MaxBody))
+	for ctx.Err() == nil {
+		line, err := lines.Next()
+		var long *jsonrpc.TooLongError
+		switch {
+		case errors.As(err, &long):
+			p.send(errorOf(jsonrpc.ScanID(long.Head, long.Tail), jsonrpc.CodeInvalidRequest,
+				"invalid request: the message is over server.max_body", nil).bytes(), false)
+			continue
+		case err != nil:
+			return err
+		case !jsonrpc.Whole(line).Ok():
+			continue
+		}
+		g.takeLine(ctx, s, p, line)
+	}
+	return ctx.Err()
+}
+
+func (g *Gateway) takeLine(ctx context.Context, s *session, p *pipe, line []byte) {
+	m, err := jsonrpc.Parse(line)
+	if bad := asRPC(err); bad != nil {
+		parts, ok, _ := jsonrpc.Batch(line)
+		if ok && len(parts) > 0 && s.negotiated() == "2025-03-26" {
+			for _, part := range parts { // answers one by one are a batch's too
+				g.takeLine(ctx, s, p, part)
+			}
+			return
+		}
+		p.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), false)
+		return
+	}
+	g.converse(ctx, s, m, nil)
+}
+
+// converse takes one message of a client whose answers travel on one outlet,
+// the session's home. It does not wait for answers.
+func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r *http.Request) {
+	if m.Kind != jsonrpc.Request {
+		g.notified(ctx, s, m)
+		return
+	}
+	id := m.ID.Of(m.Raw)
+	method := m.MethodName()
+	switch {
+	case method == "initialize" && s.negotiated() == "":
+		s.home.send(g.initializeHere(s, m).bytes(), false)
+		return
+	case s.negotiated() == "" && method != "ping":
+		s.home.send(g.uninitialized(m, id).bytes(), false)
+		return
+	case !g.enter():
+		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), false)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	x := g.exchange(s, m, s.home, r, cancel)
+	// Entered before the next message is read: that may cancel this one.
+	if err := s.begin(x); err != nil {
+		cancel(nil)
+		g.leave()
+		s.home.send(x.turnedAway(err).bytes(), false)
+		return
+	}
+	go func() {
+		defer g.leave()
+		defer cancel(nil)
+		defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
+		a := g.serve(ctx, x)
+		s.done(x)
+		if !a.empty() {
+			s.home.send(a.bytes(), false)
+		}
+	}()
+}
+
+// initializeHere answers the handshake of a session that is not sealed.
+func (g *Gateway) initializeHere(s *session, m jsonrpc.Message) answer {
+	id := m.ID.Of(m.Raw)
+	version, caps, result, bad := g.initialize(m, g.view.Load(), s.view)
+	if bad != "" {
+		return invalidParams(id, bad)
+	}
+	s.mu.Lock()
+	s.version, s.client = version, caps
+	s.mu.Unlock()
+	return resultOf(id, result)
+}
+
+// uninitialized answers a request before the handshake. A modern client's probe
+// is told at once that there is none here, so that it falls back.
+func (g *Gateway) uninitialized(m jsonrpc.Message, id []byte) answer {
+	if m.MethodName() == "server/discover" {
+		return errorOf(id, jsonrpc.CodeMethodNotFound, "method not found: send initialize", nil)
+	}
+	return errorOf(id, jsonrpc.CodeInvalidRequest, "invalid request: send initialize first", nil)
+}
+
+// asRPC returns err as a JSON-RPC error, nil if err is nil.
+func asRPC(err error) *jsonrpc.Error {
+	if err == nil {
+		return nil
+	}
+	var bad *jsonrpc.Error
+	if errors.As(err, &bad) {
+		return bad
+	}
+	return &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "internal error"}
+}

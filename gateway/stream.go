@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+const (
+	keepAlive    = 15 * time.Second // between comments on a silent stream
+	writeTimeout = 30 * time.Second // for one batch of events to a client
+	resumeWindow = 30 * time.Second // in which a lost stream may be resumed
+
+	maxUnsent   = 4 << 20 // bytes waiting for a slow client before droppable events are dropped
+	maxWaiting  = 4096    // events waiting, of any kind but the final one
+	maxReplay   = 1 << 20 // bytes of sent events kept for a resume
+	replayCount = 256     // events kept for a resume
+)
+
+var (
+	errReplaced = errors.New("stream taken over by a newer connection")
+	errEnded    = errors.New("session ended")
+)
+
+// stream is one resumable sequence of events to a client (MCP 2025-11-25
+// basic/transports, "Resumability and Redelivery"): the answer to a POST, or
+// the session's standing GET stream. It outlives the connection that carries it.
+type stream struct {
+	id     string // unique in its session
+	suffix string // of event ids: names the request that the stream answers
+	prime  bool   // begin with an event that has only an id
+
+	preamble []byte // written first on each connection; nil for none
+
+	mu       sync.Mutex // guards all below
+	events   []event    // kept ones, oldest first, sent or not
+	first    uint64     // number of events[0]; numbers begin with 1
+	sent     uint64     // number of the last event written to a connection
+	size     int        // bytes in events
+	unsent   int        // bytes in events that were never written
+	closed   bool       // nothing more will come
+	turn     uint64     // of the connection that carries the stream now
+	attached bool
+	poke     chan struct{} // capacity 1: something changed for the attached connection
+	left     time.Time     // when the last connection went
+}
+
+type event struct {
+	data  []byte
+	final bool
+}
+
+func newStream(id, suffix string, prime bool) *stream {
+	return &stream{id: id, suffix: suffix, prime: prime, first: 1, left: time.Now()}
+}
+
+// send implements outlet.
+func (s *stream) send(raw []byte, droppable bool) bool {
+	return s.push(event{data: jsonrpc.OneLine(raw)}, droppable)
+}
+
+// finish queues the answer, which is never dropped, and closes the stream.
+func (s *stream) finish(raw []byte) {
+	if raw != nil {
+		s.push(event{data: jsonrpc.OneLine(raw), final: true}, false)
+	}
+	s.mu.Lock()
+	s.closed = true
+	s.wake()
+	s.mu.Unlock()
+}
+
+func (s *stream) push(e event, droppable bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	waiting := int(s.first) + len(s.events) - 1 - int(s.sent)
+	if !e.final && (waiting >= maxWaiting || droppable && s.unsent >= maxUnsent) {
+		return false
+	}
+	s.events = append(s.events, e)
+	s.size += len(e.data)
+	s.unsent += len(e.data)
+	s.wake()
+	return true
+}
+
+// wake tells the attached connection. The caller holds mu.
+func (s *stream) wake() {
+	if s.poke != nil {
+		select {
+		case s.poke <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// live reports whether a connection carries the stream now.
+func (s *stream) live() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attached
+}
+
+// stale reports whether nobody may come back for the stream.
+func (s *stream) stale(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.attached && now.Sub(s.left) > resumeWindow
+}
+
+// carry writes the stream to w until it is closed and written out (nil), ctx is
+// done, a newer connection takes over (errReplaced) or a write fails. Events
+// after number from are replayed; those that were dropped since are missing.
+// resumed says that the client asked for them.
+func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, resumed bool) error {
+	out := http.NewResponseController(w)
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+
+	s.mu.Lock()
+	s.turn++
+	turn := s.turn
+	s.wake() // whoever carried it before must let go
+	poke := make(chan struct{}, 1)
+	s.poke, s.attached = poke, true
+	if !resumed {
+		from = s.sent
+	}
+	s.mu.Unlock()
+	defer s.detach(turn)
+
+	buf := bytes.Clone(s.preamble)
+	if s.prime && !resumed {
+		buf = append(append(append(buf, "id: "...), s.eventID(from)...), "\ndata: \n\n"...)
+	} else if len(buf) == 0 {
+		buf = append(buf, ":\n\n"...)
+	}
+	quiet := time.NewTimer(keepAlive)
+	defer quiet.Stop()
+	for {
+		var done bool
+		var err error
+		buf, from, done, err = s.collect(buf, turn, from)
+		if err != nil {
+			return err
+		}
+		if len(buf) > 0 {
+			// A client that reads nothing must not hold the stream for ever.
+			_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+			if err := out.Flush(); err != nil {
+				return err
+			}
+			s.wrote(from)
+			buf = buf[:0]
+			if cap(buf) > 1<<20 {
+				buf = nil
+			}
+			quiet.Reset(keepAlive)
+			continue
+		}
+		if done {
+			return nil
+		}
+		select {
+		case <-poke:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-quiet.C:
+			buf = append(buf, ": keep-alive\n\n"...)
+			quiet.Reset(keepAlive)
+		}
+	}
+}
+
+// collect appends events after number from to buf, up to about 1 MiB.
+func (s *stream) collect(buf []byte, turn, from uint64) (_ []byte, next uint64, done bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn != turn {
+		return buf, from, false, errReplaced
+	}
+	if from+1 < s.first {
+		from = s.first - 1
+	}
+	last := s.first + uint64(len(s.events)) - 1
+	for from < last && len(buf) < 1<<20 {
+		from++
+		e := s.events[from-s.first]
+		buf = jsonrpc.AppendEvent(buf, s.eventID(from), "message", e.data)
+	}
+	return buf, from, s.closed && from >= last, nil
+}
+
+// wrote notes that all events up to number n reached a connection and lets go
+// of the oldest that need not be kept for a resume.
+func (s *stream) wrote(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := s.sent + 1; i <= n; i++ {
+		if i >= s.first {
+			s.unsent -= len(s.events[i-s.first].data)
+		}
+	}
+	s.sent = max(s.sent, n)
+	drop := 0
+	for drop < len(s.events) && s.first+uint64(drop) <= s.sent && !s.events[drop].final &&
+		(s.size > maxReplay || len(s.events)-drop > replayCount) {
+		s.size -= len(s.events[drop].data)
+		s.events[drop] = event{}
+		drop++
+	}
+	if drop > 0 {
+		s.events = append(s.events[:0:0], s.events[drop:]...)
+		s.first += uint64(drop)
+	}
+}
+
+func (s *stream) detach(turn uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn == turn {
+		s.attached, s.poke, s.left = false, nil, time.Now()
+	}
+}
+
+// end closes the stream at once: what was not written is lost.
+func (s *stream) end() {
+	s.mu.Lock()
+	s.closed = true
+	s.turn++
+	s.wake()
+	s.mu.Unlock()
+}
+
+// eventID is unique in the session and tells, after a restart of the gateway,
+// which request the stream was the answer to.
+func (s *stream) eventID(n uint64) string {
+	return s.id + "-" + strconv.FormatUint(n, 10) + s.suffix
+}
+
+// suffixFor encodes a request's id for event ids. Ids too long to be carried in
+// a header again and again are left out.
+func suffixFor(id []byte) string {
+	if len(id) == 0 || len(id) > 64 {
+		return ""
+	}
+	return "-" + base64.RawURLEncoding.EncodeToString(id)
+}
+
+// parseEventID takes an event id apart. ok is false for one we did not make.
+func parseEventID(s string) (id string, n uint64, request []byte, ok bool) {
+	id, rest, ok := strings.Cut(s, "-")
+	if !ok || id == "" {
+		return "", 0, nil, false
+	}
+	num, req, has := strings.Cut(rest, "-")
+	n, err := strconv.ParseUint(num, 10, 64)
+	if err != nil {
+		return "", 0, nil, false
+	}
+	if has {
+		if request, err = base64.RawURLEncoding.DecodeString(req); err != nil {
+			return "", 0, nil, false
+		}
+	}
+	return id, n, request, true
+}

@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// subscription is a client's interest in a resource.
+type subscription struct {
+	upstream, target string // where it is, and its URI there
+	exposed          string // the URI that the client used
+	scope            upstream.Scope
+}
+
+// subscribers tells which sessions want the updates of a resource on shared
+// links. The zero value is not usable.
+type subscribers struct {
+	mu  sync.Mutex                     // guards set
+	set map[string]map[*session]string // upstream\x00target to the URI the session used
+}
+
+func newSubscribers() *subscribers {
+	return &subscribers{set: make(map[string]map[*session]string)}
+}
+
+func subKey(up, target string) string { return up + "\x00" + target }
+
+func (t *subscribers) add(s *session, sub subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := subKey(sub.upstream, sub.target)
+	if t.set[key] == nil {
+		t.set[key] = make(map[*session]string)
+	}
+	t.set[key][s] = sub.exposed
+}
+
+func (t *subscribers) remove(s *session, sub subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := subKey(sub.upstream, sub.target)
+	delete(t.set[key], s)
+	if len(t.set[key]) == 0 {
+		delete(t.set, key)
+	}
+}
+
+// of returns the sessions that want the updates, with the URI each used.
+func (t *subscribers) of(up, target string) map[*session]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make(map[*session]string, len(t.set[subKey(up, target)]))
+	for s, uri := range t.set[subKey(up, target)] {
+		out[s] = uri
+	}
+	return out
+}
+
+// subscribe serves resources/subscribe (server/resources, "Subscriptions").
+func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) {
+	r, a, out := g.resource(ctx, x)
+	if r == nil {
+		return a, out
+	}
+	if r.Upstream == "" { // the gateway's own resource changes with the lists alone
+		return resultOf(x.id(), []byte("{}")), outcome{}
+	}
+	u := x.view.upstreams[r.Upstream]
+	if u == nil {
+		return g.failed(x, r, &upstream.CallError{Upstream: r.Upstream, Reason: "removed", Text: "is no longer configured", Executed: upstream.ExecutedNo})
+	}
+	s := x.session
+	sub := subscription{r.Upstream, r.Target, r.Exposed, s.scope(u)}
+	s.mu.Lock()
+	_, have := s.subs[sub.exposed]
+	s.mu.Unlock()
+	if have { // subscribing twice is subscribing once
+		return resultOf(x.id(), []byte("{}")), outcome{}
+	}
+	if err := u.Subscribe(ctx, sub.scope, sub.target); err != nil {
+		return g.subscriptionFailed(x, r.Upstream, err)
+	}
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		_ = u.Unsubscribe(context.WithoutCancel(ctx), sub.scope, sub.target)
+		return answer{}, outcome{Type: "cancelled"}
+	}
+	if s.subs == nil {
+		s.subs = make(map[string]subscription)
+	}
+	_, twice := s.subs[sub.exposed]
+	s.subs[sub.exposed] = sub
+	s.mu.Unlock()
+	if twice {
+		_ = u.Unsubscribe(ctx, sub.scope, sub.target)
+	}
+	g.subs.add(s, sub)
+	return resultOf(x.id(), []byte("{}")), outcome{}
+}
+
+// unsubscribe serves resources/unsubscribe.
+func (g *Gateway) unsubscribe(ctx context.Context, x *exchange) (answer, outcome) {
+	if x.kindOf(x.msg.URI) != '"' {
+		return x.badParams("params.uri must be a string")
+	}
+	s, uri := x.session, x.text(x.msg.URI)
+	s.mu.Lock()
+	sub, ok := s.subs[uri]
+	delete(s.subs, uri)
+	s.mu.Unlock()
+	if ok {
+		g.dropSubscription(ctx, s, sub)
+	}
+	return resultOf(x.id(), []byte("{}")), outcome{}
+}
+
+// dropSubscription ends a subscription that the session no longer holds. That
+// the upstream is down is no error: it has nobody to tell any more.
+func (g *Gateway) dropSubscription(ctx context.Context, s *session, sub subscription) {
+	g.subs.remove(s, sub)
+	if u := g.set.Upstream(sub.upstream); u != nil {
+		if err := u.Unsubscribe(ctx, sub.scope, sub.target); err != nil {
+			g.log.Debug("unsubscribe", "upstream", sub.upstream, "error", err)
+		}
+	}
+}
+
+func (g *Gateway) subscriptionFailed(x *exchange, up string, err error) (answer, outcome) {
+	var server *upstream.ServerError
+	if errors.As(err, &server) {
+		b := append([]byte(nil), `{"jsonrpc":"2.0","id":`...)
+		b = append(append(b, x.id()...), `,"error":`...)
+		return refused(answer{head: append(append(b, server.Raw...), '}')}, server.Code)
+	}
+	f := faultOf(up, err)
+	return f.asError(x.id()), outcome{Code: f.code, Type: f.Reason}
+}
+
+// Notified implements upstream.Handler: what a server says outside of calls.
+func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
+	method := m.MethodName()
+	if !scope.Exclusive {
+		if method == "notifications/resources/updated" {
+			for s, uri := range g.subs.of(up, m.Text(m.URI)) {
+				s.updated(m, uri)
+			}
+		}
+		return
+	}
+	s := g.sessions.named(scope.Key)
+	if s == nil {
+		return
+	}
+	switch method {
+	case "notifications/resources/updated":
+		for owner, uri := range g.subs.of(up, m.Text(m.URI)) {
+			if owner == s {
+				s.updated(m, uri)
+			}
+		}
+	case "notifications/message":
+		if s.wants(m) {
+			s.tell(m.Raw)
+		}
+	case "notifications/elicitation/complete":
+		s.tell(m.Raw)
+	}
+}
+
+// Asked implements upstream.Handler: a server's request outside of calls is
+// relayed only where one session owns the link.
+func (g *Gateway) Asked(up string, scope upstream.Scope, q *upstream.Question) {
+	s := g.sessions.named(scope.Key)
+	if !scope.Exclusive || s == nil {
+		go refuse(q, "this request belongs to no client's call, and the server is shared by several clients: set isolation: session for "+clipName(up))
+		return
+	}
+	s.mu.Lock()
+	home, standing := s.home, s.standing
+	s.mu.Unlock()
+	if home == nil || standing != nil && !standing.live() {
+		go refuse(q, "the client has no open stream to be asked on")
+		return
+	}
+	s.ask(q, home, nil, up)
+}
+
+// updated tells the client of a changed resource by the URI it subscribed to.
+func (s *session) updated(m jsonrpc.Message, uri string) {
+	raw := m.Raw
+	if m.Text(m.URI) != uri {
+		var e jsonrpc.Edits
+		e.Replace(m.URI, jsonrpc.AppendString(nil, uri))
+		raw = e.Apply(nil, raw)
+	}
+	s.tell(raw)
+}

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// traceHeader is the W3C trace context of an HTTP request.
+type traceHeader struct{ Parent, State, Baggage string }
+
+// inject adds the context to params._meta of the request.
+func (t traceHeader) inject(e *jsonrpc.Edits, m *jsonrpc.Message) *jsonrpc.Edits {
+	if e == nil {
+		e = new(jsonrpc.Edits)
+	}
+	members := make([]jsonrpc.Member, 0, 3)
+	for _, x := range [...]struct{ name, value string }{
+		{"traceparent", t.Parent}, {"tracestate", t.State}, {"baggage", t.Baggage},
+	} {
+		if x.value != "" {
+			members = append(members, jsonrpc.Member{Name: x.name, Value: jsonrpc.AppendString(nil, x.value)})
+		}
+	}
+	e.SetMeta(m, members...)
+	return e
+}
+
+// outcome is how a request ended, as spans and metrics say it. The zero outcome
+// is success.
+type outcome struct {
+	Type      string // error.type where no JSON-RPC code says it: timeout, ...
+	Code      int    // of a JSON-RPC error
+	ToolError bool   // the result of a tool has isError
+}
+
+// span is a telemetry span that knows the gateway's outcomes.
+type span struct{ *telemetry.Span }
+
+// End ends the span.
+func (s span) End(o outcome) { s.Span.End(telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError}) }
+
+// event adds what befell the call on its way.
+func (s span) event(kind string) { s.Event(kind) }
+
+// startServer begins the SERVER span of a client's request.
+func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context, span) {
+	if !g.tel.Watching() {
+		return ctx, span{}
+	}
+	m := &x.msg
+	op := telemetry.Operation{
+		Method: x.method, RequestID: string(x.id()), SessionID: x.session.key, ProtocolVersion: x.session.negotiated(),
+		ClientAddress: x.from,
+		TraceParent:   x.text(m.TraceParent), TraceState: x.text(m.TraceState), Baggage: x.text(m.Baggage),
+		HeaderTraceParent: x.header.Parent, HeaderTraceState: x.header.State, HeaderBaggage: x.header.Baggage,
+		Transport: "tcp",
+	}
+	if x.from == "" {
+		op.Transport = "pipe"
+	}
+	switch x.method {
+	case "tools/call":
+		op.TargetKind = telemetry.Tool
+		op.Target = telemetry.Other
+		if r, ok := x.catalog.Tool(x.text(m.Name)); ok {
+			op.Target = r.Exposed
+		}
+	case "prompts/get":
+		op.TargetKind = telemetry.Prompt
+		op.Target = telemetry.Other
+		if r, ok := x.catalog.Prompt(x.text(m.Name)); ok {
+			op.Target = r.Exposed
+		}
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
+		op.URI = clipURI(x.text(m.URI))
+	}
+	ctx, s := g.tel.Server(ctx, op)
+	return ctx, span{s}
+}
+
+// startClient begins the CLIENT span of a request to an upstream, and returns
+// the context to send with it: none when nothing is exported, so that what the
+// client sent passes as it is.
+func (g *Gateway) startClient(ctx context.Context, x *exchange, r *router.Route, u *upstream.Upstream) (context.Context, span, traceHeader) {
+	if !g.tel.Watching() {
+		return ctx, span{}, traceHeader{}
+	}
+	op := telemetry.Operation{Method: x.method, Upstream: r.Upstream, Transport: "pipe"}
+	cfg := u.Config()
+	if cfg.Kind() != upstream.Stdio {
+		op.Transport = "tcp"
+		if at, err := url.Parse(cfg.URL); err == nil {
+			op.ServerAddress = at.Hostname()
+			op.ServerPort, _ = strconv.Atoi(at.Port())
+		}
+	}
+	if h := u.Status().Hello; h != nil {
+		op.ProtocolVersion = h.Version
+	}
+	switch x.method {
+	case "tools/call":
+		op.TargetKind, op.Target = telemetry.Tool, r.Target
+	case "prompts/get":
+		op.TargetKind, op.Target = telemetry.Prompt, r.Target
+	case "resources/read":
+		op.URI = clipURI(r.Target)
+	}
+	ctx, s := g.tel.Client(ctx, op)
+	var t traceHeader
+	t.Parent, t.State, t.Baggage = g.tel.Inject(ctx)
+	return ctx, span{s}, t
+}
+
+// outcomeOf reads from an answer how the request ended. Of a tool's result it
+// looks for isError only, without decoding the rest.
+func outcomeOf(method string, m jsonrpc.Message) outcome {
+	if m.Kind == jsonrpc.Failure {
+		at, _ := jsonrpc.Lookup(m.Raw, m.Error, "code")
+		code, _ := strconv.Atoi(string(at.Of(m.Raw)))
+		return outcome{Code: code}
+	}
+	// Most results have no such member: a search of the bytes is much cheaper
+	// than a walk through them.
+	if method == "tools/call" && bytes.Contains(m.Result.Of(m.Raw), []byte(`"isError"`)) {
+		if at, ok := jsonrpc.Lookup(m.Raw, m.Result, "isError"); ok && string(at.Of(m.Raw)) == "true" {
+			return outcome{ToolError: true}
+		}
+	}
+	return outcome{}
+}
+
+// outcomeOfError is the outcome of a call that got no answer.
+func outcomeOfError(err error) outcome {
+	var call *upstream.CallError
+	switch {
+	case errors.As(err, &call):
+		return outcome{Type: call.Reason}
+	case errors.Is(err, errCancelled), errors.Is(err, errClientGone), errors.Is(err, errEnded):
+		return outcome{Type: "cancelled"}
+	}
+	return outcome{Type: "_OTHER"}
+}
+
+// observer tells the log what upstreams do: one line for each change of state.
+type observer struct{ log *slog.Logger }
+
+// StateChanged implements upstream.Observer.
+func (o observer) StateChanged(s upstream.Status) {
+	attrs := []any{"upstream", s.Name, "state", string(s.State), "generation", s.Generation}
+	switch {
+	case s.State == upstream.Errored && s.Failure != nil:
+		attrs = append(attrs, "stage", s.Failure.Stage, "error", s.Failure.Message)
+		if !s.NextRetry.IsZero() {
+			attrs = append(attrs, "retry_in", time.Until(s.NextRetry).Round(time.Millisecond).String())
+		}
+		o.log.Warn("upstream state", attrs...)
+	case s.State == upstream.Running:
+		if s.PID != 0 {
+			attrs = append(attrs, "pid", s.PID)
+		}
+		o.log.Info("upstream state", attrs...)
+	default:
+		o.log.Debug("upstream state", attrs...)
+	}
+}
+
+// BreakerChanged implements upstream.Observer.
+func (o observer) BreakerChanged(name string, from, to upstream.BreakerState) {
+	o.log.Debug("breaker", "upstream", name, "from", string(from), "to", string(to))
+}
+
+// StageBegan implements upstream.Observer.
+func (o observer) StageBegan(name string, generation uint64, stage string) {
+	o.log.Debug("upstream start", "upstream", name, "generation", generation, "stage", stage)
+}
+
+// Probed implements upstream.Observer.
+func (o observer) Probed(name string, took time.Duration, err error) {
+	if err != nil {
+		o.log.Debug("probe", "upstream", name, "took", took, "error", err)
+	}
+}

@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream"
+)
+
+// view is everything one request needs. It never changes once published; the
+// publisher replaces it whole.
+type view struct {
+	cfg       *config.Config
+	catalog   *router.Catalog
+	chain     *policy.Chain
+	upstreams map[string]*upstream.Upstream
+	order     []*upstream.Upstream
+	ready     chan struct{} // closed when no upstream is left that never listed and still may
+}
+
+// catalogFor returns the catalog of the whole gateway, or of one upstream under
+// its own names (/mcp/u/<upstream>). ok is false if there is no such upstream.
+func (v *view) catalogFor(name string) (c *router.Catalog, ok bool) {
+	if name == "" {
+		return v.catalog, true
+	}
+	return v.catalog.Only(name)
+}
+
+// listKind is a list whose change clients are told of.
+type listKind uint8
+
+const (
+	listTools listKind = 1 << iota
+	listPrompts
+	listResources
+)
+
+// listSet is a set of listKinds.
+type listSet = listKind
+
+// changed returns the lists that differ between two catalogs.
+func changed(before, after *router.Catalog) listSet {
+	var set listSet
+	for _, k := range []struct {
+		kind router.Kind
+		list listKind
+	}{
+		{router.Tools, listTools}, {router.Prompts, listPrompts},
+		{router.Resources, listResources}, {router.Templates, listResources},
+	} {
+		if before == nil || after == nil || before.Digest(k.kind) != after.Digest(k.kind) {
+			set |= k.list
+		}
+	}
+	return set
+}
+
+// listChanged are the notifications of MCP for each list.
+var listChanged = []struct {
+	list listKind
+	raw  []byte
+}{
+	{listTools, []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)},
+	{listPrompts, []byte(`{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}`)},
+	{listResources, []byte(`{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}`)},
+}
