@@ -54,12 +54,27 @@ func TestStdioFace(t *testing.T) {
 	t.Parallel()
 	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	g := configure(ctx, t, dir, fields{"every": everythingStdio()})
-	c := newClient(ctx, t, dir)
 	f := capable("")
-	delete(f, "url")
 	f["command"], f["args"] = interlock, []string{"serve", "--stdio", "-c", g.config}
 	f["env"] = fields{"HOME": dir}
-	c.must("connect", f, nil)
+	face(ctx, t, dir, f)
+}
+
+// TestSSEFace is for clients of before streamable HTTP.
+func TestSSEFace(t *testing.T) {
+	t.Parallel()
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
+	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
+	f := capable("http://" + g.addr + "/sse")
+	f["sse"] = true
+	face(ctx, t, dir, f)
+}
+
+// face does everything over a connection that is not streamable HTTP.
+func face(ctx context.Context, t *testing.T, dir string, connect fields) {
+	t.Helper()
+	c := newClient(ctx, t, dir)
+	c.must("connect", connect, nil)
 	lists(c, "every__")
 	calls(c, "every__")
 	questions(c, "every__")

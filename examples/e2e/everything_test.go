@@ -34,7 +34,7 @@ func TestEverything(t *testing.T) {
 	t.Run("direct", func(t *testing.T) {
 		t.Parallel()
 		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		everything(ctx, t, dir, everythingHTTP(ctx, t, dir), "")
+		everything(ctx, t, dir, everythingRemote(ctx, t, dir, "streamableHttp"), "")
 	})
 	t.Run("stdio", func(t *testing.T) {
 		t.Parallel()
@@ -45,7 +45,13 @@ func TestEverything(t *testing.T) {
 	t.Run("http", func(t *testing.T) {
 		t.Parallel()
 		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		g := newGateway(ctx, t, dir, fields{"every": fields{"url": everythingHTTP(ctx, t, dir), "required": true}})
+		g := newGateway(ctx, t, dir, fields{"every": fields{"url": everythingRemote(ctx, t, dir, "streamableHttp"), "required": true}})
+		everything(ctx, t, dir, g.url(), "every__")
+	})
+	t.Run("sse", func(t *testing.T) {
+		t.Parallel()
+		ctx, dir := deadline(t, 2*time.Minute), home(t)
+		g := newGateway(ctx, t, dir, fields{"every": fields{"url": everythingRemote(ctx, t, dir, "sse"), "required": true}})
 		everything(ctx, t, dir, g.url(), "every__")
 	})
 	// The process of a session is its own, so its roots may be relayed.

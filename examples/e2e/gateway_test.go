@@ -177,18 +177,18 @@ func node(script string, args ...string) fields {
 	return fields{"command": "node", "args": append([]string{module(script)}, args...), "required": true}
 }
 
-// everythingHTTP starts server-everything on a port of its own and returns its
-// endpoint.
-func everythingHTTP(ctx context.Context, t *testing.T, dir string) string {
+// everythingRemote starts server-everything on a port of its own, in its mode
+// streamableHttp or sse, and returns its endpoint.
+func everythingRemote(ctx context.Context, t *testing.T, dir, mode string) string {
 	t.Helper()
 	addr := freeAddr(t)
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", module("@modelcontextprotocol/server-everything/dist/index.js"), "streamableHttp")
+	cmd := exec.Command("node", module("@modelcontextprotocol/server-everything/dist/index.js"), mode)
 	cmd.Env = environ(dir, "PORT="+port)
-	said := &watcher{word: "listening on port", seen: make(chan struct{})}
+	said := &watcher{word: " on port ", seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = said, said
 	exited, _ := start(ctx, t, dir, cmd)
 	select {
@@ -198,7 +198,8 @@ func everythingHTTP(ctx context.Context, t *testing.T, dir string) string {
 	case <-ctx.Done():
 		t.Fatal(context.Cause(ctx))
 	}
-	return fmt.Sprintf("http://127.0.0.1:%s/mcp", port)
+	path := map[string]string{"streamableHttp": "mcp", "sse": "sse"}[mode]
+	return fmt.Sprintf("http://127.0.0.1:%s/%s", port, path)
 }
 
 // watcher closes seen when word has been written to it.
