@@ -264,6 +264,7 @@ func (c *Config) Validate() error {
 	}
 	kind := c.Kind()
 	switch {
+	case c.Command != "" && c.URL != "": // said above; neither is the other's transport
 	case kind != Stdio && kind != HTTP && kind != SSE:
 		bad(fmt.Sprintf("%q is not a transport: use stdio, http or sse", c.Transport), "transport")
 	case c.Command != "" && kind != Stdio:

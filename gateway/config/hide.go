@@ -8,24 +8,55 @@ import (
 // hide notes the literal secrets of a file, so that no line of it is shown with
 // them: what stands in env and headers, and what has a key that says so.
 func (l *loader) hide(root *node) {
-	var walk func(n *node, key string, secret bool)
-	walk = func(n *node, key string, secret bool) {
+	var walk func(n *node, secret bool)
+	walk = func(n *node, secret bool) {
 		switch n.kind {
 		case table:
 			for _, m := range n.members {
-				walk(m.value, m.key, secret || secretTable(m.key) || secretKey.MatchString(m.key))
+				walk(m.value, secret || secretTable(m.key) || isSecretKey(m.key))
 			}
 		case list:
+			flag := false // the item before is a flag such as --token
 			for _, item := range n.items {
-				walk(item, key, secret)
+				walk(item, secret || flag)
+				flag = item.kind == text && strings.HasPrefix(item.text, "-") && secretKey.MatchString(item.text)
 			}
 		case text:
-			if secret && len(n.text) > 2 && !strings.Contains(n.text, "$") && n.at.src != nil {
-				n.at.src.hidden = append(n.at.src.hidden, n.text)
+			if n.at.src == nil {
+				return
+			}
+			for _, s := range secretsIn(n.text, secret) {
+				if len(s) > 2 && !strings.Contains(s, "$") {
+					n.at.src.hidden = append(n.at.src.hidden, s)
+				}
 			}
 		}
 	}
-	walk(root, "", false)
+	walk(root, false)
+}
+
+// isSecretKey tells whether a key says that its value is a secret, also when it
+// is misspelt.
+func isSecretKey(key string) bool {
+	return secretKey.MatchString(key) || nearest(key, []string{"token", "secret", "password", "authorization", "api_key"}) != ""
+}
+
+// secretsIn returns the literal secrets of a text: all of it, the password of a
+// URL, or the value of --token=value.
+func secretsIn(s string, all bool) []string {
+	if all {
+		return []string{s}
+	}
+	if flag, value, ok := strings.Cut(s, "="); ok && strings.HasPrefix(flag, "-") && secretKey.MatchString(flag) {
+		return []string{value}
+	}
+	if _, rest, ok := strings.Cut(s, "://"); ok {
+		if user, _, ok := strings.Cut(rest, "@"); ok && !strings.Contains(user, "/") {
+			_, password, _ := strings.Cut(user, ":")
+			return []string{password}
+		}
+	}
+	return nil
 }
 
 // secretTable tells whether all the values of a table may be secrets.

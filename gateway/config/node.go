@@ -1,8 +1,8 @@
 package config
 
 import (
+	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -36,6 +36,7 @@ type source struct {
 	data []byte
 	// hidden are the texts of its literal secrets.
 	hidden []string
+	starts []int // offsets of its lines, made when first needed
 }
 
 // pos is a place in a source; a line of 0 means the source as a whole. Columns
@@ -162,7 +163,17 @@ func quote(s string) string {
 // offset returns the place of a byte of the source.
 func (s *source) offset(n int) pos {
 	n = min(max(n, 0), len(s.data))
-	before := string(s.data[:n])
-	start := strings.LastIndexByte(before, '\n') + 1
-	return pos{s, 1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(before[start:])}
+	if s.starts == nil {
+		s.starts = []int{0}
+		for i, b := range s.data {
+			if b == '\n' {
+				s.starts = append(s.starts, i+1)
+			}
+		}
+	}
+	line, exact := slices.BinarySearch(s.starts, n)
+	if !exact {
+		line--
+	}
+	return pos{s, line + 1, 1 + utf8.RuneCount(s.data[s.starts[line]:n])}
 }

@@ -284,4 +284,3 @@ func TestSchemaRefusesBadFiles(t *testing.T) {
 		}
 	}
 }
-
