@@ -24,6 +24,9 @@ type Config struct {
 // something a person can still recognise.
 const minBudget = 16
 
+// minName is what a prefix must leave: one character and a hash.
+const minName = 1 + hashLen
+
 // Defaults returns the configuration that is used when nothing is said.
 func Defaults() Config {
 	return Config{Separator: "__", Max: 64, ClientPrefix: "mcp__interlock__"}
@@ -76,9 +79,9 @@ func (c Config) CheckPrefix(prefix string) error {
 		return fmt.Errorf("prefix %q: may not contain the separator %q", prefix, c.Separator)
 	case strings.Index(prefix+c.Separator, c.Separator) != len(prefix):
 		return fmt.Errorf("prefix %q: runs together with the separator %q; end it otherwise", prefix, c.Separator)
-	case len(prefix)+len(c.Separator) > c.Budget()-minBudget/2:
+	case len(prefix)+len(c.Separator) > c.Budget()-minName:
 		return fmt.Errorf("prefix %q: leaves no room for a name: use at most %d characters, or raise names.max",
-			prefix, max(0, c.Budget()-minBudget/2-len(c.Separator)))
+			prefix, max(0, c.Budget()-minName-len(c.Separator)))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func read(k Kind, raw json.RawMessage) (it item, fault string) {
 		{"_meta", m.meta, '{'},
 	} {
 		if s.at.Ok() && it.raw[s.at.Start] != s.want {
-			return it, fmt.Sprintf("has %s %s", article(s.key), notA(s.want))
+			return it, wrong(s.key, s.want)
 		}
 	}
 	if !m.name.Ok() { // a resource's, too
@@ -100,15 +100,13 @@ func keyName(k Kind) string {
 	return [...]string{"name", "name", "uri", "uriTemplate"}[k]
 }
 
-func article(key string) string {
+// wrong says that the value of key is not of the kind that begins with want.
+func wrong(key string, want byte) string {
+	kind := map[byte]string{'"': "a string", '{': "an object", '[': "an array"}[want]
 	if key == "annotations" || key == "arguments" || key == "icons" {
-		return key
+		return fmt.Sprintf("has %s that are not %s", key, kind)
 	}
-	return "a " + key
-}
-
-func notA(want byte) string {
-	return map[byte]string{'"': "that is not a string", '{': "that is not an object", '[': "that is not an array"}[want]
+	return fmt.Sprintf("has a %s that is not %s", key, kind)
 }
 
 type fields struct {

@@ -81,9 +81,9 @@ func (m *metrics) observe(s *Span, took time.Duration) {
 		d = &m.server
 	}
 	o := d.observer(s.series, s.server)
-	if s.Span != nil && s.SpanContext().IsSampled() {
+	if s.span != nil && s.span.SpanContext().IsSampled() {
 		if e, ok := o.(prometheus.ExemplarObserver); ok {
-			e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": s.SpanContext().TraceID().String()})
+			e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": s.span.SpanContext().TraceID().String()})
 			return
 		}
 	}
@@ -104,6 +104,9 @@ func (d *durations) observer(s series, server bool) prometheus.Observer {
 		}
 		if s.prompt != "" {
 			s.prompt = Other
+		}
+		if s.failure != "" { // an upstream's own error codes
+			s.failure = Other
 		}
 	}
 	values := []string{s.method, s.tool, s.prompt, s.failure, s.transport}

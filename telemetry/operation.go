@@ -84,7 +84,7 @@ func clientsFault(code int) bool {
 // Span is an operation under way. A nil Span is one that nobody watches; all
 // methods do nothing on it. It is safe for concurrent use.
 type Span struct {
-	trace.Span
+	span      trace.Span // nil when it is only counted
 	telemetry *Telemetry
 	start     time.Time
 	server    bool
@@ -118,7 +118,7 @@ func (t *Telemetry) Internal(ctx context.Context, name string, kv ...string) (co
 		return ctx, nil
 	}
 	ctx, span := t.tracer.Start(ctx, name, trace.WithAttributes(pairs(kv)...))
-	return ctx, &Span{Span: span, telemetry: t, start: time.Now()}
+	return ctx, &Span{span: span, telemetry: t, start: time.Now()}
 }
 
 func (t *Telemetry) begin(ctx context.Context, from *Operation, kind trace.SpanKind) (context.Context, *Span) {
@@ -144,7 +144,7 @@ func (t *Telemetry) begin(ctx context.Context, from *Operation, kind trace.SpanK
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
 		}
 	}
-	ctx, s.Span = t.tracer.Start(ctx, op.name(), append(options, trace.WithAttributes(op.attributes()...))...)
+	ctx, s.span = t.tracer.Start(ctx, op.name(), append(options, trace.WithAttributes(op.attributes()...))...)
 	return ctx, s
 }
 
@@ -191,36 +191,36 @@ func (op *Operation) attributes() []attribute.KeyValue {
 // Event records that something happened within the span, such as a retry. kv
 // are attributes: names and values.
 func (s *Span) Event(name string, kv ...string) {
-	if s == nil || s.Span == nil || !s.IsRecording() {
+	if s == nil || s.span == nil || !s.span.IsRecording() {
 		return
 	}
-	s.AddEvent(name, trace.WithAttributes(pairs(kv)...))
+	s.span.AddEvent(name, trace.WithAttributes(pairs(kv)...))
 }
 
 // Set adds attributes: names and values.
 func (s *Span) Set(kv ...string) {
-	if s == nil || s.Span == nil || !s.IsRecording() {
+	if s == nil || s.span == nil || !s.span.IsRecording() {
 		return
 	}
-	s.SetAttributes(pairs(kv)...)
+	s.span.SetAttributes(pairs(kv)...)
 }
 
 // Ref identifies the span, for Link. It is "" for a span that is not exported.
 func (s *Span) Ref() string {
-	if s == nil || s.Span == nil || !s.SpanContext().IsSampled() {
+	if s == nil || s.span == nil || !s.span.SpanContext().IsSampled() {
 		return ""
 	}
-	return traceParent(s.SpanContext())
+	return traceParent(s.span.SpanContext())
 }
 
 // Link ties the span to another, given by its Ref, which it suffered from or
 // caused. kv are attributes of the link.
 func (s *Span) Link(ref string, kv ...string) {
-	if s == nil || s.Span == nil || !s.IsRecording() {
+	if s == nil || s.span == nil || !s.span.IsRecording() {
 		return
 	}
 	if sc := parse(ref, ""); sc.IsValid() {
-		s.AddLink(trace.Link{SpanContext: sc, Attributes: pairs(kv)})
+		s.span.AddLink(trace.Link{SpanContext: sc, Attributes: pairs(kv)})
 	}
 }
 
@@ -237,19 +237,19 @@ func (s *Span) End(o Outcome) {
 			m.observe(s, took)
 		}
 	}
-	if s.Span == nil {
+	if s.span == nil {
 		return
 	}
-	if s.IsRecording() {
+	if s.span.IsRecording() {
 		if o.RPCCode != 0 {
-			s.SetAttributes(attribute.String("rpc.response.status_code", strconv.Itoa(o.RPCCode)))
+			s.span.SetAttributes(attribute.String("rpc.response.status_code", strconv.Itoa(o.RPCCode)))
 		}
 		if failure != "" {
-			s.SetAttributes(attribute.String("error.type", failure))
-			s.SetStatus(codes.Error, strings.ToValidUTF8(o.Message, "\ufffd"))
+			s.span.SetAttributes(attribute.String("error.type", failure))
+			s.span.SetStatus(codes.Error, strings.ToValidUTF8(o.Message, "\ufffd"))
 		}
 	}
-	s.Span.End(trace.WithTimestamp(s.start.Add(took)))
+	s.span.End(trace.WithTimestamp(s.start.Add(took)))
 }
 
 func pairs(kv []string) []attribute.KeyValue {
