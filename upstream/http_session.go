@@ -108,7 +108,7 @@ func (s *httpSession) post(ctx context.Context, raw []byte, header http.Header) 
 		}
 		l.target.Store(to)
 	}
-	return nil, newPost(raw), errors.New("more than 5 redirects")
+	return nil, newPost(raw), &TransportError{Executed: ExecutedNo, Reason: "http_status", Err: errors.New("more than 5 redirects")}
 }
 
 // get opens a GET stream, to go on after the event with the id last if that is

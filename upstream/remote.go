@@ -28,9 +28,13 @@ type remote struct {
 // remotes shares one remote among the links of one upstream, so that a thousand
 // client sessions do not keep a thousand idle connections.
 type remotes struct {
-	mu sync.Mutex // guards m and the refs of what is in it
-	m  map[string]*remote
+	connect connectFunc // nil for a net.Dialer's
+	mu      sync.Mutex  // guards m and the refs of what is in it
+	m       map[string]*remote
 }
+
+// connectFunc makes one connection.
+type connectFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // get returns the remote for c, which the caller must release.
 func (r *remotes) get(c *Config) (*remote, error) {
@@ -41,7 +45,7 @@ func (r *remotes) get(c *Config) (*remote, error) {
 		x.refs++
 		return x, nil
 	}
-	x, err := newRemote(c)
+	x, err := newRemote(c, r.connect)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +73,7 @@ func (r *remotes) release(x *remote) {
 	x.transport.CloseIdleConnections()
 }
 
-func newRemote(c *Config) (*remote, error) {
+func newRemote(c *Config, connect connectFunc) (*remote, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		return nil, errors.New("the url cannot be parsed") // url.Error would repeat it, password and all
@@ -93,11 +97,13 @@ func newRemote(c *Config) (*remote, error) {
 		}
 		x.header.Set(k, v)
 	}
-	d := net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	if connect == nil {
+		connect = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
 	x.transport = &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := d.DialContext(ctx, network, addr)
+			conn, err := connect(ctx, network, addr)
 			if err != nil {
 				return nil, err
 			}
