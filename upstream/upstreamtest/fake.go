@@ -154,7 +154,7 @@ func appendLine(name, line string) {
 
 func (s *server) handle(m message) {
 	result, fault := s.result(m)
-	if s.modes["pings"] {
+	if s.modes["pings"] && m.Method != "initialize" { // which is handled by the reader
 		s.ask("ping", "{}")
 	}
 	switch {
@@ -167,6 +167,7 @@ func (s *server) handle(m message) {
 	default:
 		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":` + result + `}`)
 	}
+	s.after(m)
 }
 
 // noise is printed between messages in the mode noise.

@@ -100,8 +100,8 @@ func (s *server) call(m message) (result, fault string) {
 	}
 	_ = json.Unmarshal(m.Params, &p)
 	var a struct {
-		MS, N, After, Code, Bytes, Depth int
-		Signal, Nonce                    string
+		MS, N, Code, Bytes, Depth int
+		Signal, Nonce             string
 	}
 	_ = json.Unmarshal(p.Arguments, &a)
 	switch p.Name {
@@ -113,7 +113,6 @@ func (s *server) call(m message) (result, fault string) {
 	case "exit":
 		die(a.Signal, a.Code)
 	case "progress":
-		defer s.progress(p.Meta, a.N, a.After)
 		s.progress(p.Meta, 0, a.N)
 		return text("done"), ""
 	case "elicit":
@@ -148,6 +147,19 @@ func (s *server) call(m message) (result, fault string) {
 		return `{"content":[{"type":"text","text":"it failed"}],"isError":true}`, ""
 	}
 	return "", "unknown tool " + p.Name
+}
+
+// after does what a tool does once it has answered.
+func (s *server) after(m message) {
+	var p struct {
+		Name      string
+		Arguments struct{ N, After int }
+		Meta      json.RawMessage `json:"_meta"`
+	}
+	_ = json.Unmarshal(m.Params, &p)
+	if p.Name == "progress" {
+		s.progress(p.Meta, p.Arguments.N, p.Arguments.After)
+	}
 }
 
 // progress sends the messages from+1 to from+n of the call with this _meta.
