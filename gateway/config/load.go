@@ -51,10 +51,31 @@ func Load(o LoadOptions) (*Config, error) {
 	l.environment()
 	cfg := l.finish()
 	if len(l.problems.errors) > 0 {
-		return nil, &Errors{sorted(l.problems.errors, l.sources)}
+		return nil, &Errors{l.shown(l.problems.errors)}
 	}
-	cfg.Warnings = sorted(l.problems.warnings, l.sources)
+	cfg.Warnings = l.shown(l.problems.warnings)
 	return cfg, nil
+}
+
+// shown returns what was found as it may be shown, sorted. Most of what is
+// reported hides its value itself; a name that came from a variable is only
+// known here.
+func (l *loader) shown(list []found) []Problem {
+	out := sorted(list, l.sources)
+	for i := range out {
+		p := &out[i]
+		for _, s := range l.secrets {
+			if len(s) < 4 {
+				continue
+			}
+			p.Text = strings.ReplaceAll(p.Text, quote(s), hiddenText)
+			p.Mend = strings.ReplaceAll(p.Mend, quote(s), hiddenText)
+			if last(strings.Split(p.Key, ".")) == s {
+				p.Key = strings.TrimSuffix(p.Key, s) + hiddenText
+			}
+		}
+	}
+	return out
 }
 
 // loader is one load.

@@ -262,12 +262,12 @@ func (l *loader) command(u *upstream.Config) {
 	}
 	if _, err := l.lookPath(u.Command); err != nil {
 		l.problems.warn(l.place(u.Name, "command"), dotted([]string{"upstreams", u.Name, "command"}),
-			fmt.Sprintf("command %s is not found", l.shown(u.Name, "command", u.Command)), "install it, or write its full path")
+			fmt.Sprintf("command %s is not found", l.value(u.Name, "command", u.Command)), "install it, or write its full path")
 	}
 }
 
-// shown is a value as an error may show it.
-func (l *loader) shown(name, key, value string) string {
+// value is a value as an error may show it.
+func (l *loader) value(name, key, value string) string {
 	for _, p := range [][]string{{"upstreams", name, key}, {"defaults", key}} {
 		if n := l.places.value(p); n != nil {
 			return n.show()

@@ -30,6 +30,11 @@ const (
 // The files are those of Config.Sources; when a reload changes these, end this
 // Watch and begin another.
 func Watch(ctx context.Context, files []string, changed func()) error {
+	return watch(ctx, files, changed, func() {})
+}
+
+// watch calls ready once it knows what the files are.
+func watch(ctx context.Context, files []string, changed, ready func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watching files: %w", err)
@@ -38,6 +43,7 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 	v := &watcher{watcher: w, files: files, last: map[string][sha256.Size]byte{}}
 	v.follow()
 	v.compare()
+	ready()
 
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// watching starts a Watch and returns a function that waits for a change, and
+// one that tells whether there was another.
+func watching(t *testing.T, file ...string) (wait func(what string)) {
+	t.Helper()
+	changes := make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	ready := make(chan struct{})
+	go func() { done <- watch(ctx, file, func() { changes <- struct{}{} }, func() { close(ready) }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if len(changes) > 0 {
+			t.Errorf("%d changes too many", len(changes))
+		}
+	})
+	<-ready
+	return func(what string) {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(8 * time.Second): // less than the sweep, which must not be what found it
+			t.Fatalf("%s: no change", what)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "c.yaml")
+	write(t, file, "one")
+	wait := watching(t, file)
+
+	write(t, file, "two")
+	wait("written")
+
+	write(t, file+".new", "three")
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+	wait("replaced")
+
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "four")
+	wait("deleted and made anew")
+
+	// Neither a file beside it nor the same content is a change: the next wait
+	// sees the write after them alone, and the cleanup that there was no other.
+	write(t, filepath.Join(dir, "other"), "x")
+	write(t, file, "four")
+	write(t, file, "five")
+	wait("after what is no change")
+}
+
+// TestWatchKubernetes swaps a mounted ConfigMap as the kubelet does.
+func TestWatchKubernetes(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no symbolic links without privileges")
+	}
+	dir := t.TempDir()
+	mount := func(version, text string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, version, "c.yaml"), text)
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount("..one", "one")
+	file := filepath.Join(dir, "c.yaml")
+	if err := os.Symlink(filepath.Join("..data", "c.yaml"), file); err != nil {
+		t.Fatal(err)
+	}
+	wait := watching(t, file)
+	mount("..two", "two")
+	wait("first swap")
+	mount("..three", "three")
+	wait("second swap")
+}
+
+// TestWatchLinkedElsewhere follows a link to a file in another folder.
+func TestWatchLinkedElsewhere(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no symbolic links without privileges")
+	}
+	target, link := filepath.Join(t.TempDir(), "real.yaml"), filepath.Join(t.TempDir(), "c.yaml")
+	write(t, target, "one")
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	wait := watching(t, link)
+	write(t, target, "two")
+	wait("the target was written")
+}
