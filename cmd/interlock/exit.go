@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/config"
+)
+
+// The exit codes; 0 is fine.
+const (
+	exitFailed      = 1
+	exitBadConfig   = 2 // or bad usage
+	exitUnreachable = 3 // no gateway answers
+	exitUnhealthy   = 4 // some upstream is
+)
+
+// failure is an error with its exit code and what to do about it.
+type failure struct {
+	code int
+	err  error  // nil if all is said already
+	mend string // "" for nothing
+}
+
+func (f *failure) Error() string { return fmt.Sprint(f.err) }
+
+func (f *failure) Unwrap() error { return f.err }
+
+// fail shows err and returns its exit code. An error that no command made is
+// cobra's, about the command line.
+func (a *app) fail(err error) int {
+	if err == nil {
+		return 0
+	}
+	f := new(failure)
+	if !errors.As(err, &f) {
+		f = &failure{exitBadConfig, err, "interlock --help shows how"}
+	}
+	if f.err == nil {
+		return f.code
+	}
+	if faults := new(config.Errors); errors.As(f.err, &faults) {
+		faults.Render(a.errs, a.errs.colour)
+	} else {
+		a.errs.printf("%s %s\n", a.errs.red("interlock:"), strings.TrimRight(f.err.Error(), "\n"))
+	}
+	if f.mend != "" {
+		a.errs.printf("%s\n", a.errs.faint("  "+f.mend))
+	}
+	return f.code
+}
+
+// failed gives err the exit code and the advice that its kind has.
+func failed(err error) error {
+	var (
+		f *failure
+		e *admin.Error
+		c *config.Errors
+	)
+	switch {
+	case err == nil || errors.As(err, &f):
+		return err
+	case errors.As(err, &c), errors.Is(err, config.ErrNoFile):
+		return &failure{exitBadConfig, err, ""}
+	case errors.Is(err, admin.ErrUnreachable):
+		return &failure{exitUnreachable, err, "start it with interlock serve, or name the one that runs with -c FILE or --admin ADDRESS"}
+	case errors.As(err, &e) && e.Code == admin.CodeUnauthorized:
+		return &failure{exitUnreachable, err, "name its configuration with -c FILE, or set INTERLOCK_ADMIN__TOKEN"}
+	case errors.As(err, &e):
+		return &failure{exitFailed, err, e.Mend}
+	case errors.Is(err, context.Canceled):
+		return &failure{exitFailed, errors.New("interrupted"), ""}
+	}
+	return &failure{exitFailed, err, ""}
+}
+
+// usage is a mistake on the command line.
+func usage(mend, format string, args ...any) error {
+	return &failure{exitBadConfig, fmt.Errorf(format, args...), mend}
+}

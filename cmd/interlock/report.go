@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/admin"
+)
+
+// greet writes where the gateway is.
+func (s *service) greet() {
+	if s.o.quiet {
+		return
+	}
+	p := s.say
+	if e := s.endpoint(); e != "" {
+		p.printf("%s  %s\n", p.bold("endpoint"), p.cyan(e))
+	}
+	if s.admin != nil {
+		p.printf("%s     %s\n", p.bold("admin"), s.admin.Target)
+	}
+	if s.metrics != nil {
+		p.printf("%s   http://%s/metrics\n", p.bold("metrics"), s.metrics.Addr())
+	}
+	if len(s.gw.State().Upstreams()) == 0 {
+		p.printf("%s\n", p.yellow("the configuration names no server: add one below upstreams, it is read at once"))
+	}
+}
+
+// shown is what was last said of an upstream.
+type shown struct {
+	generation uint64
+	state      string
+	failure    time.Time
+}
+
+// report writes a line when an upstream becomes ready, fails or stops, until
+// ctx is done. When all have settled for the first time it calls o.settled.
+func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
+	began, last, settled := time.Now(), map[string]shown{}, false
+	for {
+		ups := s.gw.State().Upstreams()
+		width := 0
+		for _, u := range ups {
+			width = max(width, len(u.Name))
+		}
+		for _, u := range ups {
+			now := shown{u.Generation, u.State, time.Time{}}
+			if u.State == "error" && u.LastFailure != nil {
+				now.failure = u.LastFailure.At
+			}
+			before, known := last[u.Name]
+			if before == now {
+				continue
+			}
+			last[u.Name] = now
+			s.say.line(u, width, known && before.generation < u.Generation && before.generation > 0, began)
+		}
+		if !settled && allSettled(ups) && len(ups) > 0 {
+			settled = true
+			s.summary(ups)
+			if s.o.settled != nil {
+				tasks.Go(func() { s.o.settled(ctx, s.endpoint()) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.gw.Changed():
+		}
+	}
+}
+
+// allSettled tells whether no upstream is on its way up.
+func allSettled(ups []admin.Upstream) bool {
+	return !slices.ContainsFunc(ups, func(u admin.Upstream) bool {
+		return u.State == "starting" || u.State == "not_started" && u.Health != ""
+	})
+}
+
+// line writes what became of an upstream, if anybody need know.
+func (s *screen) line(u admin.Upstream, width int, again bool, began time.Time) {
+	name := s.bold(fmt.Sprintf("%-*s", width, u.Name))
+	switch u.State {
+	case "running":
+		when := "ready in " + u.Started.Sub(began).Round(10*time.Millisecond).String()
+		if again || u.Started.Before(began) {
+			when = "ready again"
+		}
+		s.printf("%s  %s  %s\n", name, s.green(s.mark("✓ ")+when), s.faint(offers(u)))
+	case "error":
+		if u.LastFailure == nil {
+			return
+		}
+		s.printf("%s  %s%s\n", name, s.red(s.mark("✗ ")+"failed: "+why(u)), s.faint(retry(u)))
+		tail := u.LastFailure.Stderr
+		for _, l := range tail[max(len(tail)-5, 0):] {
+			s.printf("%*s    %s\n", width, "", s.faint(printable(l)))
+		}
+	case "stopped":
+		s.printf("%s  %s\n", name, s.faint("stopped"))
+	}
+}
+
+// mark is for eyes, not for a log.
+func (s *screen) mark(m string) string {
+	if s.colour {
+		return m
+	}
+	return ""
+}
+
+// offers counts what an upstream has.
+func offers(u admin.Upstream) string {
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{u.Tools, "tool"}, {u.Prompts, "prompt"}, {u.Resources, "resource"}} {
+		if c.n > 0 {
+			parts = append(parts, count(c.n, c.word))
+		}
+	}
+	if parts == nil {
+		return "nothing to offer"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return fmt.Sprintf("%d %s", n, word)
+}
+
+func (s *service) summary(ups []admin.Upstream) {
+	ready, tools := 0, 0
+	for _, u := range ups {
+		if u.State == "running" {
+			ready++
+			tools += u.Tools
+		}
+	}
+	text := fmt.Sprintf("%d of %s ready, %s", ready, count(len(ups), "server"), count(tools, "tool"))
+	if ready < len(ups) {
+		text = s.say.yellow(text) + s.say.faint("; those that failed are tried again")
+	}
+	s.say.printf("%s\n", text)
+}

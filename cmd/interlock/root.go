@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "interlock",
+		Short: "One MCP server made of many",
+		Long: `Interlock is one MCP server made of many: clients connect to a single endpoint,
+and behind it Interlock starts, watches and restarts the servers that do the work.
+
+Without -c a command reads ./interlock.yaml (.yml, .json, .toml), or
+interlock/interlock.yaml in your configuration folder.`,
+		Example: `  interlock demo                        see it work, with nothing to install
+  interlock serve -c interlock.yaml     run the gateway
+  interlock list                        what runs behind it
+  interlock call clock__now timezone=Europe/Paris`,
+		Version:       a.version,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.errs)
+	root.SetVersionTemplate("interlock {{.Version}}\n")
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run a gateway:"},
+		&cobra.Group{ID: "ask", Title: "Ask a running gateway:"},
+		&cobra.Group{ID: "file", Title: "Work on a configuration:"},
+	)
+	root.AddCommand(
+		a.serveCommand(), a.demoCommand(),
+		a.listCommand(), a.statusCommand(), a.toolsCommand(), a.callCommand(),
+		a.validateCommand(), a.schemaCommand(),
+		a.versionCommand(), a.watchCommand(), a.demoServerCommand(),
+	)
+	return root
+}

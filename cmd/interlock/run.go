@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/config"
+)
+
+// errStop ends a service that was asked to end.
+var errStop = errors.New("stop")
+
+// oneAsking is how long after a signal another is the same one: timeout(1) and
+// some supervisors signal the process and then its group.
+const oneAsking = 200 * time.Millisecond
+
+// run serves until a signal, ctx, the client on stdin or a listener's failure
+// ends it, and blocks until nothing is left.
+func (s *service) run(ctx context.Context) error {
+	signals := make(chan os.Signal, 4) // as many as may come while one is handled
+	signal.Notify(signals, stopSignals...)
+	signal.Notify(signals, reloadSignals...)
+	defer signal.Stop(signals)
+
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	ctx, end := context.WithCancelCause(ctx) // its end begins the shutdown
+	defer end(nil)
+	upstreams, stopUpstreams := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopUpstreams()
+	operators, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAdmin()
+
+	stopped := make(chan error, 1)
+	tasks.Go(func() { stopped <- s.gw.Run(upstreams) })
+	s.greet()
+	tasks.Go(func() { s.report(ctx, &tasks) })
+	var servers []*http.Server
+	if s.face != nil {
+		face := s.gw.Server()
+		servers = append(servers, face)
+		tasks.Go(func() { end(served("endpoint", face.Serve(s.face))) })
+	} else {
+		tasks.Go(func() {
+			err := s.gw.ServeStdio(operators, s.app.in, s.app.out)
+			if err == nil || errors.Is(err, context.Canceled) {
+				err = errStop
+			}
+			end(err)
+		})
+	}
+	if s.metrics != nil {
+		m := s.metricsServer()
+		servers = append(servers, m)
+		tasks.Go(func() { end(served("metrics", m.Serve(s.metrics))) })
+	}
+	if s.admin != nil {
+		h := admin.Handler(admin.Options{State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Version: s.app.version, Log: s.log})
+		tasks.Go(func() { end(served("admin", admin.Serve(operators, s.admin, h))) })
+	}
+	tellSystemd("READY=1")
+	s.loop(ctx, signals, end)
+
+	tellSystemd("STOPPING=1")
+	asked := time.Now()
+	tasks.Go(func() {
+		for {
+			select {
+			case <-operators.Done():
+				return
+			case sig := <-signals:
+				if isStop(sig) && time.Since(asked) > oneAsking {
+					os.Exit(exitFailed) // what is left of the upstreams is the watcher's
+				}
+			}
+		}
+	})
+	err := s.shutdown(ctx, servers, stopUpstreams, stopped)
+	stopAdmin()
+	if cause := context.Cause(ctx); !errors.Is(cause, errStop) && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// served is what the end of a server means for the gateway.
+func served(what string, err error) error {
+	if err == nil || errors.Is(err, http.ErrServerClosed) {
+		return errStop
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// loop obeys signals and reloads until ctx is done.
+func (s *service) loop(ctx context.Context, signals <-chan os.Signal, end context.CancelCauseFunc) {
+	unwatch := s.watch(ctx)
+	defer func() { unwatch() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-signals:
+			if isStop(sig) {
+				end(errStop)
+				return
+			}
+		case <-s.poke:
+		}
+		if s.reload() {
+			unwatch()
+			unwatch = s.watch(ctx)
+		}
+	}
+}
+
+// watch pokes when a file of the configuration changes, until the returned
+// function is called, which waits for its end.
+func (s *service) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	files := s.cfg.Sources
+	watching.Go(func() {
+		err := config.Watch(ctx, files, func() {
+			select {
+			case s.poke <- struct{}{}:
+			default: // one reload sees all changes
+			}
+		})
+		if err != nil {
+			s.log.Warn("configuration files are not watched: reload with SIGHUP", "err", err)
+		}
+	})
+	return func() { cancel(); watching.Wait() }
+}
+
+// shutdown drains, stops the upstreams and kills what is left, inside
+// server.shutdown_timeout.
+func (s *service) shutdown(ctx context.Context, servers []*http.Server, stopUpstreams func(), stopped <-chan error) error {
+	ctx = context.WithoutCancel(ctx)
+	budget := s.cfg.Server.ShutdownTimeout
+	force := time.NewTimer(budget - min(2*time.Second, budget/4))
+	defer force.Stop()
+	s.say.printf("%s\n", s.say.faint("stopping: waiting for calls in flight (once more to exit at once)"))
+	drain, cancel := context.WithTimeout(ctx, min(s.cfg.Server.DrainTimeout, budget))
+	s.gw.Drain(drain)
+	cancel()
+	stopUpstreams()
+	for _, server := range servers {
+		brief, cancel := context.WithTimeout(ctx, time.Second)
+		if server.Shutdown(brief) != nil {
+			_ = server.Close()
+		}
+		cancel()
+	}
+	select {
+	case err := <-stopped:
+		return err
+	case <-force.C:
+		s.log.Warn("upstreams are killed: shutdown_timeout is over")
+		s.gw.Kill()
+		return <-stopped
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+)
+
+// screen is a stream that knows whether a person looks at it. It is safe for
+// concurrent use.
+type screen struct {
+	terminal bool
+	colour   bool
+	width    int // in columns, 0 for unknown or endless
+
+	mu sync.Mutex // guards w: lines stay whole
+	w  io.Writer
+}
+
+func newScreen(w io.Writer) *screen {
+	s := &screen{w: w}
+	f, ok := w.(*os.File)
+	if !ok {
+		return s
+	}
+	info, err := f.Stat()
+	s.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+	if s.terminal {
+		s.width = columns(f)
+	}
+	// https://no-color.org; an old Windows console shows the codes themselves.
+	s.colour = s.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" &&
+		(runtime.GOOS != "windows" || os.Getenv("WT_SESSION") != "" || os.Getenv("TERM") != "")
+	return s
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// printf writes all at once. That a stream is gone is nobody's business but the
+// reader's.
+func (s *screen) printf(format string, args ...any) {
+	_, _ = s.Write(fmt.Appendf(nil, format, args...))
+}
+
+func (s *screen) paint(code, text string) string {
+	if !s.colour || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s *screen) bold(text string) string   { return s.paint("1", text) }
+func (s *screen) faint(text string) string  { return s.paint("2", text) }
+func (s *screen) red(text string) string    { return s.paint("31", text) }
+func (s *screen) green(text string) string  { return s.paint("32", text) }
+func (s *screen) yellow(text string) string { return s.paint("33", text) }
+func (s *screen) cyan(text string) string   { return s.paint("36", text) }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/spf13/cobra"
+)
+
+// serveOptions is how a gateway is run.
+type serveOptions struct {
+	files  []string
+	listen string // instead of the configuration's, "" for that
+	stdio  bool   // one client on stdin and stdout, no listener
+	quiet  bool   // leave out the opening lines
+	// settled, if not nil, is called once every upstream is ready or has failed,
+	// with the address of the endpoint. Its context ends with the gateway.
+	settled func(ctx context.Context, endpoint string)
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use: "serve", GroupID: "run", Args: cobra.NoArgs,
+		Short: "Run the gateway",
+		Long: `Runs the gateway: writes its endpoint, then a line for each server as it becomes ready or
+fails. Clients are served from the first moment on.
+
+TERM and INT let the calls in flight end and stop the servers in reverse order; a second
+one exits at once. HUP, and a change of a configuration file, reload the configuration: an
+invalid one changes nothing, and servers that did not change go on undisturbed.
+
+The log goes to stderr: text on a terminal, where only warnings are shown unless
+telemetry.logs.level is debug, else JSON. systemd is told when the gateway is ready
+(Type=notify-reload).`,
+		Example: `  interlock serve
+  interlock serve -c interlock.yaml -c team.yaml
+  interlock serve --listen 127.0.0.1:9000
+  interlock serve --stdio -c interlock.yaml     for a client that starts its servers itself`,
+	}
+	configFlag(cmd, &o.files)
+	cmd.Flags().StringVar(&o.listen, "listen", "", "`ADDRESS` to listen on instead of the configuration's server.listen")
+	cmd.Flags().BoolVar(&o.stdio, "stdio", false, "serve one client on stdin and stdout instead of listening")
+	cmd.MarkFlagsMutuallyExclusive("listen", "stdio")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return failed(a.serve(cmd.Context(), o)) }
+	return cmd
+}
+
+// serve runs a gateway until a signal or ctx ends it.
+func (a *app) serve(ctx context.Context, o serveOptions) error {
+	cfg, err := o.load()
+	if err != nil {
+		return err
+	}
+	s := &service{app: a, o: o, cfg: cfg, say: a.out, poke: make(chan struct{}, 1)}
+	if o.stdio {
+		s.say = a.errs // stdout is the client's
+	}
+	for _, w := range cfg.Warnings {
+		w.Render(a.errs, a.errs.colour)
+	}
+	defer s.close()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// load reads the configuration, with what the command line says.
+func (o serveOptions) load() (*config.Config, error) {
+	cfg, err := config.Load(config.LoadOptions{Files: o.files})
+	if err == nil && o.listen != "" {
+		changed := *cfg
+		changed.Server.Listen = o.listen
+		cfg = &changed
+	}
+	return cfg, err
+}

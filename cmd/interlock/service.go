@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/interlock-mcp/interlock/gateway"
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
+)
+
+// service is a gateway with its listeners, from open to close. The goroutine
+// that calls run owns it.
+type service struct {
+	app *app
+	o   serveOptions
+	cfg *config.Config // the running one
+	say *screen        // where the endpoint and a line per upstream go
+
+	log     *slog.Logger
+	tel     *telemetry.Telemetry
+	watcher *upstream.Watcher
+	gw      *gateway.Gateway
+	face    net.Listener    // nil with --stdio
+	admin   *admin.Listener // nil where another gateway has it, with --stdio
+	metrics net.Listener    // nil for none
+
+	poke chan struct{} // capacity 1: a configuration file has changed
+}
+
+// open builds all parts and opens the listeners; nothing runs yet. What was
+// opened before an error is for close to end.
+func (s *service) open(ctx context.Context) error {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	logs := s.cfg.Telemetry
+	if s.app.errs.terminal && logs.Logs.Level == "info" {
+		logs.Logs.Level = "warn" // the lines per upstream say the rest
+	}
+	s.log = telemetry.NewLogger(logs, s.app.errs, s.app.errs.terminal)
+	var err error
+	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, telemetry.Resource{Version: s.app.version}); err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	if s.watcher, err = upstream.StartWatcher(s.log); err != nil {
+		return err
+	}
+	s.gw, err = gateway.New(s.cfg, gateway.Options{Log: s.log, Telemetry: s.tel, Version: s.app.version, Watcher: s.watcher})
+	return err
+}
+
+// listen opens the listeners, so that a taken address is known before anything
+// is started.
+func (s *service) listen() error {
+	var err error
+	if !s.o.stdio {
+		if s.face, err = net.Listen("tcp", s.cfg.Server.Listen); err != nil {
+			return listenFailure("server.listen", s.cfg.Server.Listen, err)
+		}
+	}
+	if l := s.cfg.Telemetry.Metrics.Listen; l != "" {
+		if s.metrics, err = net.Listen("tcp", l); err != nil {
+			return listenFailure("telemetry.metrics.listen", l, err)
+		}
+	}
+	s.admin, err = admin.Listen(s.cfg.Admin.Listen, s.cfg.Admin.Token, s.cfg.StateDir)
+	if s.o.stdio && errors.Is(err, admin.ErrInUse) {
+		return nil // a client may start as many of these as it has windows
+	}
+	return err
+}
+
+func listenFailure(key, address string, err error) error {
+	mend := "set " + key + " to another address"
+	if key == "server.listen" {
+		mend += ", or use --listen"
+	}
+	if taken(err) {
+		return &failure{exitFailed, fmt.Errorf("%s is taken by another program, maybe another gateway", address), mend}
+	}
+	return &failure{exitFailed, fmt.Errorf("%s %s: %w", key, address, err), mend}
+}
+
+// endpoint is what clients connect to, "" with --stdio.
+func (s *service) endpoint() string {
+	switch {
+	case s.face == nil:
+		return ""
+	case s.cfg.Server.PublicURL != "":
+		return s.cfg.Server.PublicURL
+	}
+	address := s.face.Addr().String()
+	if host, port, err := net.SplitHostPort(address); err == nil && net.ParseIP(host).IsUnspecified() {
+		address = net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + address + s.cfg.Server.Path
+}
+
+// close ends what open began, in reverse.
+func (s *service) close() {
+	if s.watcher != nil {
+		s.watcher.Close()
+	}
+	if s.tel != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		if err := s.tel.Shutdown(ctx); err != nil {
+			s.log.Warn("telemetry shutdown", "err", err)
+		}
+	}
+	// Those that were served are closed already, and say so.
+	if s.face != nil {
+		_ = s.face.Close()
+	}
+	if s.metrics != nil {
+		_ = s.metrics.Close()
+	}
+	if s.admin != nil {
+		_ = s.admin.Close()
+	}
+}
+
+// metricsServer serves /metrics alone, for a Prometheus that may not see the
+// admin listener.
+func (s *service) metricsServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.tel.MetricsHandler())
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+}

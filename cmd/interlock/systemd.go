@@ -1,0 +1,25 @@
+package main
+
+import (
+	"net"
+	"os"
+	"strings"
+)
+
+// tellSystemd sends a state to systemd (sd_notify(3)), where it runs this. It
+// is advice: errors have no consequence.
+func tellSystemd(state string) {
+	address := os.Getenv("NOTIFY_SOCKET")
+	if address == "" {
+		return
+	}
+	if strings.HasPrefix(address, "@") {
+		address = "\x00" + address[1:] // the abstract namespace
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte(state))
+}
