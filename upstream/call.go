@@ -3,6 +3,10 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -29,34 +33,182 @@ type Call struct {
 	// whether it ran.
 	Idempotent bool
 	// Waiting tells whether a person is being waited for: then silence does not
-	// count, and the call leaves its slot to others. It may be nil.
+	// count. Nil means that one is while a question of the server is open.
 	Waiting func() bool
-	// Event is told of what befalls the call: queued, waiting, retry, dial. It
-	// may be nil.
+	// Event is told of what befalls the call: waiting (for a start), queued (for
+	// a slot), dial (a link of its own), retry. It may be nil.
 	Event func(kind string)
 }
 
-// Call sends a request and blocks until its answer, which is a Result or a
-// Failure under an id of the link's. The error is a *CallError, or
-// context.Cause(ctx) when ctx ended first.
-func (u *Upstream) Call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
-	return jsonrpc.Message{}, &CallError{Upstream: u.name, Reason: "starting", Text: "not started", Executed: ExecutedNo}
+func (c *Call) event(kind string) {
+	if c.Event != nil {
+		c.Event(kind)
+	}
 }
 
-// Notify sends a notification on a link that is there; where there is none,
-// there is nobody to tell, and nil is returned.
-func (u *Upstream) Notify(ctx context.Context, scope Scope, raw []byte) error { return nil }
+// of names what is called, to tell whether several tools fail.
+func (c *Call) of() string {
+	if name := c.Request.Message.Name.Of(c.Request.Message.Raw); name != nil {
+		return string(name)
+	}
+	return c.Method
+}
 
-// Subscribe asks for the updates of a resource on the scope's link. Several may
-// ask for the same: each needs its own Unsubscribe. It is renewed when the link
-// is made anew. The error is a *CallError, a *ServerError with the server's
-// refusal, or context.Cause(ctx).
-func (u *Upstream) Subscribe(ctx context.Context, scope Scope, uri string) error { return nil }
+// Call sends a request and blocks until its answer, which is a Result or a
+// Failure under an id of the link's. It waits for a start that is under way and
+// for a slot, up to limits.queue_timeout, and sends again what certainly did not
+// run. The error is a *CallError, or context.Cause(ctx) when ctx ended first.
+func (u *Upstream) Call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
+	f := newFlight(u, c)
+	executed := ExecutedNo
+	for tries := 0; ; tries++ {
+		m, e := u.try(ctx, f)
+		if e == nil {
+			return m, nil
+		}
+		if ctx.Err() != nil {
+			return jsonrpc.Message{}, context.Cause(ctx)
+		}
+		if e.Executed == ExecutedUnknown {
+			executed = ExecutedUnknown
+		}
+		e.Executed = executed
+		pause, again := f.again(e, tries)
+		if !again || sleep(ctx, pause) != nil {
+			if ctx.Err() != nil {
+				return jsonrpc.Message{}, context.Cause(ctx)
+			}
+			return jsonrpc.Message{}, e
+		}
+		c.event("retry")
+	}
+}
 
-// Unsubscribe takes back one Subscribe. Its errors are those of Subscribe; the
-// subscription has ended whatever it returns.
-func (u *Upstream) Unsubscribe(ctx context.Context, scope Scope, uri string) error { return nil }
+// try lets a call in and sends it. The error is worth nothing where ctx ended:
+// then it is not counted either, whatever the link says of it.
+func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallError) {
+	s, err := u.admit(ctx, f.call)
+	if err != nil {
+		var e *CallError
+		if !errors.As(err, &e) {
+			e = u.refuse("canceled", err.Error(), 0)
+		}
+		return jsonrpc.Message{}, e
+	}
+	m, err := f.send(ctx, s)
+	switch {
+	case err == nil:
+		u.succeeded(s)
+		return m, nil
+	case ctx.Err() != nil:
+		return m, u.refuse("canceled", err.Error(), 0)
+	}
+	return m, u.broken(s, f.call, err)
+}
 
-// SetLevel asks for log messages of that level on the scope's link, now and
-// whenever the link is made anew. A server without logging is not asked.
-func (u *Upstream) SetLevel(ctx context.Context, scope Scope, level string) {}
+// succeeded counts an answer.
+func (u *Upstream) succeeded(s seat) {
+	u.breaker.report(s.epoch, success, "")
+	if s.link.scope.Key == "" {
+		u.evidence.Store(time.Now().UnixNano())
+	}
+}
+
+// broken counts a call without an answer, and says what its caller may know.
+func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
+	e := &CallError{Upstream: u.name, Executed: ExecutedUnknown, Err: err}
+	var way *TransportError
+	switch {
+	case errors.Is(err, errSilent), errors.Is(err, errTooLong):
+		e.Reason, e.Text = "timeout", err.Error()+"; it was cancelled and may have run"
+		u.timedOut(s)
+		return e
+	case errors.As(err, &way):
+		e.Executed, e.Reason, e.RetryAfter = way.Executed, way.Reason, min(way.RetryAfter, maxGate)
+	default:
+		e.Reason = "dial" // a Dialer's own error
+		e.Executed = ExecutedNo
+	}
+	u.heed(way)
+	v := failure
+	if way != nil {
+		v = judge(way)
+	}
+	if v == slow {
+		u.timedOut(s)
+	}
+	if s.link.scope.Key != "" || !s.link.dead() { // else the owner counts its loss, once
+		u.breaker.report(s.epoch, v, c.of())
+	}
+	e.Text = describeCall(e, way, err)
+	return e
+}
+
+// timedOut leaves it to a probe to say whose fault a timeout is. A link of the
+// pool is not probed: its server may be another process, but the supervised one
+// speaks for the upstream.
+func (u *Upstream) timedOut(s seat) {
+	if u.breaker.gate.Load() == s.epoch {
+		u.timeouts.Add(1)
+		poke(u.timed)
+	}
+}
+
+func describeCall(e *CallError, way *TransportError, err error) string {
+	text := err.Error()
+	if way != nil {
+		text += hint(way)
+	}
+	if e.Executed == ExecutedNo {
+		return text + "; the call was not executed"
+	}
+	return text + "; the call may have been executed"
+}
+
+// again decides whether a call is sent once more, and after which pause.
+func (f *flight) again(e *CallError, tries int) (pause time.Duration, again bool) {
+	left := f.left()
+	switch {
+	case e.Err == nil: // we refused it
+		return 0, false
+	case e.Reason == "timeout", e.Reason == "too_large", e.Reason == "malformed", e.Reason == "unauthorized":
+		return 0, false
+	case e.Reason == "rate_limited":
+		pause = e.RetryAfter + rand.N(50*time.Millisecond)
+		return pause, tries == 0 && e.RetryAfter > 0 && pause < left
+	case e.Executed == ExecutedUnknown:
+		again = f.call.Idempotent && tries == 0
+	case e.Reason == "session":
+		again = tries == 0
+	default:
+		again = tries < 2
+	}
+	pause = 10*time.Millisecond<<(2*tries) + rand.N(20*time.Millisecond)
+	return pause, again && pause < left
+}
+
+// sleep blocks for d and reports why it ended before.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (u *Upstream) refuse(reason, text string, after time.Duration) *CallError {
+	return &CallError{
+		Upstream: u.name, Reason: reason, Text: text + "; the call was not executed", Executed: ExecutedNo,
+		RetryAfter: max(after, 0),
+	}
+}
+
+func in(d time.Duration) string {
+	if d < time.Second {
+		return "at once"
+	}
+	return fmt.Sprintf("in %v", d.Round(time.Second))
+}

@@ -142,6 +142,9 @@ type Limits struct {
 	InFlight     int           `koanf:"in_flight"`
 	Queue        int           `koanf:"queue"`
 	QueueTimeout time.Duration `koanf:"queue_timeout"`
+	// Processes is how many child processes of their own sessions may have, or
+	// principals, beside the supervised one.
+	Processes int `koanf:"processes"`
 }
 
 // Health says how often an upstream is probed and how long a probe may take.
@@ -200,7 +203,7 @@ func Defaults() Config {
 		MaxCallTimeout:      time.Hour,
 		StopTimeout:         5 * time.Second,
 		MaxMessage:          16 << 20,
-		Limits:              Limits{InFlight: 512, Queue: 1024, QueueTimeout: 5 * time.Second},
+		Limits:              Limits{InFlight: 512, Queue: 1024, QueueTimeout: 5 * time.Second, Processes: 64},
 		Health:              Health{Timeout: 5 * time.Second},
 		Breaker:             BreakerConfig{Failures: 5, Ratio: 0.5, MinRequests: 10, Window: 30 * time.Second},
 		Restart: RestartConfig{
@@ -320,6 +323,7 @@ func (c *Config) Validate() error {
 		{c.MaxMessage, 1024, []string{"max_message"}},
 		{int64(c.Limits.InFlight), 1, []string{"limits", "in_flight"}},
 		{int64(c.Limits.Queue), 0, []string{"limits", "queue"}},
+		{int64(c.Limits.Processes), 1, []string{"limits", "processes"}},
 		{int64(c.Breaker.Failures), 1, []string{"breaker", "failures"}},
 		{int64(c.Breaker.MinRequests), 1, []string{"breaker", "min_requests"}},
 		{int64(c.Restart.MaxAttempts), 0, []string{"restart", "max_attempts"}},

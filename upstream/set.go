@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -31,6 +32,7 @@ type Set struct {
 	o       Options
 	changed chan struct{} // capacity 1: a poke that is not yet read stands for all
 	view    atomic.Pointer[setView]
+	unsaved atomic.Bool     // an inventory could not be kept, and that was logged
 	force   context.Context // done when all that stops must stop at once
 	kill    context.CancelFunc
 
@@ -145,7 +147,13 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 		}
 	}
 	for _, u := range restart {
+		if inv := s.load(u.Config()); inv != nil {
+			u.inventory.Store(inv)
+		}
 		u.order(errReconfigured)
+	}
+	for _, u := range view.list {
+		poke(u.nudge) // edges may have changed
 	}
 	s.poke()
 	return ch, nil
@@ -155,9 +163,100 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 // done and all are stopped: dependents before what they depend on, and what is
 // independent at the same time. It may be called once.
 func (s *Set) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.ctx = ctx
+	for _, u := range s.view.Load().list {
+		s.launch(u)
+	}
+	s.mu.Unlock()
 	<-ctx.Done()
+	s.mu.Lock()
+	view := s.view.Load()
+	s.quit(view.list, view, errShutdown)
+	s.mu.Unlock()
+	s.runs.Wait()
 	return nil
 }
 
-func (s *Set) remove(gone []*Upstream, old *setView) {}
-func (s *Set) launch(u *Upstream)                    {}
+// launch runs u in a goroutine of its own. s.mu is held.
+func (s *Set) launch(u *Upstream) {
+	if s.ctx == nil || s.ctx.Err() != nil {
+		return
+	}
+	// Not under s.ctx: what depends on u has to stop first.
+	ctx, quit := context.WithCancelCause(context.Background())
+	u.quit = quit
+	before := s.leaving[u.name]
+	s.runs.Go(func() {
+		defer close(u.done)
+		defer quit(nil)
+		if before != nil {
+			<-before.done // two of one name never run side by side
+		}
+		u.run(ctx)
+	})
+}
+
+// quit makes those of list stop, each after its dependents of list. s.mu is
+// held.
+func (s *Set) quit(list []*Upstream, view *setView, cause error) {
+	for _, u := range list {
+		if u.quit == nil {
+			continue
+		}
+		var first []*Upstream
+		for _, d := range view.dependents[u.name] {
+			if d.quit != nil && slices.Contains(list, d) {
+				first = append(first, d)
+			}
+		}
+		s.runs.Go(func() {
+			for _, d := range first {
+				<-d.done
+			}
+			u.quit(cause)
+		})
+	}
+}
+
+// remove stops what Apply left out. s.mu is held.
+func (s *Set) remove(gone []*Upstream, old *setView) {
+	for _, u := range gone {
+		s.leaving[u.name] = u
+		if u.quit == nil {
+			close(u.done)
+			delete(s.leaving, u.name)
+		}
+	}
+	s.quit(gone, old, errRemoved)
+	for _, u := range gone {
+		s.runs.Go(func() {
+			<-u.done
+			u.gone()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.leaving[u.name] == u {
+				delete(s.leaving, u.name)
+			}
+		})
+	}
+}
+
+// phaseChanged tells the dependents of u, and who watches the set.
+func (s *Set) phaseChanged(u *Upstream) {
+	for _, d := range s.view.Load().dependents[u.name] {
+		poke(d.nudge)
+	}
+	s.poke()
+}
+
+// lost restarts the dependents of u whose edge says so.
+func (s *Set) lost(u *Upstream) {
+	for _, d := range s.view.Load().dependents[u.name] {
+		for _, e := range d.Config().DependsOn {
+			if e.On == u.name && e.Restart {
+				d.order(errEdge)
+			}
+		}
+	}
+}

@@ -78,3 +78,5 @@ type Inventory struct {
 	Truncated []string  `json:"truncated,omitempty"`
 	Learnt    time.Time `json:"learnt"`
 }
+
+func (f *Failure) Error() string { return f.Message }

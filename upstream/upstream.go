@@ -2,7 +2,9 @@ package upstream
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Upstream is one supervised MCP server. The goroutine that a Set runs for it
@@ -12,12 +14,83 @@ type Upstream struct {
 	set       *Set
 	config    atomic.Pointer[Config]
 	inventory atomic.Pointer[Inventory]
-	stderr    Tail
+	// phase is where the owner is in the upstream's life. Only it replaces it.
+	phase  atomic.Pointer[phase]
+	orders orders
+	stderr Tail
+
+	breaker  *breaker
+	bulkhead bulkhead
+	pool     pool
+	wants    wants
+
+	// Pokes for the owner, each of capacity 1.
+	nudge  chan struct{} // a dependency changed
+	listed chan struct{} // the server says that a list changed
+	timed  chan struct{} // calls timed out: a probe has to decide
+	tuned  chan struct{} // the configuration changed
+
+	timeouts  atomic.Int64 // calls timed out and not judged
+	evidence  atomic.Int64 // Unix ns of the last successful call
+	notBefore atomic.Int64 // Unix ns before which the server wants nothing
+	calls     atomic.Int64 // ever
+
+	tasks tasks                   // short work beside the owner, which waits for it
+	quit  context.CancelCauseFunc // of run; nil before it
+	done  chan struct{}           // closed when the owner has left
+}
+
+// phase is a snapshot. It never changes; changed is closed when there is a newer
+// one.
+type phase struct {
+	status  Status
+	link    *live  // where calls go, nil while none may
+	order   uint64 // the last order that was taken up: its start began, its stop is done
+	spawned bool   // the condition `started` is met
+	sample  sample // the last probe
+	removed bool
+	changed chan struct{}
+}
+
+// live is a link and who uses it.
+type live struct {
+	Link
+	scope Scope
+	gen   uint64
+	calls atomic.Int64 // inside their own deadline
+}
+
+func (l *live) dead() bool {
+	select {
+	case <-l.Lost():
+		return true
+	default:
+		return false
+	}
 }
 
 func newUpstream(s *Set, c *Config) *Upstream {
-	u := &Upstream{name: c.Name, set: s}
+	u := &Upstream{
+		name: c.Name, set: s,
+		nudge: make(chan struct{}, 1), listed: make(chan struct{}, 1),
+		timed: make(chan struct{}, 1), tuned: make(chan struct{}, 1),
+		done: make(chan struct{}),
+	}
 	u.config.Store(c)
+	u.orders.up = true
+	u.breaker = newBreaker(func() BreakerConfig { return u.Config().Breaker })
+	u.bulkhead.limits = func() Limits { return u.Config().Limits }
+	u.pool.init(u)
+	u.wants.links = make(map[string]*want)
+	u.phase.Store(&phase{
+		status: Status{
+			Name: c.Name, State: NotStarted, Breaker: BreakerClosed, Since: time.Now(), Transport: c.Kind(), Required: c.Required,
+		},
+		changed: make(chan struct{}),
+	})
+	if inv := s.load(c); inv != nil {
+		u.inventory.Store(inv)
+	}
 	return u
 }
 
@@ -35,26 +108,142 @@ func (u *Upstream) Inventory() *Inventory { return u.inventory.Load() }
 func (u *Upstream) Stderr() *Tail { return &u.stderr }
 
 // Status returns a view of the upstream at this moment.
-func (u *Upstream) Status() Status { return Status{Name: u.name, State: NotStarted} }
+func (u *Upstream) Status() Status {
+	p := u.phase.Load()
+	s := p.status
+	c := u.Config()
+	s.Desired = u.orders.wanted()
+	s.Transport, s.Required = c.Kind(), c.Required
+	s.InFlight, s.Queued = int(u.bulkhead.taken.Load()), int(u.bulkhead.queued.Load())
+	if p.link != nil {
+		if l, ok := p.link.Link.(interface{ Skipped() uint64 }); ok {
+			s.Skipped = l.Skipped()
+		}
+	}
+	if s.State == Running && p.sample.stale(time.Now()) {
+		s.State = Unknown
+	}
+	s.Health = p.health(&s)
+	return s
+}
+
+func (p *phase) health(s *Status) string {
+	switch {
+	case s.State == Errored:
+		return "unhealthy"
+	case s.State == Running && s.Breaker == BreakerClosed && p.sample.err == nil:
+		return "healthy"
+	case s.State == NotStarted, !s.Desired && (s.State == Stopped || s.State == Stopping):
+		return ""
+	}
+	return "degraded"
+}
 
 // Start makes the upstream, and what it depends on, meant to be up. It blocks
 // until the upstream runs (nil), its start failed (a *StartError), or ctx is
 // done. Starting one that is in error tries again at once.
-func (u *Upstream) Start(ctx context.Context) error { return nil }
+func (u *Upstream) Start(ctx context.Context) error {
+	return u.settled(ctx, u.startAll(), Running)
+}
 
 // Stop makes the upstream meant to be down, until Start or Restart, and blocks
 // until it is stopped or ctx is done. A start under way is cancelled.
-func (u *Upstream) Stop(ctx context.Context) error { return nil }
+func (u *Upstream) Stop(ctx context.Context) error {
+	return u.settled(ctx, u.order(errStop), Stopped)
+}
 
 // Restart stops and starts the upstream and forgets the failed attempts. It
 // blocks like Start.
-func (u *Upstream) Restart(ctx context.Context) error { return nil }
+func (u *Upstream) Restart(ctx context.Context) error {
+	return u.settled(ctx, u.order(errRestart), Running)
+}
 
-// Release says that the client session of that key is gone: its link, if it has
-// one, is closed, and its subscriptions end. It does not block.
-func (u *Upstream) Release(scopeKey string) {}
+func (u *Upstream) startAll() uint64 {
+	for _, d := range u.Config().DependsOn {
+		if on := u.set.Upstream(d.On); on != nil {
+			on.startAll()
+		}
+	}
+	return u.order(errStart)
+}
 
-func (u *Upstream) configure(c *Config) { u.config.Store(c) }
-func (u *Upstream) order(cause error)   {}
+func (u *Upstream) order(cause error) uint64 {
+	return u.orders.give(cause, func() bool {
+		s := u.phase.Load().status.State
+		return s != Errored && s != Stopped
+	})
+}
 
-var errReconfigured = context.Canceled
+// configure makes c apply. What a restart is needed for applies at the next.
+func (u *Upstream) configure(c *Config) {
+	u.config.Store(c)
+	poke(u.tuned)
+}
+
+// gone marks u as removed, after its owner has left.
+func (u *Upstream) gone() {
+	old := u.phase.Load()
+	p := *old
+	p.removed, p.changed = true, make(chan struct{})
+	u.phase.Store(&p)
+	close(old.changed)
+}
+
+// settled blocks until the owner has taken up an order and is done with it, or
+// another order came in its way.
+func (u *Upstream) settled(ctx context.Context, order uint64, want State) error {
+	for {
+		p := u.phase.Load()
+		s := &p.status
+		switch {
+		case p.removed:
+			return u.refuse("removed", "it was removed", 0)
+		case p.order < order:
+		case s.State == want, want == Stopped && s.State == NotStarted:
+			return nil
+		case s.State == Errored:
+			f := s.Failure
+			return &StartError{Stage: f.Stage, Exit: f.Exit, Stderr: f.Stderr, Err: f}
+		case s.State == Stopped && p.order > order:
+			return u.refuse("stopped", "it was stopped meanwhile", 0)
+		}
+		select {
+		case <-p.changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// poke puts a token into a channel of capacity 1.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// tasks are goroutines that somebody waits for.
+type tasks struct {
+	wg   sync.WaitGroup
+	mu   sync.Mutex // guards over
+	over bool
+}
+
+// run runs f in a goroutine, and reports false, without doing it, after wait.
+func (t *tasks) run(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over {
+		t.wg.Go(f)
+	}
+	return !t.over
+}
+
+// wait blocks until all have ended, and lets no more begin.
+func (t *tasks) wait() {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	t.wg.Wait()
+}

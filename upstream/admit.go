@@ -1,0 +1,196 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// maxGate caps for how long a server's Retry-After is heeded.
+const maxGate = time.Minute
+
+// seat is what a call needs to be sent: a link, and a slot that is held.
+type seat struct {
+	link  *live
+	epoch uint64 // of the breaker
+}
+
+// admit lets a call in, with a slot held, or refuses it. It blocks while the
+// upstream starts and while there is no slot, up to limits.queue_timeout.
+func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
+	p := u.phase.Load()
+	epoch, ok, err := u.enter(p)
+	if err != nil {
+		return seat{}, err
+	}
+	if !ok || !u.bulkhead.try() {
+		if epoch, err = u.queue(ctx, c); err != nil {
+			return seat{}, err
+		}
+	}
+	if c.Scope.Key == "" {
+		if l := u.phase.Load().link; l != nil {
+			return seat{l, epoch}, nil
+		}
+		u.bulkhead.release() // gone at this moment
+		return u.admit(ctx, c)
+	}
+	l, err := u.pool.link(ctx, c.Scope, func() { c.event("dial") })
+	if err != nil {
+		u.bulkhead.release()
+		return seat{}, u.undialled(ctx, epoch, err)
+	}
+	return seat{l, epoch}, nil
+}
+
+// queue waits for the start, then for a slot. It returns with the slot held.
+func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error) {
+	if !u.bulkhead.enter() {
+		return 0, u.refuse("queue_full", "too many calls wait for it already", time.Second)
+	}
+	defer u.bulkhead.leave()
+	timeout := u.Config().Limits.QueueTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOverdue)
+	defer cancel()
+	told := ""
+	tell := func(kind string) {
+		if told != kind {
+			told = kind
+			c.event(kind)
+		}
+	}
+	for {
+		p := u.phase.Load()
+		epoch, ok, err := u.enter(p)
+		switch {
+		case err != nil:
+			return 0, err
+		case ok && u.bulkhead.try():
+			return epoch, nil
+		case ok:
+			tell("queued")
+			if !u.bulkhead.wait(ctx, p.changed) {
+				break
+			}
+			// Much may have changed while it waited.
+			if epoch, ok, err = u.enter(u.phase.Load()); ok {
+				return epoch, nil
+			}
+			u.bulkhead.release()
+		default:
+			tell("waiting")
+			select {
+			case <-p.changed:
+			case <-ctx.Done():
+			}
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			if errors.Is(cause, errOverdue) {
+				return 0, u.overdue(ok, timeout)
+			}
+			return 0, cause
+		}
+	}
+}
+
+var errOverdue = errors.New("limits.queue_timeout was over")
+
+func (u *Upstream) overdue(started bool, timeout time.Duration) *CallError {
+	if started {
+		return u.refuse("queue_timeout", "no slot was free within "+timeout.String(), time.Second)
+	}
+	return u.refuse("starting", "it was still starting after "+timeout.String(), time.Second)
+}
+
+// enter decides by a phase whether a call may go on (ok), has to wait for
+// another phase, or is refused.
+func (u *Upstream) enter(p *phase) (epoch uint64, ok bool, err error) {
+	epoch = u.breaker.gate.Load()
+	s := &p.status
+	switch {
+	case p.removed:
+		return 0, false, u.refuse("removed", "it is no longer configured", 0)
+	case s.State == Running && p.link.dead():
+		return epoch, false, nil // its owner is about to notice
+	case s.State == Running && epoch == 0:
+		return 0, false, u.refuse("breaker_open", "its circuit breaker opened", u.Config().Restart.Delay)
+	case s.State == Running:
+		if wait := u.gated(time.Now()); wait > 0 {
+			return 0, false, u.refuse("rate_limited", "it asked not to be called yet; try again "+in(wait), wait)
+		}
+		return epoch, true, nil
+	case !u.orders.wanted():
+		return 0, false, u.refuse("stopped", "it was stopped by an operator", 0)
+	case s.State == Errored:
+		return 0, false, u.inError(s)
+	}
+	return 0, false, nil
+}
+
+// inError refuses a call of an upstream in error, nil if it restarts at once.
+func (u *Upstream) inError(s *Status) error {
+	wait := time.Until(s.NextRetry)
+	why := "it is in error"
+	if f := s.Failure; f != nil {
+		why += " (" + f.Stage + ": " + f.Message + ")"
+	}
+	switch {
+	case s.Failure != nil && s.Failure.Stage == "dependency":
+		return u.refuse("dependency", why, 0)
+	case s.NextRetry.IsZero():
+		return u.refuse("error", why+"; it is not restarted by itself", 0)
+	case wait <= 0:
+		return nil
+	case s.Exhausted:
+		return u.refuse("exhausted", why+"; it is tried again "+in(wait), wait)
+	case s.PID != 0 || s.Failure != nil && s.Failure.Stage == "running":
+		return u.refuse("breaker_open", why+"; it is tried again "+in(wait), wait)
+	}
+	return u.refuse("error", why+"; it is tried again "+in(wait), wait)
+}
+
+// gated returns for how long the server wants nothing to be sent.
+func (u *Upstream) gated(now time.Time) time.Duration {
+	at := u.notBefore.Load()
+	if at == 0 {
+		return 0
+	}
+	return time.Duration(at - now.UnixNano())
+}
+
+// heed takes note of a Retry-After.
+func (u *Upstream) heed(e *TransportError) {
+	if e == nil || e.RetryAfter <= 0 {
+		return
+	}
+	at := time.Now().Add(min(e.RetryAfter, maxGate)).UnixNano()
+	for {
+		old := u.notBefore.Load()
+		if old >= at || u.notBefore.CompareAndSwap(old, at) {
+			return
+		}
+	}
+}
+
+// undialled is a call whose own link could not be made.
+func (u *Upstream) undialled(ctx context.Context, epoch uint64, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, errPoolClosed):
+		return u.refuse("stopped", "it was stopped meanwhile", 0)
+	case errors.Is(err, errPoolFull):
+		return u.refuse("queue_full", err.Error(), 0)
+	}
+	v := failure
+	var way *TransportError
+	e := u.refuse("dial", "no connection of its own could be made: "+err.Error(), retryAfterOf(err))
+	if errors.As(err, &way) {
+		v = judge(way)
+		u.heed(way)
+		e.Reason = way.Reason
+	}
+	e.Err = err
+	u.breaker.report(epoch, v, "")
+	return e
+}

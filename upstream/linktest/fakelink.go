@@ -1,0 +1,322 @@
+package linktest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// Dialer makes links to scripted servers, by the name of the upstream. A name
+// without a script gets a zero Server. It is safe for concurrent use.
+type Dialer struct {
+	mu      sync.Mutex // guards all
+	servers map[string]*Server
+	events  []string
+}
+
+// Server returns the server of that name, to script it.
+func (d *Dialer) Server(name string) *Server {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.servers == nil {
+		d.servers = make(map[string]*Server)
+	}
+	s := d.servers[name]
+	if s == nil {
+		s = &Server{Name: name, dialer: d}
+		d.servers[name] = s
+	}
+	return s
+}
+
+// Events returns what happened so far, in order: "dial NAME" and "close NAME".
+func (d *Dialer) Events() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.events)
+}
+
+func (d *Dialer) happened(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.events = append(d.events, what)
+}
+
+// Dial implements upstream.Dialer.
+func (d *Dialer) Dial(ctx context.Context, x *upstream.Dial) (upstream.Link, error) {
+	return d.Server(x.Config.Name).dial(ctx, x)
+}
+
+// Server is a scripted server. The zero value answers everything well. Its
+// exported fields are set before it is dialled, or with Script.
+type Server struct {
+	Name string
+	// DialTime is how long a dial takes.
+	DialTime time.Duration
+	// OnDial, if not nil, decides on the n-th dial, from 1. Its error should be
+	// an *upstream.StartError.
+	OnDial func(ctx context.Context, n int, d *upstream.Dial) error
+	// OnRequest, if not nil, answers a request with a result. A nil result and
+	// nil error stand for what the zero Server answers; an error is the link's,
+	// but for a *upstream.ServerError, which is the server's answer.
+	OnRequest func(ctx context.Context, l *Link, method string, r *upstream.Request) (json.RawMessage, error)
+	// CloseTime is how long a close takes that is not by force.
+	CloseTime time.Duration
+	// Tools are the names that are listed.
+	Tools []string
+
+	dialer *Dialer
+	mu     sync.Mutex // guards the fields of the script and what follows
+	dials  []time.Time
+	links  []*Link
+	asked  map[string]int
+}
+
+// Script changes the script while the server may be in use.
+func (s *Server) Script(change func(s *Server)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+// Dials returns when the server was dialled.
+func (s *Server) Dials() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.dials)
+}
+
+// Asked returns how many requests of a method came.
+func (s *Server) Asked(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[method]
+}
+
+// Links returns all links there ever were, in the order they were made.
+func (s *Server) Links() []*Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.links)
+}
+
+// Last returns the newest link.
+func (s *Server) Last() *Link {
+	links := s.Links()
+	return links[len(links)-1]
+}
+
+func (s *Server) dial(ctx context.Context, x *upstream.Dial) (upstream.Link, error) {
+	s.dialer.happened("dial " + s.Name)
+	s.mu.Lock()
+	s.dials = append(s.dials, time.Now())
+	n, took, script := len(s.dials), s.DialTime, s.OnDial
+	s.mu.Unlock()
+	if x.Spawned != nil {
+		x.Spawned(1000 + n)
+	}
+	if err := Sleep(ctx, took); err != nil {
+		return nil, &upstream.StartError{Stage: "handshake", Err: err}
+	}
+	if script != nil {
+		if err := script(ctx, n, x); err != nil {
+			return nil, err
+		}
+	}
+	l := &Link{Dial: x, server: s, pid: 1000 + n, lost: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links = append(s.links, l)
+	return l, nil
+}
+
+// Link is a link to a scripted server.
+type Link struct {
+	// Dial is what it was made with.
+	Dial   *upstream.Dial
+	server *Server
+	pid    int
+	lost   chan struct{}
+
+	mu       sync.Mutex // guards the rest
+	err      error
+	notified []string
+}
+
+// Lose makes the link end as if the process had exited.
+func (l *Link) Lose() {
+	l.end(&upstream.TransportError{
+		Executed: upstream.ExecutedUnknown, Reason: "exit", Lost: true, Err: errors.New("signal: killed"),
+	})
+}
+
+func (l *Link) end(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return false
+	}
+	l.err = err
+	close(l.lost)
+	return true
+}
+
+// Do implements upstream.Link.
+func (l *Link) Do(ctx context.Context, r *upstream.Request) (jsonrpc.Message, error) {
+	if l.Err() != nil {
+		return jsonrpc.Message{}, &upstream.TransportError{Executed: upstream.ExecutedNo, Reason: "exit", Lost: true, Err: l.Err()}
+	}
+	if ctx.Err() != nil {
+		return jsonrpc.Message{}, context.Cause(ctx)
+	}
+	s := l.server
+	method := r.Message.MethodName()
+	s.mu.Lock()
+	if s.asked == nil {
+		s.asked = make(map[string]int)
+	}
+	s.asked[method]++
+	script, tools := s.OnRequest, s.Tools
+	s.mu.Unlock()
+
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer l.whenLost(cancel)()
+	var result json.RawMessage
+	var err error
+	if script != nil {
+		result, err = script(inner, l, method, r)
+	}
+	switch {
+	case l.Err() != nil:
+		return jsonrpc.Message{}, &upstream.TransportError{Executed: upstream.ExecutedUnknown, Reason: "exit", Lost: true, Err: l.Err()}
+	case ctx.Err() != nil:
+		return jsonrpc.Message{}, context.Cause(ctx)
+	case err == nil && result == nil:
+		result = canned(method, tools)
+	}
+	var refusal *upstream.ServerError
+	switch {
+	case errors.As(err, &refusal):
+		return jsonrpc.ParseServer(jsonrpc.AppendError(nil, []byte("1"), refusal.Code, refusal.Message, nil))
+	case err != nil:
+		return jsonrpc.Message{}, err
+	}
+	return jsonrpc.ParseServer(jsonrpc.AppendResult(nil, []byte("1"), result))
+}
+
+// whenLost calls f when the link is lost, until the function it returns is
+// called.
+func (l *Link) whenLost(f func(error)) (stop func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-l.lost:
+			f(l.Err())
+		case <-over:
+		}
+	}()
+	return func() { close(over); <-ended }
+}
+
+func canned(method string, tools []string) json.RawMessage {
+	switch method {
+	case "resources/list":
+		return json.RawMessage(`{"resources":[]}`)
+	case "resources/templates/list":
+		return json.RawMessage(`{"resourceTemplates":[]}`)
+	case "tools/list":
+	default:
+		return json.RawMessage(`{}`)
+	}
+	var items []string
+	for _, name := range tools {
+		items = append(items, fmt.Sprintf(`{"name":%q,"inputSchema":{"type":"object"}}`, name))
+	}
+	return json.RawMessage(`{"tools":[` + strings.Join(items, ",") + `]}`)
+}
+
+// Notify implements upstream.Link.
+func (l *Link) Notify(_ context.Context, raw []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notified = append(l.notified, string(raw))
+	return nil
+}
+
+// Notifications returns what Notify was given.
+func (l *Link) Notifications() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.notified)
+}
+
+// Say makes the server send a notification that belongs to no request.
+func (l *Link) Say(method string) {
+	m, err := jsonrpc.ParseServer(jsonrpc.AppendRequest(nil, nil, method, nil))
+	if err != nil {
+		panic(err)
+	}
+	l.Dial.Inbox.Notified(m)
+}
+
+// Hello implements upstream.Link.
+func (l *Link) Hello() *upstream.Hello {
+	h := &upstream.Hello{
+		Version:      "2025-11-25",
+		Capabilities: json.RawMessage(`{"tools":{"listChanged":true},"logging":{},"resources":{"subscribe":true}}`),
+		ServerInfo:   json.RawMessage(`{"name":"fake","version":"1"}`),
+	}
+	if l.Dial.Config.Kind() == upstream.Stdio {
+		h.PID = l.pid
+	}
+	return h
+}
+
+// Lost implements upstream.Link.
+func (l *Link) Lost() <-chan struct{} { return l.lost }
+
+// Err implements upstream.Link.
+func (l *Link) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// Close implements upstream.Link.
+func (l *Link) Close(ctx context.Context) upstream.StopKind {
+	kind := upstream.Graceful
+	l.server.mu.Lock()
+	took := l.server.CloseTime
+	l.server.mu.Unlock()
+	if Sleep(ctx, took) != nil {
+		kind = upstream.Killed
+	}
+	l.end(upstream.ErrClosed)
+	l.server.dialer.happened("close " + l.server.Name)
+	return kind
+}
+
+// Sleep blocks for d, or until ctx is done and returns its cause.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

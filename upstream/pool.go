@@ -1,0 +1,214 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// pool holds the links that one scope each owns: a process or a session of its
+// own, made on first use.
+type pool struct {
+	u *Upstream
+
+	mu    sync.Mutex // guards the rest
+	ready bool       // while the upstream is up
+	links map[string]*pooled
+}
+
+// pooled is a link of the pool, or its making.
+type pooled struct {
+	made   chan struct{} // closed when link or err is set
+	link   *live
+	err    error
+	cancel context.CancelFunc // ends the making
+}
+
+var (
+	errPoolClosed = errors.New("the upstream was stopped")
+	errPoolFull   = errors.New("too many processes for sessions of their own")
+)
+
+func (p *pool) init(u *Upstream) {
+	p.u = u
+	p.links = make(map[string]*pooled)
+}
+
+// opened lets links be made.
+func (p *pool) opened() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = true
+}
+
+// link returns the scope's link and blocks while it is made, once for all who
+// ask. dialling, if not nil, is called before it blocks.
+func (p *pool) link(ctx context.Context, scope Scope, dialling func()) (*live, error) {
+	p.mu.Lock()
+	x := p.links[scope.Key]
+	if x != nil && x.lost() {
+		p.take(scope.Key, done())
+		x = nil
+	}
+	if x == nil {
+		var err error
+		if x, err = p.make(scope); err != nil {
+			p.mu.Unlock()
+			return nil, err
+		}
+	}
+	p.mu.Unlock()
+	select {
+	case <-x.made:
+		return x.link, x.err
+	default:
+	}
+	if dialling != nil {
+		dialling()
+	}
+	select {
+	case <-x.made:
+		return x.link, x.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// peek returns the scope's link if there is one.
+func (p *pool) peek(key string) *live {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.links[key]
+	if x == nil {
+		return nil
+	}
+	select {
+	case <-x.made:
+		return x.link
+	default:
+		return nil
+	}
+}
+
+func (x *pooled) lost() bool {
+	select {
+	case <-x.made:
+		return x.link == nil || x.link.dead()
+	default:
+		return false
+	}
+}
+
+// make begins to make a link. p.mu is held.
+func (p *pool) make(scope Scope) (*pooled, error) {
+	c := p.u.Config()
+	if !p.ready {
+		return nil, errPoolClosed
+	}
+	if most := c.Limits.Processes; c.Kind() == Stdio && len(p.links) >= most {
+		return nil, fmt.Errorf("%w: %d, the most that limits.processes allows; raise it", errPoolFull, most)
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), c.StartTimeout, errStartTimeout)
+	x := &pooled{made: make(chan struct{}), cancel: cancel}
+	p.links[scope.Key] = x
+	if !p.u.tasks.run(func() { p.dial(ctx, scope, x) }) {
+		cancel()
+		delete(p.links, scope.Key)
+		return nil, errPoolClosed
+	}
+	return x, nil
+}
+
+// dial makes the link of x.
+func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
+	defer x.cancel()
+	u := p.u
+	l := &live{scope: scope, gen: u.phase.Load().status.Generation}
+	capabilities := sharedCapabilities
+	if scope.Exclusive {
+		capabilities = scope.Capabilities
+	}
+	link, err := u.set.o.Dialer.Dial(ctx, &Dial{
+		Config: u.Config(), Capabilities: capabilities, ClientInfo: u.set.o.ClientInfo,
+		Exclusive: scope.Exclusive, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
+		Renewed: func(*Hello) { u.renewed(l) },
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer close(x.made)
+	held := p.links[scope.Key] == x
+	switch {
+	case err != nil:
+		x.err = err
+		if held {
+			delete(p.links, scope.Key)
+		} else {
+			x.err = errPoolClosed
+		}
+	case !held: // released meanwhile
+		x.err = errPoolClosed
+		u.tasks.run(func() { link.Close(done()) })
+	default:
+		l.Link = link
+		x.link = l
+		u.renew(l)
+	}
+}
+
+// take removes a link and closes it, in a task; a done ctx means by force. p.mu
+// is held.
+func (p *pool) take(key string, ctx context.Context) {
+	x := p.links[key]
+	if x == nil {
+		return
+	}
+	delete(p.links, key)
+	x.cancel()
+	select {
+	case <-x.made:
+	default:
+		return // its making sees that it is gone
+	}
+	if x.link != nil {
+		p.u.tasks.run(func() { x.link.Close(ctx) })
+	}
+}
+
+// release closes the link of a scope that is over.
+func (p *pool) release(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.take(key, p.u.set.force)
+}
+
+// closeAll lets no more links be made and closes all. The channel is closed when
+// nothing of them is left.
+func (p *pool) closeAll(ctx context.Context) <-chan struct{} {
+	p.mu.Lock()
+	p.ready = false
+	links := p.links
+	p.links = make(map[string]*pooled)
+	p.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, x := range links {
+		x.cancel()
+		wg.Go(func() {
+			<-x.made
+			if x.link != nil {
+				x.link.Close(ctx)
+			}
+		})
+	}
+	all := make(chan struct{})
+	go func() { wg.Wait(); close(all) }()
+	return all
+}
+
+// done returns a context that is over: what is asked of Close by force.
+func done() context.Context {
+	ctx, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
+	cancel()
+	return ctx
+}

@@ -1,0 +1,136 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// ErrNeutral is the outcome of a probe that says nothing of the server's health:
+// a process that is busy with a call may have no time for it.
+var ErrNeutral = errors.New("the probe says nothing")
+
+// maxIdleInterval is how far apart the probes of a remote get that nobody uses.
+const maxIdleInterval = 10 * time.Minute
+
+// sample is a probe's outcome.
+type sample struct {
+	at   time.Time     // of the last evidence
+	took time.Duration // 0 where a call stood for the probe
+	err  error         // nil for a pass
+	next time.Duration // until another is due
+}
+
+// stale reports whether the evidence is older than twice the interval.
+func (s *sample) stale(now time.Time) bool { return now.Sub(s.at) > 2*s.next }
+
+// judged is a probe's outcome, and how many calls wait for that judgement.
+type judged struct {
+	sample
+	epoch    uint64
+	timeouts int64
+}
+
+var errProbeTimeout = errors.New("no answer to a ping within health.timeout")
+
+// probeOnce pings and blocks for health.timeout at most. Any answer passes. A
+// link's own calls do not delay it: it needs no slot.
+func (u *Upstream) probeOnce(ctx context.Context, l *live) sample {
+	ctx, cancel := context.WithTimeoutCause(ctx, u.Config().Health.Timeout, errProbeTimeout)
+	defer cancel()
+	if u.gated(time.Now()) > 0 {
+		return sample{at: time.Now(), err: ErrNeutral}
+	}
+	begun := time.Now()
+	_, err := l.Do(ctx, newRequest("ping", nil))
+	s := sample{at: time.Now(), took: time.Since(begun), err: err}
+	var way *TransportError
+	switch {
+	case err == nil:
+	case errors.Is(err, errProbeTimeout):
+		if u.Config().Kind() == Stdio && l.calls.Load() > 0 {
+			s.err = errors.Join(ErrNeutral, err)
+		}
+	case ctx.Err() != nil:
+		s.err = errors.Join(ErrNeutral, err)
+	case errors.As(err, &way):
+		u.heed(way)
+		if v := judge(way); v == neutral && way.Reason != "malformed" && way.Reason != "too_large" {
+			s.err = errors.Join(ErrNeutral, err)
+		}
+	}
+	return s
+}
+
+// ticked is a probe's turn. A call that succeeded since the last stands for it,
+// but not where the state is unknown.
+func (w *watch) ticked(ctx context.Context) {
+	now := time.Now()
+	calls := w.calls
+	w.calls = w.Upstream.calls.Load()
+	idle := calls == w.calls
+	last := w.phase.Load().sample
+	if at := time.Unix(0, w.evidence.Load()); now.Sub(at) < w.interval && !last.stale(now) {
+		w.sampled(sample{at: now})
+	} else {
+		w.probe(ctx)
+	}
+	if w.Config().Kind() == Stdio {
+		w.interval = w.Config().Interval()
+	} else if idle {
+		w.interval = min(2*w.interval, max(maxIdleInterval, w.Config().Interval()))
+	} else {
+		w.interval = w.Config().Interval()
+	}
+	w.tick.Reset(jitter(w.interval))
+}
+
+// probe begins a probe, unless one is under way: that one will judge.
+func (w *watch) probe(ctx context.Context) {
+	if w.probing {
+		return
+	}
+	w.probing = true
+	epoch := w.breaker.gate.Load()
+	w.work.Go(func() {
+		// Only those that timed out before the probe was sent.
+		n := w.timeouts.Swap(0)
+		w.probed <- judged{w.probeOnce(ctx, w.link), epoch, n}
+	})
+}
+
+// judged takes a probe's outcome for the calls that timed out, each a failure
+// if the probe is one, and for itself.
+func (w *watch) judged(j judged) {
+	w.probing = false
+	switch {
+	case j.err == nil:
+		w.breaker.report(j.epoch, success, "")
+	case errors.Is(j.err, ErrNeutral):
+	default:
+		for range max(j.timeouts, 1) {
+			w.breaker.report(j.epoch, failure, "")
+		}
+	}
+	w.sampled(j.sample)
+	if w.timeouts.Load() > 0 {
+		poke(w.timed)
+	}
+}
+
+// sampled shows a probe's outcome where it changes what is shown.
+func (w *watch) sampled(s sample) {
+	w.set.o.Observer.Probed(w.name, s.took, s.err)
+	old := w.phase.Load().sample
+	if errors.Is(s.err, ErrNeutral) {
+		s.at = old.at // no evidence
+	}
+	s.next = w.interval
+	w.show(func(p *phase) { p.sample = s })
+}
+
+// jitter returns d ± 10 %.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}

@@ -1,0 +1,234 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// runner is the owner of an upstream: its goroutine, and what nobody else sees.
+// Where it is in its code is the state; the phase only reports it.
+type runner struct {
+	*Upstream
+	link     *live // the supervised link, also a sick one; nil for none
+	recovery recovery
+	blocked  bool // in error for a dependency alone
+	retry    bool // the next start follows a failure of its own
+}
+
+// run owns u until ctx is done. Each turn of the loop is a pass: it begins with
+// what is wanted, and ends with an order or a failure.
+func (u *Upstream) run(ctx context.Context) {
+	r := &runner{Upstream: u}
+	r.recovery.reset(u.Config())
+	for ctx.Err() == nil {
+		p, end := u.orders.begin(ctx)
+		if p.fresh {
+			r.forget()
+		}
+		if p.up {
+			r.up(p.ctx, p.seq)
+		} else {
+			r.down(p.ctx, p.seq)
+		}
+		end()
+	}
+	r.halt(context.Cause(ctx))
+	u.tasks.wait()
+}
+
+// forget makes the next start a first one.
+func (r *runner) forget() {
+	r.recovery.reset(r.Config())
+	r.blocked, r.retry = false, false
+	r.closeAll(r.set.force)
+	r.breaker.reset()
+	r.show(func(p *phase) {
+		p.status.Attempts, p.status.Exhausted, p.status.NextRetry, p.status.PID = 0, false, time.Time{}, 0
+	})
+}
+
+// down is a pass of an upstream that is meant to be down.
+func (r *runner) down(ctx context.Context, order uint64) {
+	r.halt(errStop)
+	r.show(func(p *phase) { p.order = order })
+	<-ctx.Done()
+}
+
+// up is a pass of an upstream that is meant to be up: it waits for what is in
+// the way, starts, and serves until that ends.
+func (r *runner) up(ctx context.Context, order uint64) {
+	if err := r.hold(ctx); err != nil {
+		r.interrupted(ctx)
+		return
+	}
+	r.begin(order)
+	err := r.await(ctx)
+	if err == nil {
+		r.count()
+		err = r.start(ctx)
+	}
+	if err == nil {
+		err = r.serve(ctx)
+	}
+	if ctx.Err() != nil {
+		r.interrupted(ctx)
+		return
+	}
+	r.failed(err)
+}
+
+// hold blocks while an upstream in error has to wait for its next start.
+func (r *runner) hold(ctx context.Context) error {
+	if r.phase.Load().status.State != Errored {
+		return ctx.Err()
+	}
+	if r.blocked {
+		return r.unblock(ctx)
+	}
+	next, planned := r.recovery.next()
+	if !planned { // policy never: an operator's order ends the pass
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	if wait := time.Until(next); wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
+
+// begin enters the state starting under a new generation.
+func (r *runner) begin(order uint64) {
+	r.blocked = false
+	r.show(func(p *phase) {
+		p.order = order
+		p.status.State = Starting
+		p.status.Generation++
+		p.status.NextRetry = time.Time{}
+		p.spawned = false
+	})
+}
+
+// count counts a start as an attempt if a failure led to it. Only a start that
+// is made is one: a dependency that fails spends none.
+func (r *runner) count() {
+	if !r.retry {
+		return
+	}
+	r.retry = false
+	r.recovery.began()
+	r.show(func(p *phase) { p.status.Attempts, p.status.Exhausted = r.recovery.attempts, r.recovery.exhausted })
+}
+
+// failed enters the state error and plans what comes next.
+func (r *runner) failed(err error) {
+	now := time.Now()
+	f := r.describe(err, now)
+	was := r.phase.Load().status
+	if blocked(err) {
+		r.blocked = true
+		r.breaker.trip()
+		r.show(func(p *phase) {
+			p.status.State, p.status.WaitingFor, p.status.Failure = Errored, "", f
+		})
+		return
+	}
+	r.retry = true
+	lost := r.link == nil || r.link.dead()
+	r.breaker.trip()
+	next, planned := r.recovery.plan(r.Config(), plan{
+		now: now, ranSince: was.Started, lost: lost, atLeast: retryAfterOf(err),
+	})
+	r.show(func(p *phase) {
+		s := &p.status
+		s.State, s.Failure, s.WaitingFor = Errored, f, ""
+		s.Attempts, s.Exhausted = r.recovery.attempts, r.recovery.exhausted
+		s.NextRetry = time.Time{}
+		if planned {
+			s.NextRetry = next
+		}
+		if lost {
+			s.PID = 0
+		}
+	})
+	if lost {
+		r.discard()
+	}
+}
+
+// interrupted ends a pass that an order ended.
+func (r *runner) interrupted(ctx context.Context) {
+	switch s := r.phase.Load().status.State; s {
+	case Starting, Running:
+		r.halt(context.Cause(ctx))
+	}
+	// In error there is nothing to stop: the next pass goes on from there.
+}
+
+// halt stops what there is. cause is the order.
+func (r *runner) halt(cause error) {
+	switch r.phase.Load().status.State {
+	case Starting, Running:
+		r.show(func(p *phase) { p.status.State, p.status.WaitingFor = Stopping, "" })
+		kind := r.closeAll(r.set.force)
+		if kind == Survived {
+			r.show(func(p *phase) {
+				p.status.State = Errored
+				p.status.Failure = &Failure{Stage: "stopping", Message: "the process survived SIGKILL", At: time.Now()}
+				p.status.LastStop = kind
+			})
+			return
+		}
+		r.stopped(kind)
+	case Errored:
+		if !errors.Is(cause, errStop) && !errors.Is(cause, errRemoved) && !errors.Is(cause, errShutdown) {
+			return
+		}
+		r.stopped(r.closeAll(r.set.force))
+	}
+}
+
+func (r *runner) stopped(kind StopKind) {
+	r.breaker.reset()
+	r.show(func(p *phase) {
+		s := &p.status
+		s.State, s.PID, p.spawned = Stopped, 0, false
+		s.NextRetry, s.Exhausted, s.Attempts = time.Time{}, false, 0
+		if kind != "" {
+			s.LastStop = kind
+		}
+	})
+}
+
+// closeAll closes the supervised link and those of the pool, and returns how the
+// first ended, "" if there was none. It blocks until nothing is left.
+func (r *runner) closeAll(ctx context.Context) StopKind {
+	closed := r.pool.closeAll(ctx)
+	var kind StopKind
+	if r.link != nil {
+		kind = r.link.Close(ctx)
+		r.link = nil
+	}
+	<-closed
+	return kind
+}
+
+// discard closes a supervised link that is dead or given up, by force.
+func (r *runner) discard() {
+	if r.link == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r.link.Close(ctx)
+	r.link = nil
+}
+
+func (r *runner) stage(name string) {
+	r.set.o.Observer.StageBegan(r.name, r.phase.Load().status.Generation, name)
+}

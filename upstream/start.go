@@ -1,0 +1,205 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+)
+
+// sharedCapabilities is what a link declares that several clients share: no
+// roots, since a server that gets them from one client changes what all may
+// touch.
+var sharedCapabilities = json.RawMessage(`{"elicitation":{"form":{},"url":{}},"sampling":{"tools":{}}}`)
+
+// start makes an attempt to get to running. After a failure it is the breaker's
+// half-open step. The error is a *StartError or context.Cause(ctx).
+func (r *runner) start(ctx context.Context) error {
+	recovering := r.breaker.gate.Load() == 0
+	ctx, cancel := context.WithTimeoutCause(ctx, r.Config().StartTimeout, errStartTimeout)
+	defer cancel()
+	err := r.breaker.attempt(func() error {
+		if r.link != nil && !r.link.dead() {
+			if r.probeOnce(ctx, r.link).err == nil {
+				return nil
+			}
+		}
+		r.discard()
+		return r.dial(ctx, recovering)
+	})
+	if err != nil {
+		return err
+	}
+	l := r.link
+	r.pool.opened()
+	r.show(func(p *phase) {
+		p.status.State, p.status.WaitingFor, p.status.Started = Running, "", time.Now()
+		p.status.Hello, p.status.PID = l.Hello(), l.Hello().PID
+		p.link, p.sample = l, sample{at: time.Now(), next: r.Config().Interval()}
+	})
+	return nil
+}
+
+var errStartTimeout = errors.New("start_timeout was over")
+
+// dial makes a new supervised link and learns what the server offers.
+func (r *runner) dial(ctx context.Context, recovering bool) error {
+	c := r.Config()
+	r.stage("spawn")
+	// What it writes belongs to this generation; the lines of the last are told
+	// in its failure.
+	l := &live{gen: r.phase.Load().status.Generation}
+	spawned := make(chan int, 1)
+	type result struct {
+		link Link
+		err  error
+	}
+	dialled := make(chan result, 1)
+	go func() {
+		link, err := r.set.o.Dialer.Dial(ctx, &Dial{
+			Config: c, Capabilities: sharedCapabilities, ClientInfo: r.set.o.ClientInfo,
+			Inbox: &inbox{u: r.Upstream, link: l}, Stderr: &r.stderr,
+			Renewed: func(*Hello) { r.renewed(l) },
+			Spawned: func(pid int) {
+				select {
+				case spawned <- pid:
+				default:
+				}
+			},
+		})
+		dialled <- result{link, err}
+	}()
+	for l.Link == nil {
+		select {
+		case pid := <-spawned:
+			r.show(func(p *phase) { p.status.PID, p.spawned = pid, true })
+		case d := <-dialled:
+			if d.err != nil {
+				return startFailure(ctx, "handshake", d.err)
+			}
+			l.Link = d.link
+		}
+	}
+	r.link = l
+	err := r.settle(ctx, l, recovering)
+	if err != nil {
+		r.discard()
+	}
+	return err
+}
+
+// settle is what follows a handshake.
+func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
+	if recovering {
+		r.stage("probe")
+		if s := r.probeOnce(ctx, l); s.err != nil {
+			return startFailure(ctx, "probe", s.err)
+		}
+	}
+	r.stage("list")
+	inv, err := learn(ctx, l, 0)
+	if err != nil {
+		return startFailure(ctx, "list", err)
+	}
+	r.learnt(inv)
+	r.renew(l)
+	return nil
+}
+
+// renewed is told on a goroutine of the link that it has a new session.
+func (u *Upstream) renewed(l *live) {
+	if l.scope.Key == "" {
+		poke(u.listed)
+	}
+	u.renew(l)
+}
+
+// learnt takes over an inventory, if it differs from the one there is.
+func (r *runner) learnt(inv *Inventory) {
+	if old := r.inventory.Load(); old != nil {
+		same := *old
+		same.Learnt = inv.Learnt
+		if reflect.DeepEqual(&same, inv) {
+			return
+		}
+	}
+	r.inventory.Store(inv)
+	r.set.save(r.Config(), inv)
+	r.set.poke()
+}
+
+// startFailure makes err a *StartError, unless ctx ended by an order.
+func startFailure(ctx context.Context, stage string, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, errStartTimeout) {
+		return cause
+	}
+	var e *StartError
+	if !errors.As(err, &e) {
+		e = startError(stage, err)
+	}
+	if ctx.Err() != nil {
+		e = &StartError{Stage: e.Stage, Exit: e.Exit, Stderr: e.Stderr, Err: errStartTimeout}
+	}
+	return e
+}
+
+// describe tells a failure for Status.
+func (r *runner) describe(err error, now time.Time) *Failure {
+	f := &Failure{Stage: "running", Message: err.Error(), At: now}
+	var start *StartError
+	var way *TransportError
+	var dep *dependencyError
+	switch {
+	case errors.As(err, &dep):
+		f.Stage = "dependency"
+		return f
+	case errors.As(err, &start):
+		f.Stage, f.Exit, f.Stderr = start.Stage, start.Exit, start.Stderr
+		f.Message = start.Err.Error()
+	}
+	if errors.As(err, &way) {
+		if way.Reason == "exit" && way.Err != nil && f.Exit == "" {
+			f.Exit = way.Err.Error()
+		}
+		f.Message += hint(way)
+	}
+	if f.Stderr == nil {
+		f.Stderr = r.stderr.Lines(20)
+	}
+	return f
+}
+
+// hint says what to do about a refusal.
+func hint(e *TransportError) string {
+	switch {
+	case e.Status == http.StatusForbidden:
+		return "; the server knows who asks and refuses: check what the credentials in headers may do"
+	case e.Status == http.StatusUnauthorized || e.Reason == "unauthorized":
+		return "; the server wants other credentials: check headers.Authorization and the variables it is made of"
+	}
+	return ""
+}
+
+// retryAfterOf returns how long a server asked to wait, at most maxGate.
+func retryAfterOf(err error) time.Duration {
+	var start *StartError
+	var way *TransportError
+	switch {
+	case errors.As(err, &start) && start.RetryAfter > 0:
+		return min(start.RetryAfter, maxGate)
+	case errors.As(err, &way):
+		return min(way.RetryAfter, maxGate)
+	}
+	return 0
+}
+
+// lostError is the end of a link that nobody closed.
+func lostError(l *live) error {
+	if err := l.Err(); err != nil {
+		return fmt.Errorf("connection lost: %w", err)
+	}
+	return errors.New("connection lost")
+}
