@@ -97,7 +97,7 @@ func (g *Gateway) notified(ctx context.Context, s *session, m jsonrpc.Message) {
 	case "notifications/cancelled":
 		s.cancelled(m)
 	case "notifications/progress":
-		s.progressed(ctx, m)
+		g.progressed(ctx, s, m)
 	case "notifications/roots/list_changed":
 		g.rootsChanged(ctx, s, m)
 	}

@@ -143,23 +143,26 @@ func (s *session) answered(ctx context.Context, m jsonrpc.Message) {
 	_ = q.Answer(ctx, e.Apply(nil, m.Raw))
 }
 
-// progressed carries a client's progress on a question to the server.
-func (s *session) progressed(ctx context.Context, m jsonrpc.Message) {
+// progressed carries a client's progress on a question to the server that
+// asked. The token is the server's own, so that it goes as it is.
+func (g *Gateway) progressed(ctx context.Context, s *session, m jsonrpc.Message) {
 	token := m.ProgressToken.Of(m.Raw)
 	if token == nil {
 		return
 	}
 	s.mu.Lock()
-	var q *question
+	var up string
 	for _, open := range s.questions {
 		if bytes.Equal(open.token, token) {
-			q = open
+			up = open.upstream
 			break
 		}
 	}
 	s.mu.Unlock()
-	if q != nil {
-		_ = q.Answer(ctx, m.Raw)
+	if u := g.set.Upstream(up); u != nil {
+		if err := u.Notify(ctx, s.scope(u), m.Raw); err != nil {
+			g.log.Debug("progress not delivered", "upstream", up, "error", err)
+		}
 	}
 }
 

@@ -47,7 +47,9 @@ type outcome struct {
 type span struct{ *telemetry.Span }
 
 // End ends the span.
-func (s span) End(o outcome) { s.Span.End(telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError}) }
+func (s span) End(o outcome) {
+	s.Span.End(telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError})
+}
 
 // event adds what befell the call on its way.
 func (s span) event(kind string) { s.Event(kind) }

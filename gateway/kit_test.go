@@ -1,0 +1,267 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+	"github.com/interlock-mcp/interlock/upstream/linktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a whole gateway in front of scripted servers, on a real listener.
+type rig struct {
+	*Gateway
+	t      *testing.T
+	dialer *linktest.Dialer
+	url    string
+	server *httptest.Server
+	stop   func()
+}
+
+// settings returns a configuration with an upstream for each name; a name may
+// carry a transport: "remote=http".
+func settings(t *testing.T, names ...string) *config.Config {
+	cfg := config.Defaults()
+	cfg.StateDir = t.TempDir()
+	for _, n := range names {
+		name, kind, _ := strings.Cut(n, "=")
+		u := upstream.Defaults()
+		u.Name = name
+		if kind == "http" {
+			u.URL = "http://127.0.0.1:1/mcp"
+		} else {
+			u.Command = "fake"
+		}
+		cfg.Upstreams = append(cfg.Upstreams, u)
+	}
+	return &cfg
+}
+
+// start runs a gateway for cfg until the test ends or stop is called.
+func start(t *testing.T, cfg *config.Config, d *linktest.Dialer) *rig {
+	t.Helper()
+	g, err := New(cfg, Options{Dialer: d, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = g.Server()
+	srv.Start()
+	r := &rig{Gateway: g, t: t, dialer: d, url: srv.URL, server: srv}
+	var once sync.Once
+	r.stop = func() {
+		once.Do(func() {
+			g.Drain(done0())
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			srv.CloseClientConnections()
+			srv.Close()
+		})
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+func done0() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// running blocks until every upstream runs.
+func (r *rig) running() *rig {
+	r.t.Helper()
+	for {
+		all := true
+		for _, u := range r.set.Upstreams() {
+			all = all && u.Status().State == upstream.Running
+		}
+		v := r.view.Load()
+		select {
+		case <-v.ready:
+			if all && len(v.order) == len(r.set.Upstreams()) {
+				return r
+			}
+		default:
+		}
+		select {
+		case <-r.Changed():
+		case <-r.t.Context().Done():
+			r.t.Fatal("upstreams did not start")
+		}
+	}
+}
+
+// client is a legacy client over streamable HTTP.
+type client struct {
+	r       *rig
+	path    string
+	session string
+	version string
+}
+
+// connect initializes a session with the capabilities, a JSON object.
+func (r *rig) connect(capabilities string) *client {
+	return r.connectAt("/mcp", "2025-11-25", capabilities)
+}
+
+func (r *rig) connectAt(path, version, capabilities string) *client {
+	r.t.Helper()
+	c := &client{r: r, path: path, version: version}
+	resp := c.post(fmt.Sprintf(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":%q,"capabilities":%s,"clientInfo":{"name":"t","version":"1"}}}`, version, capabilities))
+	c.session = resp.header.Get("Mcp-Session-Id")
+	if c.session == "" {
+		r.t.Fatalf("initialize: %d %s", resp.status, resp.body)
+	}
+	c.post(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	return c
+}
+
+// reply is an HTTP answer, read whole.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// request makes a request with the session's headers.
+func (c *client) request(ctx context.Context, method, body string) *http.Request {
+	c.r.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, c.r.url+c.path, strings.NewReader(body))
+	if err != nil {
+		c.r.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	if c.session != "" {
+		req.Header.Set("Mcp-Session-Id", c.session)
+		req.Header.Set("Mcp-Protocol-Version", c.version)
+	}
+	return req
+}
+
+func (c *client) do(req *http.Request) reply {
+	c.r.t.Helper()
+	resp, err := c.r.server.Client().Do(req)
+	if err != nil {
+		c.r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.r.t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(body)}
+}
+
+// post sends a body and reads the whole answer.
+func (c *client) post(body string) reply {
+	c.r.t.Helper()
+	return c.do(c.request(c.r.t.Context(), http.MethodPost, body))
+}
+
+// events opens a stream and returns its events until it ends.
+func (c *client) events(ctx context.Context, req *http.Request) <-chan jsonrpc.Event {
+	c.r.t.Helper()
+	resp, err := c.r.server.Client().Do(req.WithContext(ctx))
+	if err != nil {
+		c.r.t.Fatal(err)
+	}
+	if ct := resp.Header.Get("Content-Type"); ct != "text/event-stream" {
+		body, _ := io.ReadAll(resp.Body)
+		c.r.t.Fatalf("no stream but %d %s %s", resp.StatusCode, ct, body)
+	}
+	out := make(chan jsonrpc.Event, 100)
+	go func() {
+		defer close(out)
+		defer resp.Body.Close()
+		in := jsonrpc.NewEventReader(resp.Body, 1<<20)
+		for {
+			e, err := in.Next()
+			if err != nil {
+				return
+			}
+			out <- e
+		}
+	}()
+	return out
+}
+
+// listen opens the standing stream.
+func (c *client) listen(ctx context.Context) <-chan jsonrpc.Event {
+	return c.events(ctx, c.request(ctx, http.MethodGet, ""))
+}
+
+// next returns the next message on a stream, skipping events without one.
+func (c *client) next(events <-chan jsonrpc.Event) string {
+	c.r.t.Helper()
+	for e := range events {
+		if len(e.Data) > 0 {
+			return string(e.Data)
+		}
+	}
+	return ""
+}
+
+// result decodes the result of an answer.
+func (r reply) result(t *testing.T) map[string]any {
+	t.Helper()
+	var m struct {
+		Result map[string]any
+		Error  json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(r.body), &m); err != nil || m.Result == nil {
+		t.Fatalf("no result: %d %s", r.status, r.body)
+	}
+	return m.Result
+}
+
+// rpcCode returns the code of the JSON-RPC error in an answer, 0 for none.
+func (r reply) rpcCode() int {
+	var m struct{ Error struct{ Code int } }
+	_ = json.Unmarshal([]byte(r.body), &m)
+	return m.Error.Code
+}
+
+// calls is a tools/call as a client writes it.
+func calls(id, tool, arguments string) string {
+	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":%q,"arguments":%s}}`, id, tool, arguments)
+}
+
+// echo answers tools/call with its own params as text, and the rest well.
+func echo(_ context.Context, _ *linktest.Link, method string, r *upstream.Request) (json.RawMessage, error) {
+	if method != "tools/call" {
+		return nil, nil
+	}
+	sent := r.Edits.Apply(nil, r.Message.Raw)
+	m, err := jsonrpc.ParseServer(sent)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	b.WriteString(`{"content":[{"type":"text","text":`)
+	b.Write(jsonrpc.AppendString(nil, string(m.Params.Of(m.Raw))))
+	b.WriteString(`}]}`)
+	return b.Bytes(), nil
+}
