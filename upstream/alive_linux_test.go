@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -41,9 +42,12 @@ func goneBy(pids []int, deadline func() time.Time) (left []int) {
 	}
 	end := deadline()
 	for pid, fd := range fds {
-		wait := max(time.Until(end), 0)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
-		if n != 1 || err != nil {
+		n, err := 0, error(unix.EINTR)
+		for errors.Is(err, unix.EINTR) {
+			wait := max(time.Until(end), 0)
+			n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
+		}
+		if n != 1 {
 			left = append(left, pid)
 		}
 	}

@@ -12,6 +12,8 @@ const (
 	// writeChunk is how much is written under one deadline: a child that reads,
 	// however slowly, is not lost over one long message.
 	writeChunk = 64 << 10
+	// maxReused is the largest buffer of a frame that is kept for another.
+	maxReused = 16 << 10
 	// maxReplies bounds the frames that wait without anybody waiting for them.
 	maxReplies = 1024
 )
@@ -42,6 +44,8 @@ const (
 type outbox struct {
 	f       *os.File
 	raw     syscall.RawConn
+	attempt func(fd uintptr) bool // writes once, for raw
+	tried   int                   // how much attempt wrote
 	timeout time.Duration
 	failed  func(error) // told once, of the error that ended the outbox
 
@@ -64,7 +68,9 @@ func newOutbox(f *os.File, timeout time.Duration, failed func(error)) (*outbox, 
 	if err != nil {
 		return nil, err
 	}
-	return &outbox{f: f, raw: raw, timeout: timeout, failed: failed, more: make(chan struct{}, 1), quit: make(chan struct{})}, nil
+	o := &outbox{f: f, raw: raw, timeout: timeout, failed: failed, more: make(chan struct{}, 1), quit: make(chan struct{})}
+	o.attempt = o.writeOnce
+	return o, nil
 }
 
 // send queues x, and writes it at once if nothing else is being written and the
@@ -206,7 +212,9 @@ func (o *outbox) finish() bool {
 	defer o.mu.Unlock()
 	for _, x := range o.batch {
 		x.state = frameWritten
-		x.b = nil
+		if cap(x.b) > maxReused {
+			x.b = nil // its call may last long
+		}
 		x.wake()
 	}
 	clear(o.batch)

@@ -93,8 +93,12 @@ func startProcess(c *Config, env []string, marker string) (*process, error) {
 // findCommand returns the path of a command as the child's own PATH gives it.
 func findCommand(command, cwd, path string) (string, error) {
 	if strings.ContainsRune(command, filepath.Separator) || strings.ContainsRune(command, '/') {
-		if cwd != "" && !filepath.IsAbs(command) {
-			return exec.LookPath(filepath.Join(cwd, command))
+		if !filepath.IsAbs(command) { // from where the child begins
+			abs, err := filepath.Abs(filepath.Join(cwd, command))
+			if err != nil {
+				return "", err
+			}
+			command = abs
 		}
 		return exec.LookPath(command)
 	}
@@ -133,7 +137,12 @@ type patience struct {
 // stdin is closed, then TERM, then KILL to the group and to what escaped it.
 // Once force is closed it waits for nothing but the effect of KILL.
 func (p *process) stop(wait patience, force <-chan struct{}) StopKind {
-	_ = p.stdin.Close()
+	closed := make(chan struct{})
+	go func() { // on Windows it waits for a write, which only the child's end may end
+		_ = p.stdin.Close()
+		close(closed)
+	}()
+	defer func() { <-closed }()
 	kind := Graceful
 	if !until(p.exited, wait.stdin, force) {
 		kind = Terminated

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type stdioCall struct {
 	owner  string
 	peer   Peer
 	token  []byte       // the client's progress token, nil for none
+	digits [20]byte     // of the id
 	answer chan outcome // capacity 1: whoever takes the call out of pending sends once
 }
 
@@ -140,10 +142,7 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	if ctx.Err() != nil {
 		return jsonrpc.Message{}, context.Cause(ctx)
 	}
-	c := &stdioCall{
-		owner: r.Owner, peer: r.Peer, token: r.Message.MetaProgressToken.Of(r.Message.Raw),
-		answer: make(chan outcome, 1),
-	}
+	c := newStdioCall(r)
 	l.mu.Lock()
 	if l.err != nil {
 		defer l.mu.Unlock()
@@ -155,10 +154,13 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	l.calls.begin(c.owner)
 	l.mu.Unlock()
 
-	c.frame.b = encode(r, id)
+	c.encode(r, id)
 	_ = l.out.send(&c.frame) // if it failed, the link is being lost and says so to c
 	select {
 	case o := <-c.answer:
+		if o.err == nil && l.out.revoke(&c.frame) == frameWritten {
+			c.free()
+		}
 		return o.message, o.err
 	case <-ctx.Done():
 	}
@@ -169,16 +171,32 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	return jsonrpc.Message{}, context.Cause(ctx)
 }
 
-// encode returns the line to send for r: its edits made, under the link's id,
+// stdioCalls keeps calls that are over, with their channels and buffers. A call
+// goes back when it was both written and answered: nothing knows it any more. On
+// a link that is being lost the reader may.
+var stdioCalls = sync.Pool{New: func() any { return &stdioCall{answer: make(chan outcome, 1)} }}
+
+func newStdioCall(r *Request) *stdioCall {
+	c := stdioCalls.Get().(*stdioCall)
+	c.owner, c.peer, c.token = r.Owner, r.Peer, r.Message.MetaProgressToken.Of(r.Message.Raw)
+	return c
+}
+
+func (c *stdioCall) free() {
+	c.peer, c.token = nil, nil
+	c.frame = frame{b: c.frame.b}
+	stdioCalls.Put(c)
+}
+
+// encode makes the frame to send for r: its edits made, under the link's id,
 // which is its progress token too.
-func encode(r *Request, id uint64) []byte {
-	var digits [20]byte
-	own := strconv.AppendUint(digits[:0], id, 10)
+func (c *stdioCall) encode(r *Request, id uint64) {
+	own := strconv.AppendUint(c.digits[:0], id, 10)
 	edits := r.Edits.Clone()
 	edits.Replace(r.Message.ID, own)
 	edits.Replace(r.Message.MetaProgressToken, own)
 	raw := r.Message.Raw
-	return oneLine(edits.Apply(make([]byte, 0, len(raw)+256), raw))
+	c.frame.b = oneLine(edits.Apply(slices.Grow(c.frame.b[:0], len(raw)+64), raw))
 }
 
 // oneLine ends b, which it may change, with its only line break. Inside JSON one

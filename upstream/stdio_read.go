@@ -14,22 +14,29 @@ import (
 func (l *stdioLink) read(lines *jsonrpc.LineReader) {
 	for {
 		line, err := lines.Next()
-		var long *jsonrpc.TooLongError
-		switch {
-		case err == nil:
+		if err == nil {
 			l.receive(line)
-		case errors.As(err, &long):
-			if !l.refuse(jsonrpc.ScanID(long.Head, long.Tail), "too_large", long) {
-				l.skip(long.Head)
-			}
-		case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded):
-			l.brokenPipe("reset", errors.New("the process closed its stdout"))
-			return
-		default:
-			l.brokenPipe("reset", err)
+		} else if !l.readOn(err) {
 			return
 		}
 	}
+}
+
+// readOn reports whether there may be more lines after err; if not, the link is
+// lost.
+func (l *stdioLink) readOn(err error) bool {
+	var long *jsonrpc.TooLongError
+	switch {
+	case errors.As(err, &long):
+		if !l.refuse(jsonrpc.ScanID(long.Head, long.Tail), "too_large", long) {
+			l.skip(long.Head)
+		}
+		return true
+	case errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded):
+		err = errors.New("the process closed its stdout")
+	}
+	l.brokenPipe("reset", err)
+	return false
 }
 
 var bom = []byte("\xef\xbb\xbf")

@@ -24,6 +24,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 // Variables of the server's environment.
@@ -87,6 +89,7 @@ type message struct {
 //	neither         answers calls with neither
 //	stderrflood     writes 200 MB on stderr before it serves
 //	pings           sends a ping before each answer
+//	fast            after the handshake answers every request with {}, as fast as it can
 func Main(modes string) int {
 	s := &server{modes: make(map[string]bool), answers: make(map[string]chan message)}
 	for m := range strings.SplitSeq(modes, ",") {
@@ -119,6 +122,9 @@ func (s *server) serve() int {
 			s.mu.Unlock()
 		case m.ID == nil:
 			s.told(m)
+			if m.Method == "notifications/initialized" && s.modes["fast"] {
+				fast(in)
+			}
 			if m.Method == "notifications/initialized" && s.modes["nostdin"] {
 				select {}
 			}
@@ -130,6 +136,24 @@ func (s *server) serve() int {
 			s.handle(m)
 		default:
 			go s.handle(m)
+		}
+	}
+}
+
+// fast answers requests with next to no work, many at a time.
+func fast(in *bufio.Reader) {
+	out := bufio.NewWriterSize(os.Stdout, 1<<20)
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		if m, err := jsonrpc.ParseServer(line); err == nil && m.Kind == jsonrpc.Request {
+			_, _ = out.Write(jsonrpc.AppendResult(out.AvailableBuffer(), m.ID.Of(line), []byte("{}")))
+			_ = out.WriteByte('\n')
+		}
+		if in.Buffered() == 0 {
+			_ = out.Flush()
 		}
 	}
 }
