@@ -113,20 +113,22 @@ func (b *builder) add(k Kind, r *Route, raw []byte) {
 // changed records that an item goes by another name than its own, and returns
 // the text of it.
 func (b *builder) changed(k Kind, s *source, it *item, name string, kind ProblemKind) string {
-	p := Problem{Kind: kind, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own), Exposed: printable(name)}
+	unaccepted := b.own && b.Budget() > 0 && (len(name) > b.Budget() || !legal(name))
+	if kind == "" && !unaccepted {
+		return ""
+	}
 	who := fmt.Sprintf("%s %s of upstream %s", k.noun(), quoted(it.own), quoted(s.offer.Upstream))
+	p := Problem{Kind: kind, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own), Exposed: printable(name)}
 	switch {
 	case kind == Shortened:
 		p.Text = fmt.Sprintf("%s is listed as %s: with its prefix it is longer than %d characters", who, quoted(name), b.Budget())
 		p.Mend = "set a shorter prefix" + orRename(k)
 	case kind == Replaced:
 		p.Text = fmt.Sprintf("%s is listed as %s: model APIs accept letters, digits, _ and - alone", who, quoted(name))
-	case b.own && b.Budget() > 0 && (len(name) > b.Budget() || !legal(name)):
+	default:
 		p.Kind = Unaccepted
 		p.Text = fmt.Sprintf("%s keeps its name, which some model APIs refuse: they accept %d letters, digits, _ and -", who, b.Budget())
 		p.Mend = "set a prefix" + orRename(k)
-	default:
-		return ""
 	}
 	b.cat.problems = append(b.cat.problems, p)
 	return p.Text

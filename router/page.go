@@ -33,28 +33,27 @@ type list struct {
 func newList(k Kind, items [][]byte) list {
 	h := sha256.New()
 	var n [8]byte
-	total := 0
 	for _, it := range items {
 		binary.BigEndian.PutUint64(n[:], uint64(len(it)))
 		h.Write(n[:])
 		h.Write(it)
-		total += len(it) + 1
 	}
 	sum := h.Sum(nil)
 	l := list{pages: make(map[string][]byte), digest: hex.EncodeToString(sum[:16])}
 	cursor := ""
 	for i := 0; ; {
-		size := min(total, pageBytes) + 128
+		from, size := i, len(k.String())+64
+		for i < len(items) && i-from < pageItems && (i == from || size+len(items[i]) < pageBytes) {
+			size += len(items[i]) + 1
+			i++
+		}
 		page := make([]byte, 0, size)
 		page = append(page, `{"`+k.String()+`":[`...)
-		from := i
-		for i < len(items) && i-from < pageItems && (i == from || len(page)+len(items[i]) < pageBytes) {
-			if i > from {
+		for j, it := range items[from:i] {
+			if j > 0 {
 				page = append(page, ',')
 			}
-			page = append(page, items[i]...)
-			total -= len(items[i]) + 1
-			i++
+			page = append(page, it...)
 		}
 		page = append(page, ']')
 		next := ""

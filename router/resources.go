@@ -90,11 +90,9 @@ func (c *Catalog) Resource(uri string) (*Route, error) {
 	if r, ok := u.texts[uri]; ok {
 		return r, nil
 	}
-	if len(uri) <= maxURI {
-		for _, t := range u.templates {
-			if t.match(uri) {
-				return u.sources[t.route.Upstream].route(uri, uri), nil
-			}
+	for _, t := range u.templates {
+		if t.match(uri) {
+			return u.sources[t.route.Upstream].route(uri, uri), nil
 		}
 	}
 	if u.sole != nil && !strings.HasPrefix(uri, scheme) {

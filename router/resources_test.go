@@ -117,6 +117,9 @@ func TestTemplate(t *testing.T) {
 		{"a:b{.ext}", []string{"a:b", "a:b.txt"}, []string{"a:b/txt"}},
 		{"a:b{;p}", []string{"a:b", "a:b;p=1"}, []string{"a:bp"}},
 		{"a:b{#f}", []string{"a:b", "a:b#x?/"}, []string{"a:bx"}},
+		{"a:{x}{+y}b", []string{"a:12b", "a:1/bb"}, []string{"a:1b", "a:b"}},
+		{"a:{x}b{y}", []string{"a:1b2", "a:bbb", "a:1b2b3"}, []string{"a:bb", "a:1b", "a:1/b2"}},
+		{"a:{?x}{&y}", []string{"a:", "a:?1", "a:&1", "a:?1&2"}, []string{"a:?1#", "a:1"}},
 		{"literal", []string{"literal"}, []string{"literal2", ""}},
 	} {
 		m, err := newTemplate(tc.text)
@@ -148,9 +151,11 @@ func BenchmarkTemplateWorst(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	uri := "a:" + strings.Repeat("y", maxURI-3) + "z"
+	uri := "a:" + strings.Repeat("y", maxMatch-3) + "z"
 	for b.Loop() {
-		m.match(uri)
+		if m.match(uri) {
+			b.Fatal("matches")
+		}
 	}
 }
 

@@ -66,6 +66,9 @@ func (s *source) read(k Kind) {
 		}
 		if k == Templates {
 			t, err := newTemplate(it.own)
+			if err == nil && len(kept) == maxTemplates {
+				err = fmt.Errorf("comes after %d others, which are enough", maxTemplates)
+			}
 			if err != nil {
 				s.malformed(k, i, it.own, err.Error())
 				continue
