@@ -33,10 +33,10 @@ type class struct {
 // Bounds of templates. A lookup may try all of an upstream's, each in time
 // linear in the URI and in the number of its parts.
 const (
-	maxTemplates   = 500 // of one upstream
+	maxTemplates   = 200 // of one upstream
 	maxTemplate    = 2048
-	maxExpressions = 16
-	maxMatch       = 4096 // of a URI; longer ones match no template
+	maxExpressions = 10
+	maxMatch       = 2048 // of a URI; longer ones match no template
 )
 
 // classes are the expressions by their operator (RFC 6570 section 3.2). Values

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
+	"unicode"
 
 	"github.com/lmittmann/tint"
 	"go.opentelemetry.io/otel/trace"
@@ -22,11 +24,38 @@ func NewLogger(c Config, w io.Writer, terminal bool) *slog.Logger {
 	case c.Logs.Format == "json" || c.Logs.Format != "text" && !terminal:
 		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least})
 	case terminal:
-		h = tint.NewHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000"})
+		h = tint.NewHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000", ReplaceAttr: harmless})
 	default:
 		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: least})
 	}
 	return slog.New(correlated{h})
+}
+
+// harmless makes visible what could move or colour the terminal's text: servers
+// choose some of the values, and tint lets escape sequences pass.
+func harmless(_ []string, a slog.Attr) slog.Attr {
+	if k := a.Value.Kind(); k != slog.KindString && k != slog.KindAny {
+		return a
+	}
+	if _, level := a.Value.Any().(slog.Level); level {
+		return a
+	}
+	v := a.Value.String()
+	if shown := strings.Map(visible, v); shown != v {
+		return slog.String(a.Key, shown)
+	}
+	return a
+}
+
+// visible returns r, or a picture of it if it does not print.
+func visible(r rune) rune {
+	switch {
+	case unicode.IsPrint(r):
+		return r
+	case r < 0x20:
+		return '\u2400' + r
+	}
+	return unicode.ReplacementChar
 }
 
 // correlated adds the ids of the span in the context.

@@ -1,0 +1,111 @@
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scrape returns what Prometheus would see of lines that begin with mcp_ and
+// match.
+func scrape(t *testing.T, tel *Telemetry, openMetrics bool, match string) []string {
+	t.Helper()
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	if openMetrics {
+		r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	}
+	w := httptest.NewRecorder()
+	tel.MetricsHandler().ServeHTTP(w, r)
+	b, err := io.ReadAll(w.Body)
+	if err != nil || w.Code != 200 {
+		t.Fatal(w.Code, err)
+	}
+	if !strings.Contains(string(b), "go_goroutines") {
+		t.Error("no metrics of the Go runtime")
+	}
+	var lines []string
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "mcp_") && regexp.MustCompile(match).MatchString(line) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+func TestMetrics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel, err := Start(t.Context(), Defaults(), Resource{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tel.MetricsHandler()
+		ctx, server := tel.Server(t.Context(), Operation{Method: "tools/call", Target: "files__read", TargetKind: Tool, Transport: "tcp", SessionID: "s1"})
+		_, client := tel.Client(ctx, Operation{Method: "tools/call", Target: "read", TargetKind: Tool, Transport: "pipe", Upstream: "files"})
+		time.Sleep(250 * time.Millisecond)
+		client.End(Outcome{RPCCode: -32602})
+		client.End(Outcome{})
+		server.End(Outcome{RPCCode: -32602})
+		_, odd := tel.Server(t.Context(), Operation{Method: "x/" + strings.Repeat("y", 100), Transport: "tcp"})
+		odd.End(Outcome{RPCCode: -32601})
+		tel.ServerSession(Session{Duration: time.Minute, Transport: "tcp", ProtocolVersion: "2025-11-25"})
+		tel.ClientSession(Session{Duration: time.Hour, Transport: "pipe", ProtocolVersion: "2025-11-25", Upstream: "files", ErrorType: "exit"})
+		want := []string{
+			`mcp_client_operation_duration_seconds_sum{error_type="-32602",gen_ai_prompt_name="",gen_ai_tool_name="read",interlock_upstream="files",mcp_method_name="tools/call",network_transport="pipe"} 0.25`,
+			`mcp_client_operation_duration_seconds_count{error_type="-32602",gen_ai_prompt_name="",gen_ai_tool_name="read",interlock_upstream="files",mcp_method_name="tools/call",network_transport="pipe"} 1`,
+			`mcp_client_session_duration_seconds_sum{error_type="exit",interlock_upstream="files",mcp_protocol_version="2025-11-25",network_transport="pipe"} 3600`,
+			`mcp_client_session_duration_seconds_count{error_type="exit",interlock_upstream="files",mcp_protocol_version="2025-11-25",network_transport="pipe"} 1`,
+			`mcp_server_operation_duration_seconds_sum{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="",mcp_method_name="_other",network_transport="tcp"} 0`,
+			`mcp_server_operation_duration_seconds_count{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="",mcp_method_name="_other",network_transport="tcp"} 1`,
+			`mcp_server_operation_duration_seconds_sum{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="files__read",mcp_method_name="tools/call",network_transport="tcp"} 0.25`,
+			`mcp_server_operation_duration_seconds_count{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="files__read",mcp_method_name="tools/call",network_transport="tcp"} 1`,
+			`mcp_server_session_duration_seconds_sum{error_type="",mcp_protocol_version="2025-11-25",network_transport="tcp"} 60`,
+			`mcp_server_session_duration_seconds_count{error_type="",mcp_protocol_version="2025-11-25",network_transport="tcp"} 1`,
+		}
+		if got := scrape(t, tel, false, `_(sum|count)\{`); !slices.Equal(got, want) {
+			t.Errorf("got\n%s", strings.Join(got, "\n"))
+		}
+		var bounds []string
+		for _, line := range scrape(t, tel, false, `^mcp_server_session_duration_seconds_bucket`) {
+			bounds = append(bounds, regexp.MustCompile(`le="([^"]*)"`).FindStringSubmatch(line)[1])
+		}
+		if got := strings.Join(bounds, " "); got != "0.01 0.02 0.05 0.1 0.2 0.5 1 2 5 10 30 60 120 300 +Inf" {
+			t.Error("buckets", got)
+		}
+	})
+}
+
+// Names that nobody ends do not fill the memory.
+func TestSeriesAreBounded(t *testing.T) {
+	tel, err := Start(t.Context(), Defaults(), Resource{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel.MetricsHandler()
+	for i := range maxSeries + 500 {
+		_, s := tel.Client(t.Context(), Operation{Method: "tools/call", Target: fmt.Sprint("t", i), TargetKind: Tool, Upstream: "files"})
+		s.End(Outcome{RPCCode: i})
+	}
+	if n := len(scrape(t, tel, false, `^mcp_client_operation_duration_seconds_count`)); n > maxSeries+2 {
+		t.Errorf("%d series", n)
+	}
+	if got := scrape(t, tel, false, `_count.*gen_ai_tool_name="_other"`); len(got) != 1 || !strings.HasSuffix(got[0], " 500") {
+		t.Errorf("others: %q", got)
+	}
+}
+
+func TestExemplars(t *testing.T) {
+	r := newReceiver(t)
+	tel, _ := traced(t, r, nil)
+	tel.MetricsHandler()
+	_, s := tel.Server(t.Context(), Operation{Method: "ping", TraceParent: clients})
+	s.End(Outcome{})
+	if got := scrape(t, tel, true, `trace_id="0af7651916cd43dd8448eb211c80319c"`); len(got) != 1 {
+		t.Errorf("exemplars: %q", got)
+	}
+}
