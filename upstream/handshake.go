@@ -99,8 +99,7 @@ func newRequest(method string, params []byte) *Request {
 // startError wraps err for a stage, with what a remote said about coming back.
 func startError(stage string, err error) *StartError {
 	e := &StartError{Stage: stage, Err: err}
-	var t *TransportError
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*TransportError](err); ok {
 		e.RetryAfter = t.RetryAfter
 	}
 	return e

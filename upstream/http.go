@@ -24,7 +24,7 @@ type httpLink struct {
 	log     *slog.Logger
 	max     int // cap of one message
 
-	ctx    context.Context // ends with the link; of its background work
+	ctx    context.Context //nolint:containedctx // the life of the link: it ends with it, as all background work does
 	cancel context.CancelFunc
 	target atomic.Pointer[url.URL] // the url, less redirects that were followed
 	next   atomic.Uint64           // last request id given out

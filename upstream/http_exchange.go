@@ -74,7 +74,7 @@ func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 		defer l.reporting.remove(x)
 	}
 	bound, done := bindContext(ctx, l.ctx)
-	resp, p, err := x.s.post(bound, requestBody(x.r, x.n), traced(x.s.header, x.r))
+	resp, p, err := x.s.post(bound, requestBody(x.r, x.n), traced(x.s.header, x.r)) //nolint:bodyclose // incoming closes it
 	if err != nil {
 		err = l.transportError(bound, p, err)
 		done()
@@ -187,7 +187,7 @@ func (x *exchange) whole(in *incoming, length int64) ([]byte, error) {
 		switch {
 		case len(raw) > limit:
 			return nil, tooLarge(int64(len(raw)))
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return raw, nil
 		case err != nil:
 			return nil, &TransportError{Executed: ExecutedUnknown, Reason: "reset", Err: fmt.Errorf("the answer was cut: %w", err)}

@@ -232,7 +232,7 @@ func (c *flakyConn) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	c.Conn.Close()
+	c.Close()
 	return int(n), syscall.EPIPE
 }
 

@@ -20,7 +20,7 @@ type httpSession struct {
 	header http.Header // of a POST; shared by requests, so nobody writes to it
 	hello  *Hello
 
-	ctx    context.Context // ends with the session; of its GET stream
+	ctx    context.Context //nolint:containedctx // the life of the session, which its GET stream ends with
 	cancel context.CancelFunc
 }
 

@@ -217,6 +217,7 @@ func request(t *testing.T, raw string) *Request {
 }
 
 func call(t *testing.T) *Request {
+	t.Helper()
 	return request(t, `{"jsonrpc":"2.0","id":"c","method":"tools/call","params":{"name":"x"}}`)
 }
 

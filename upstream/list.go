@@ -73,6 +73,9 @@ func pages(ctx context.Context, l Link, method, member string, max int) (items [
 			}
 			return items, false, nil
 		}
+		if answer, err = wellFormed(answer); err != nil {
+			return nil, false, err
+		}
 		list, cursor, err := page(answer, member)
 		if err != nil {
 			return nil, false, err
@@ -98,12 +101,23 @@ func pages(ctx context.Context, l Link, method, member string, max int) (items [
 	return items, true, nil
 }
 
+// wellFormed returns m as it is, or, if there are bytes in it that are not UTF-8,
+// with those replaced: no client could be sent them, and one description in the
+// wrong encoding is no reason to lose a list.
+func wellFormed(m jsonrpc.Message) (jsonrpc.Message, error) {
+	if jsonrpc.Valid(m.Raw) {
+		return m, nil
+	}
+	mended, err := jsonrpc.ParseServer(bytes.ToValidUTF8(m.Raw, []byte("\ufffd")))
+	if err != nil || !jsonrpc.Valid(mended.Raw) {
+		return m, errors.New("the result is not well-formed JSON")
+	}
+	return mended, nil
+}
+
 // page reads one page: where its items are, and the next cursor as JSON, nil
 // for the last page.
 func page(m jsonrpc.Message, member string) (list jsonrpc.Span, cursor []byte, err error) {
-	if !jsonrpc.Valid(m.Result.Of(m.Raw)) {
-		return list, nil, errors.New("the result is not well-formed JSON")
-	}
 	for key, s := range jsonrpc.Members(m.Raw, m.Result) {
 		switch {
 		case key == member:

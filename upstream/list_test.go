@@ -83,6 +83,19 @@ func TestLearnFollowsPagesByteForByte(t *testing.T) {
 	}
 }
 
+// One description in Latin-1 once cost the whole list.
+func TestLearnMendsWhatIsNotUTF8(t *testing.T) {
+	l := &scripted{hello: Hello{Capabilities: json.RawMessage(`{"tools":{}}`)}}
+	l.answer = func(string, string) string { return "{\"tools\":[{\"name\":\"a\"},{\"name\":\"\xe9\"},{\"name\":\"c\"}]}" }
+	inv, err := learn(t.Context(), l, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{`{"name":"a"}`, "{\"name\":\"\ufffd\"}", `{"name":"c"}`}, strs(inv.Tools)); d != "" {
+		t.Errorf("tools (-want +got):\n%s", d)
+	}
+}
+
 func TestLearnStopsListsThatDoNotEnd(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -124,7 +137,7 @@ func TestLearnFails(t *testing.T) {
 		{"error", `{"code":-32603,"message":"disk"}`, `list: tools/list: the server answered with error -32603: "disk"`},
 		{"no list", `{}`, `list: tools/list: the result has no array "tools"`},
 		{"not an array", `{"tools":{}}`, `list: tools/list: the result has no array "tools"`},
-		{"not JSON", `{"tools":[{"name":tru}]}`, `list: tools/list: the result is not well-formed JSON`},
+		{"not JSON", `{"tools":[{"name":"\q"}]}`, `list: tools/list: the result is not well-formed JSON`},
 		{"cut", ``, `list: tools/list: reset: cut`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -85,6 +85,7 @@ func (f *fakeSSE) awaitPosted(what string) {
 }
 
 func serveSSE(t *testing.T, f *fakeSSE) *Dial {
+	t.Helper()
 	f.t, f.events, f.end = t, make(chan string, 100), make(chan struct{})
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
@@ -208,8 +209,14 @@ func TestSSEOutcomes(t *testing.T) {
 		reason   string
 		lost     bool
 	}{
-		{"unknown session", func(w http.ResponseWriter, _ jsonrpc.Message, _ func(string)) bool { w.WriteHeader(404); return true }, ExecutedNo, "session", true},
-		{"unauthorized", func(w http.ResponseWriter, _ jsonrpc.Message, _ func(string)) bool { w.WriteHeader(401); return true }, ExecutedNo, "unauthorized", false},
+		{"unknown session", func(w http.ResponseWriter, _ jsonrpc.Message, _ func(string)) bool {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}, ExecutedNo, "session", true},
+		{"unauthorized", func(w http.ResponseWriter, _ jsonrpc.Message, _ func(string)) bool {
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}, ExecutedNo, "unauthorized", false},
 		{"post cut", func(http.ResponseWriter, jsonrpc.Message, func(string)) bool { abort(); return true }, ExecutedUnknown, "reset", false},
 		{"over the cap", func(_ http.ResponseWriter, m jsonrpc.Message, send func(string)) bool {
 			send(result(m, `"`+big+`"`))
