@@ -98,7 +98,7 @@ func TestListenReconnectsAfterWhatItHeard(t *testing.T) {
 		}
 		d := dialFor("http://fake/mcp")
 		connectInBubble(t, f, d)
-		pass(time.Hour)
+		elapse(time.Hour)
 		synctest.Wait()
 		if len(got) != 7 {
 			t.Fatalf("%d streams: %v", len(got), got)
@@ -157,7 +157,7 @@ func TestListenTakesANoForAnAnswer(t *testing.T) {
 			n := 0
 			f := &fakeRemote{session: "s", get: func(w http.ResponseWriter, _ *http.Request) { n++; w.WriteHeader(status) }}
 			l := connectInBubble(t, f, dialFor("http://fake/mcp"))
-			pass(time.Hour)
+			elapse(time.Hour)
 			synctest.Wait()
 			if n != 1 || f.inits != 1 || l.Err() != nil {
 				t.Errorf("status %d: asked %d times, %d handshakes, %v", status, n, f.inits, l.Err())
@@ -185,7 +185,7 @@ func TestListenMakesAForgottenSessionAnew(t *testing.T) {
 		renewed := 0
 		d.Renewed = func(*Hello) { renewed++ }
 		connectInBubble(t, f, d)
-		pass(time.Minute)
+		elapse(time.Minute)
 		synctest.Wait()
 		if f.inits != 2 || renewed != 1 || n != 3 {
 			t.Errorf("%d handshakes, renewed %d times, %d streams", f.inits, renewed, n)
@@ -268,5 +268,5 @@ func TestCallIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-// pass lets the bubble's time pass.
-func pass(d time.Duration) { <-time.After(d) }
+// elapse lets the bubble's time pass.
+func elapse(d time.Duration) { <-time.After(d) }

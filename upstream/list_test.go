@@ -86,7 +86,9 @@ func TestLearnFollowsPagesByteForByte(t *testing.T) {
 // One description in Latin-1 once cost the whole list.
 func TestLearnMendsWhatIsNotUTF8(t *testing.T) {
 	l := &scripted{hello: Hello{Capabilities: json.RawMessage(`{"tools":{}}`)}}
-	l.answer = func(string, string) string { return "{\"tools\":[{\"name\":\"a\"},{\"name\":\"\xe9\"},{\"name\":\"c\"}]}" }
+	l.answer = func(string, string) string {
+		return "{\"tools\":[{\"name\":\"a\"},{\"name\":\"\xe9\"},{\"name\":\"c\"}]}"
+	}
 	inv, err := learn(t.Context(), l, 0)
 	if err != nil {
 		t.Fatal(err)

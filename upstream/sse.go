@@ -57,7 +57,7 @@ func (l *sseLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
 	l.mu.Lock()
 	if l.err != nil {
 		defer l.mu.Unlock()
-		return jsonrpc.Message{}, l.lostError(ExecutedNo)
+		return jsonrpc.Message{}, lostBecause(l.err, ExecutedNo)
 	}
 	l.last++
 	id := l.last
@@ -126,7 +126,7 @@ func (l *sseLink) post(ctx context.Context, raw []byte, header http.Header) erro
 	if err != nil {
 		e := p.failed(err)
 		if lost := l.Err(); lost != nil {
-			e.Reason, e.Lost, e.Err = "closed", true, lost
+			return lostBecause(lost, e.Executed)
 		}
 		return e
 	}
@@ -193,17 +193,17 @@ func (l *sseLink) lose(err error) {
 	close(l.lost)
 	for id, c := range l.pending {
 		delete(l.pending, id)
-		c.err = l.lostError(ExecutedUnknown)
+		c.err = lostBecause(l.err, ExecutedUnknown)
 		close(c.answered)
 	}
 	l.questions.close()
 	l.cancel()
 }
 
-// lostError is the error of a call on the lost link. l.mu is held.
-func (l *sseLink) lostError(executed Executed) *TransportError {
-	e := &TransportError{Executed: executed, Reason: "closed", Lost: true, Err: l.err}
-	if t, ok := errors.AsType[*TransportError](l.err); ok {
+// lostBecause is the error of a call on a link that was lost because of why.
+func lostBecause(why error, executed Executed) *TransportError {
+	e := &TransportError{Executed: executed, Reason: "closed", Lost: true, Err: why}
+	if t, ok := errors.AsType[*TransportError](why); ok {
 		e.Reason, e.Err = t.Reason, t.Err
 	}
 	return e
