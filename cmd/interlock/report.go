@@ -78,7 +78,7 @@ func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 // allSettled tells whether no upstream is on its way up.
 func allSettled(ups []admin.Upstream) bool {
 	return !slices.ContainsFunc(ups, func(u admin.Upstream) bool {
-		return u.State == "starting" || u.State == "not_started" && u.Health != ""
+		return u.State == "starting" || u.State == "not_started"
 	})
 }
 

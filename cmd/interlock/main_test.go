@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"interlock": main})
+}
+
+// promptExit keeps a binary with the race detector from sleeping for a second at
+// its end.
+const promptExit = "GORACE=atexit_sleep_ms=0"
+
+// TestScripts runs the command line as a user does: testdata/*.txtar tell a
+// story each. Beside testscript's own there is a command
+//
+//	eventually REGEXP COMMAND...
+//
+// which runs COMMAND again and again until its output matches, and
+//
+//	exits CODE COMMAND...
+//
+// which wants that exit code.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			// The folder of a script is too deep for a unix socket.
+			state, err := os.MkdirTemp("", "il")
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { _ = os.RemoveAll(state) })
+			addr, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			home := filepath.Join(e.WorkDir, "home")
+			e.Vars = append(e.Vars,
+				"HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"), "XDG_STATE_HOME="+state, "ADDR="+addr,
+				"INTERLOCK_SERVER__LISTEN="+addr, promptExit,
+			)
+			return os.MkdirAll(home, 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"eventually": eventually, "exits": exits},
+	})
+}
+
+// freeAddress returns a loopback address that nothing listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func eventually(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile("(?m)" + args[0])
+	path := filepath.SplitList(ts.Getenv("PATH"))[0]
+	deadline, again := time.After(20*time.Second), time.NewTicker(20*time.Millisecond)
+	defer again.Stop()
+	for {
+		cmd := exec.Command(filepath.Join(path, args[1]), args[2:]...)
+		cmd.Dir = ts.MkAbs(".")
+		for _, k := range []string{"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "INTERLOCK_SERVER__LISTEN", "GORACE"} {
+			cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
+		}
+		out, _ := cmd.CombinedOutput()
+		if want.Match(out) {
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("%v never says %q; at last:\n%s", args[1:], args[0], out)
+		case <-again.C:
+		}
+	}
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%v: exit code %d, want %d", args[1:], got, want)
+	}
+}

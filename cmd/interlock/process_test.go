@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// process is an `interlock` that runs while a test goes on.
+type process struct {
+	t     *testing.T
+	dir   string
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	lines chan string // stdout and stderr, closed at their end
+	seen  []string
+	ctx   context.Context //nolint:containedctx // the deadline of all waits
+}
+
+// launch runs interlock in a folder of its own, whose files are given by name.
+// With a separate stderr only stdout is in lines.
+func launch(t *testing.T, files map[string]string, stderr io.Writer, args ...string) *process {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "il") // short, for the socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	for name, text := range files {
+		put(t, filepath.Join(dir, name), text)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	p := &process{t: t, dir: dir, lines: make(chan string), ctx: ctx}
+	p.cmd = exec.CommandContext(ctx, "interlock", args...)
+	p.cmd.Dir = dir
+	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "TMPDIR=" + dir, promptExit}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	if stderr != nil {
+		p.cmd.Stderr = stderr
+	}
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	go func() {
+		defer close(p.lines)
+		scanner := bufio.NewScanner(r)
+		for scanner.Scan() {
+			select {
+			case p.lines <- scanner.Text():
+			case <-ctx.Done():
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		for range p.lines { // to the end
+		}
+		_ = p.cmd.Wait()
+		_ = r.Close()
+		if t.Failed() {
+			t.Logf("interlock %v wrote:\n%s", args, strings.Join(p.seen, "\n"))
+		}
+	})
+	return p
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// expect reads lines until one matches and returns its groups.
+func (p *process) expect(pattern string) []string {
+	p.t.Helper()
+	want := regexp.MustCompile(pattern)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("interlock ended without a line like %q", pattern)
+			}
+			p.seen = append(p.seen, line)
+			if found := want.FindStringSubmatch(line); found != nil {
+				return found
+			}
+		case <-p.ctx.Done():
+			p.t.Fatalf("no line like %q in time", pattern)
+		}
+	}
+}
+
+// say writes a line to its stdin.
+func (p *process) say(line string) {
+	p.t.Helper()
+	if _, err := io.WriteString(p.stdin, line+"\n"); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// wait reads what is left and returns the exit code.
+func (p *process) wait() int {
+	p.t.Helper()
+	for line := range p.lines {
+		p.seen = append(p.seen, line)
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// wrote tells whether a line was written by now.
+func (p *process) wrote(pattern string) bool {
+	want := regexp.MustCompile("(?m)" + pattern)
+	return want.MatchString(strings.Join(p.seen, "\n"))
+}

@@ -1,0 +1,205 @@
+//go:build !windows
+
+package main
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/interlock-mcp/interlock/examples/demo"
+)
+
+const (
+	quiet = "server: {listen: '127.0.0.1:0'}\ntelemetry: {logs: {level: warn}}\nupstreams:\n"
+	clock = "  clock: {command: interlock, args: [__demo, clock]}\n"
+	notes = "  notes: {command: interlock, args: [__demo, notes, --notes, notes.json]}\n"
+	slow  = "  report: {command: interlock, args: [__demo, report, --notes, notes.json]}\n"
+)
+
+// A broken file changes nothing, a good one applies, and both a signal and a
+// changed file are enough.
+func TestReload(t *testing.T) {
+	p := launch(t, map[string]string{"interlock.yaml": quiet + clock}, nil, "serve")
+	file := filepath.Join(p.dir, "interlock.yaml")
+	endpoint := p.expect(`^endpoint  (http://\S+)$`)[1]
+	p.expect(`^1 of 1 server ready, 3 tools$`)
+
+	put(t, file, quiet+"  clock: {comand: interlock}\n")
+	p.signal(syscall.SIGHUP)
+	p.expect(`interlock.yaml:4:11: unknown key "comand"`)
+	p.expect(`^not reloaded: the gateway goes on`)
+	put(t, file, quiet+clock+notes)
+	p.expect(`^reloaded: added notes$`)
+	p.expect(`^notes  ready in .* 4 tools, 1 prompt, 5 resources$`)
+	c, err := demo.Dial(t.Context(), endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := c.Call(t.Context(), "notes__list", []byte("{}"), nil); err != nil || !strings.Contains(got, "night train") {
+		t.Errorf("a call of the added server: %q, %v", got, err)
+	}
+	put(t, file, strings.Replace(quiet, "127.0.0.1:0", "127.0.0.1:1", 1)+clock)
+	p.expect(`^reloaded: removed notes$`)
+	p.expect(`^applies after a restart of the gateway: server.listen$`)
+
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if !p.wrote(`^stopping`) {
+		t.Error("the end is not announced")
+	}
+	if files, _ := filepath.Glob(filepath.Join(p.dir, "interlock", "admin.sock*")); len(files) > 0 {
+		t.Errorf("left behind: %v", files)
+	}
+}
+
+// A drain lets a call end; a second signal does not wait for it.
+func TestSignals(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		signals []os.Signal
+		code    int
+	}{
+		{"one lets the call end", []os.Signal{syscall.SIGTERM}, 0},
+		{"two exit at once", []os.Signal{syscall.SIGINT, syscall.SIGINT}, exitFailed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := launch(t, map[string]string{"interlock.yaml": quiet + notes + slow}, nil, "serve")
+			endpoint := p.expect(`^endpoint  (http://\S+)$`)[1]
+			p.expect(`^2 of 2 servers ready`)
+			c, err := demo.Dial(t.Context(), endpoint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			begun, ended := make(chan struct{}, 10), make(chan error, 1)
+			seconds := `{"seconds": 1}`
+			if tt.code != 0 {
+				seconds = `{"seconds": 60}`
+			}
+			go func() {
+				_, err := c.Call(t.Context(), "report__write", []byte(seconds), func(float64, float64, string) { begun <- struct{}{} })
+				ended <- err
+			}()
+			<-begun
+			p.signal(tt.signals[0])
+			p.expect(`^stopping`)
+			if res, err := http.Get(strings.TrimSuffix(endpoint, "/mcp") + "/readyz"); err == nil {
+				_ = res.Body.Close()
+				if res.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("readyz is %s while draining", res.Status)
+				}
+			}
+			if len(tt.signals) > 1 {
+				p.signalAgain(tt.signals[1])
+			}
+			if code := p.wait(); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			if err := <-ended; (err == nil) != (tt.code == 0) {
+				t.Errorf("the call: %v", err)
+			}
+		})
+	}
+}
+
+// With --stdio stdout carries nothing but the client's messages, and the end of
+// stdin ends the gateway.
+func TestStdio(t *testing.T) {
+	var stderr bytes.Buffer
+	p := launch(t, map[string]string{"interlock.yaml": quiet + clock}, &stderr, "serve", "--stdio")
+	p.say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"0"}}}`)
+	p.expect(`^\{"jsonrpc":"2.0","id":1,"result":\{.*"serverInfo":`)
+	p.say(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)
+	p.say(`{"jsonrpc":"2.0","id":"call","method":"tools/call","params":{"name":"clock__now","arguments":{}}}`)
+	p.expect(`"id":"call","result":\{.*\(UTC\)`)
+
+	// Another one for the same configuration does without the admin socket.
+	other := launch(t, map[string]string{"interlock.yaml": "state_dir: " + filepath.Join(p.dir, "interlock") + "\n" + quiet + clock}, nil, "serve", "--stdio")
+	other.expect(`^clock  ready`)
+	_ = other.stdin.Close()
+	if code := other.wait(); code != 0 {
+		t.Errorf("the other's exit code %d, want 0", code)
+	}
+
+	_ = p.stdin.Close()
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	for _, line := range p.seen {
+		if !strings.HasPrefix(line, `{"jsonrpc":"2.0"`) {
+			t.Errorf("on stdout: %s", line)
+		}
+	}
+	if !strings.Contains(stderr.String(), "clock  ready in") {
+		t.Errorf("stderr lacks the line of the server:\n%s", &stderr)
+	}
+}
+
+// The demo shows a call and how to connect, and leaves nothing behind.
+func TestDemo(t *testing.T) {
+	p := launch(t, nil, nil, "demo", "--listen", "127.0.0.1:0")
+	endpoint := p.expect(`^endpoint  (http://\S+)$`)[1]
+	for _, want := range []string{
+		`^report +ready in .* 2 tools$`, `^3 of 3 servers ready, 9 tools$`, `^A client calls report__write`, `\[0/4\] reading the notes`,
+		`\| # Night shift`, `claude mcp add --transport http interlock ` + endpoint + `$`,
+	} {
+		p.expect(want)
+	}
+	p.expect(`^Kill one of the servers`)
+	if p.wrote(`\x1b|^\{`) {
+		t.Error("colours or log lines in a pipe")
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.dir, "interlock-demo-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A taken port is no reason not to see the demo, unless it was asked for.
+func TestDemoPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().String()
+	p := launch(t, nil, nil, "demo", "--listen", taken)
+	p.expect(taken + " is taken by another program")
+	p.expect(`--listen`)
+	if code := p.wait(); code != exitFailed {
+		t.Errorf("exit code %d, want %d", code, exitFailed)
+	}
+	a := &app{errs: newScreen(new(bytes.Buffer))}
+	if got := a.freeAddress(t.Context(), taken); got != "127.0.0.1:0" {
+		t.Errorf("beside a taken port: %s", got)
+	}
+}
+
+// signalAgain sends a signal until the process is gone: the gateway takes one
+// that follows at once for the first.
+func (p *process) signalAgain(sig os.Signal) {
+	for p.cmd.Process.Signal(sig) == nil {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				return
+			}
+			p.seen = append(p.seen, line)
+		case <-p.ctx.Done():
+			p.t.Fatal("two signals do not end it")
+		default:
+		}
+	}
+}
