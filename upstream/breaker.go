@@ -95,6 +95,7 @@ func (b *breaker) resize() {
 func (b *breaker) open() {
 	b.row, b.bad, b.badOf, b.badTwo, b.forced = 0, 0, "", false, false
 	b.dirty.Store(false)
+	b.quiet.clear()
 	b.epoch++
 	b.gate.Store(b.epoch)
 }
@@ -238,6 +239,12 @@ func (t *tally) add(now time.Time) {
 		if slot.CompareAndSwap(v, p<<32|1) {
 			return
 		}
+	}
+}
+
+func (t *tally) clear() {
+	for i := range t.slots {
+		t.slots[i].Store(0)
 	}
 }
 

@@ -25,11 +25,10 @@ type sample struct {
 // stale reports whether the evidence is older than twice the interval.
 func (s *sample) stale(now time.Time) bool { return now.Sub(s.at) > 2*s.next }
 
-// judged is a probe's outcome, and how many calls wait for that judgement.
+// judged is a probe's outcome.
 type judged struct {
 	sample
-	epoch    uint64
-	timeouts int64
+	epoch uint64
 }
 
 var errProbeTimeout = errors.New("no answer to a ping within health.timeout")
@@ -94,9 +93,7 @@ func (w *watch) probe(ctx context.Context) {
 	w.probing = true
 	epoch := w.breaker.gate.Load()
 	w.work.Go(func() {
-		// Only those that timed out before the probe was sent.
-		n := w.timeouts.Swap(0)
-		w.probed <- judged{w.probeOnce(ctx, w.link), epoch, n}
+		w.probed <- judged{w.probeOnce(ctx, w.link), epoch}
 	})
 }
 
@@ -104,19 +101,17 @@ func (w *watch) probe(ctx context.Context) {
 // if the probe is one, and for itself.
 func (w *watch) judged(j judged) {
 	w.probing = false
+	timeouts := w.timeouts.Swap(0) // also of those that timed out beside it
 	switch {
 	case j.err == nil:
 		w.breaker.report(j.epoch, success, "")
 	case errors.Is(j.err, ErrNeutral):
 	default:
-		for range max(j.timeouts, 1) {
+		for range max(timeouts, 1) {
 			w.breaker.report(j.epoch, failure, "")
 		}
 	}
 	w.sampled(j.sample)
-	if w.timeouts.Load() > 0 {
-		poke(w.timed)
-	}
 }
 
 // sampled shows a probe's outcome where it changes what is shown.

@@ -64,6 +64,18 @@ func (b *bench) want(name string, state upstream.State) upstream.Status {
 	return s
 }
 
+// await lets time pass until the state is reached.
+func (b *bench) await(name string, state upstream.State, within time.Duration) upstream.Status {
+	b.t.Helper()
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		synctest.Wait()
+		if b.up(name).Status().State == state {
+			break
+		}
+	}
+	return b.want(name, state)
+}
+
 func TestStartOrderAndStopInReverse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(linktest.Dialer)
