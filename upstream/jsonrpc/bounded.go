@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"bytes"
 	"strconv"
 	"sync"
 )
@@ -24,11 +25,10 @@ const keep = 4 << 10
 // in chunks, not in one growing slice, so that it never holds more than the cap
 // and one chunk; of a message over the cap it holds the two ends.
 type bounded struct {
-	max  int
-	size int64
-	full []*chunk // all but the last are full
-	used int      // of the last chunk
-	long *TooLongError
+	max    int
+	size   int64
+	pieces [][]byte // each a chunk, full but for the last
+	long   *TooLongError
 }
 
 type chunk [64 << 10]byte
@@ -38,14 +38,33 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 // add appends p, which it copies.
 func (b *bounded) add(p []byte) {
 	b.size += int64(len(p))
-	if b.long == nil {
-		if b.size <= int64(b.max) {
-			b.copy(p)
-			return
-		}
+	if b.long == nil && b.size > int64(b.max) {
 		b.spill()
 	}
-	b.long.ends(p)
+	if b.long != nil {
+		b.long.ends(p)
+		return
+	}
+	for len(p) > 0 {
+		n := len(b.pieces)
+		if n == 0 || len(b.pieces[n-1]) == len(chunk{}) {
+			b.pieces = append(b.pieces, chunks.Get().(*chunk)[:0])
+			continue
+		}
+		last := b.pieces[n-1]
+		took := copy(last[len(last):cap(last)], p)
+		b.pieces[n-1] = last[:len(last)+took]
+		p = p[took:]
+	}
+}
+
+// spill gives up what was gathered but for its ends.
+func (b *bounded) spill() {
+	b.long = &TooLongError{Head: make([]byte, 0, keep), Tail: make([]byte, 0, keep)}
+	for _, p := range b.pieces {
+		b.long.ends(p)
+	}
+	b.free()
 }
 
 // ends keeps what belongs to the ends of a message that goes on with p.
@@ -58,68 +77,27 @@ func (e *TooLongError) ends(p []byte) {
 	e.Tail = append(e.Tail, p...)
 }
 
-// copy puts p into the chunks.
-func (b *bounded) copy(p []byte) {
-	for len(p) > 0 {
-		if len(b.full) == 0 || b.used == len(chunk{}) {
-			b.full = append(b.full, chunks.Get().(*chunk))
-			b.used = 0
-		}
-		n := copy(b.full[len(b.full)-1][b.used:], p)
-		b.used += n
-		p = p[n:]
-	}
-}
-
-// spill gives up what was gathered but for its ends.
-func (b *bounded) spill() {
-	b.long = &TooLongError{Head: make([]byte, 0, keep), Tail: make([]byte, 0, keep)}
-	for p := range b.pieces {
-		b.long.ends(p)
-	}
-	b.free()
-}
-
 // take returns what was gathered, in memory of its own, and begins anew. An
 // empty message is not nil. A message over the cap is a *TooLongError.
 func (b *bounded) take() ([]byte, error) {
-	size, long := b.size, b.long
-	b.size, b.long = 0, nil
-	if long != nil {
-		long.Size = size
-		return nil, long
+	defer b.drop()
+	if b.long != nil {
+		b.long.Size = b.size
+		return nil, b.long
 	}
-	out := make([]byte, 0, size)
-	for p := range b.pieces {
-		out = append(out, p...)
-	}
-	b.free()
-	return out, nil
+	return bytes.Join(b.pieces, nil), nil
 }
 
-// pieces yields what was gathered, in order.
-func (b *bounded) pieces(yield func([]byte) bool) {
-	for i, c := range b.full {
-		p := c[:]
-		if i == len(b.full)-1 {
-			p = c[:b.used]
-		}
-		if !yield(p) {
-			return
-		}
-	}
-}
-
-// drop gives up what was gathered.
+// drop gives up what was gathered and begins anew.
 func (b *bounded) drop() {
 	b.size, b.long = 0, nil
 	b.free()
 }
 
 func (b *bounded) free() {
-	for i, c := range b.full {
-		chunks.Put(c)
-		b.full[i] = nil
+	for i, p := range b.pieces {
+		chunks.Put((*chunk)(p[:len(chunk{})]))
+		b.pieces[i] = nil
 	}
-	b.full, b.used = b.full[:0], 0
+	b.pieces = b.pieces[:0]
 }

@@ -1,9 +1,6 @@
 package jsonrpc
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // classify decides the kind and applies the rules of JSON-RPC 2.0 sections 4
 // and 5 as MCP narrows them.
@@ -77,86 +74,6 @@ func (p *parser) paramsKind() {
 	b := p.m.Params.Of(p.b)
 	if b != nil && b[0] != '{' && (p.strict || string(b) != "null") {
 		p.mistake("params must be an object")
-	}
-}
-
-// kinds is a set of kinds of JSON values.
-type kinds uint8
-
-const (
-	text kinds = 1 << iota
-	integer
-	object
-	null
-	anything = 0xff
-)
-
-func (k kinds) String() string {
-	switch k &^ null {
-	case text:
-		return "a string"
-	case text | integer:
-		return "a string or an integer"
-	}
-	return "an object"
-}
-
-// has reports whether the JSON value b is of one of the kinds.
-func (k kinds) has(b []byte) bool {
-	switch b[0] {
-	case '"':
-		return k&text != 0
-	case '{':
-		return k&object != 0
-	case 'n':
-		return k&null != 0
-	}
-	return k == anything || k&integer != 0 && isInteger(b)
-}
-
-// field scans a member of params or params._meta and records it at at. A null
-// that is allowed counts as absent.
-func (p *parser) field(at *Span, key []byte, want kinds) bool {
-	v, ok := p.carried(2)
-	if !ok {
-		return false
-	}
-	*at = v
-	b := v.Of(p.b)
-	switch {
-	case b[0] == 'n' && want&null != 0 && want != anything:
-		*at = Span{}
-	case !p.strict:
-	case p.lone > v.Start && at != &p.m.Arguments:
-		return p.halfPair(v)
-	case !want.has(b):
-		where := "params."
-		switch at {
-		case &p.m.MetaProgressToken, &p.m.TraceParent, &p.m.TraceState, &p.m.Baggage:
-			where = "params._meta."
-		}
-		p.mistake(where + strings.Trim(string(key), `"`) + " must be " + want.String())
-	}
-	return true
-}
-
-// mistake notes the first field that is of the wrong kind.
-func (p *parser) mistake(fault string) {
-	if p.wrong == "" {
-		p.wrong = fault
-	}
-}
-
-// twin notes a key that some readers take for one of names: the same word in
-// another case (Go's encoding/json, for one, folds them).
-func (p *parser) twin(key []byte, where string, names ...string) {
-	inner := key[1 : len(key)-1]
-	for _, name := range names {
-		// The Kelvin sign and the long s fold to one ASCII letter but are up to
-		// three bytes long.
-		if len(inner) >= len(name) && len(inner) <= 3*len(name) && bytes.EqualFold(inner, []byte(name)) {
-			p.refuse("key " + quoted(key) + " must be written " + where + name)
-		}
 	}
 }
 

@@ -6,11 +6,16 @@
 // came: unknown members, key order, white space and integers of any size.
 //
 // Two scans exist. Parse is strict and meant for what a client sends: one
-// well-formed document in valid UTF-8, no duplicate or case-twisted keys where
-// the gateway reads, an id that is a string or an integer. ParseServer is meant
-// for what an upstream sends: the envelope is read, and the result's bytes are
-// skipped structurally.
+// well-formed document in valid UTF-8 that no two readers can read differently,
+// with an id that is a string or an integer. ParseServer is meant for what an
+// upstream sends: the envelope is read, and of the result only the grammar; what
+// its strings hold is carried, not judged. Neither allocates unless it refuses,
+// or objects have many keys.
 //
-// The package knows no MCP method beyond the names of the members it records.
-// It starts no goroutine and holds no state between calls.
+// LineReader and EventReader read messages off a stream and never hold more of
+// one than their cap.
+//
+// The package knows no MCP method; it knows the names of the members it records
+// and, so that naming a method costs nothing, the usual methods' names. It starts
+// no goroutine and keeps no state between calls but a pool of buffers.
 package jsonrpc

@@ -75,9 +75,14 @@ func TestEditsCloneIsItsOwn(t *testing.T) {
 	before := string(e.Apply(nil, m.Raw))
 	c := e.Clone()
 	c.Replace(m.ID, []byte("3"))
-	c.SetMeta(&m, Member{"a", []byte("9")}, Member{"b", []byte("2")})
+	c.SetMeta(&m, Member{"b", []byte("2")})
+	c.SetMeta(&m, Member{"a", []byte("9")})
 	if got := string(e.Apply(nil, m.Raw)); got != before {
 		t.Errorf("the clone changed the original: %s", got)
+	}
+	e.SetMeta(&m, Member{"z", []byte("0")})
+	if got := string(e.Apply(nil, m.Raw)); got != `{"jsonrpc":"2.0","id":2,"method":"m","params":{"_meta":{"a":1,"z":0}}}` {
+		t.Errorf("the clone changed what the original sets: %s", got)
 	}
 	if got := string(c.Apply(nil, m.Raw)); got != `{"jsonrpc":"2.0","id":3,"method":"m","params":{"_meta":{"a":9,"b":2}}}` {
 		t.Errorf("got %s", got)

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"pgregory.net/rapid"
 )
 
 // wellFormed is the oracle: whether raw is one JSON document in valid UTF-8, and
@@ -45,57 +47,65 @@ func seeds(f *testing.F) {
 
 func FuzzParse(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		kept := bytes.Clone(raw)
-		m, err := Parse(raw)
-		if !bytes.Equal(raw, kept) {
-			t.Fatal("the message was changed")
+	f.Fuzz(func(t *testing.T, raw []byte) { checkParse(t, raw) })
+}
+
+// tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func checkParse(t tester, raw []byte) {
+	kept := bytes.Clone(raw)
+	m, err := Parse(raw)
+	if !bytes.Equal(raw, kept) {
+		t.Fatal("the message was changed")
+	}
+	ok, unique := wellFormed(raw)
+	var e *Error
+	if errors.As(err, &e) && (strings.Contains(e.Message, "deep") || strings.Contains(e.Message, "surrogate")) {
+		return // the oracle allows more
+	}
+	if parsed := e == nil || e.Code != CodeParse; parsed != ok || Valid(raw) != ok {
+		t.Fatalf("well-formed %v, Valid %v, Parse %v", ok, Valid(raw), err)
+	}
+	if err == nil && !unique {
+		t.Fatal("a duplicate key was accepted")
+	}
+	if e != nil && strings.Contains(e.Message, "duplicate") && unique {
+		t.Fatalf("no key is there twice: %v", e)
+	}
+	if err != nil {
+		if e.ID != nil && !validID(e.ID) {
+			t.Fatalf("answered to the id %s", e.ID)
 		}
-		ok, unique := wellFormed(raw)
-		var e *Error
-		if errors.As(err, &e) && (strings.Contains(e.Message, "deep") || strings.Contains(e.Message, "surrogate")) {
-			return // the oracle allows more
+		return
+	}
+	var parts struct {
+		ID, Method, Params, Result, Error json.RawMessage
+	}
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []struct {
+		got  Span
+		want json.RawMessage
+	}{{m.Method, parts.Method}, {m.Params, parts.Params}, {m.Result, parts.Result}} {
+		if !bytes.Equal(p.got.Of(raw), p.want) {
+			t.Fatalf("got %s, want %s", p.got.Of(raw), p.want)
 		}
-		if parsed := e == nil || e.Code != CodeParse; parsed != ok || Valid(raw) != ok {
-			t.Fatalf("well-formed %v, Valid %v, Parse %v", ok, Valid(raw), err)
-		}
-		if err == nil && !unique {
-			t.Fatal("a duplicate key was accepted")
-		}
-		if e != nil && strings.Contains(e.Message, "duplicate") && unique {
-			t.Fatalf("no key is there twice: %v", e)
-		}
-		if err != nil {
-			if e.ID != nil && !validID(e.ID) {
-				t.Fatalf("answered to the id %s", e.ID)
-			}
-			return
-		}
-		var parts struct {
-			ID, Method, Params, Result, Error json.RawMessage
-		}
-		if err := json.Unmarshal(raw, &parts); err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range []struct {
-			got  Span
-			want json.RawMessage
-		}{{m.Method, parts.Method}, {m.Params, parts.Params}, {m.Result, parts.Result}} {
-			if !bytes.Equal(p.got.Of(raw), p.want) {
-				t.Fatalf("got %s, want %s", p.got.Of(raw), p.want)
-			}
-		}
-		checkFields(t, &m, parts.Params)
-		s, err := ParseServer(raw)
-		if err != nil || s.Kind != m.Kind || s.ID != m.ID || s.Result != m.Result || s.Error != m.Error || s.Params != m.Params {
-			t.Fatalf("ParseServer differs: %v, %+v and %+v", err, s, m)
-		}
-	})
+	}
+	checkFields(t, &m, parts.Params)
+	s, err := ParseServer(raw)
+	if err != nil || s.Kind != m.Kind || s.ID != m.ID || s.Result != m.Result || s.Error != m.Error || s.Params != m.Params {
+		t.Fatalf("ParseServer differs: %v, %+v and %+v", err, s, m)
+	}
 }
 
 // checkFields compares what was recorded of params with what an ordinary reader
 // finds there.
-func checkFields(t *testing.T, m *Message, params json.RawMessage) {
+func checkFields(t tester, m *Message, params json.RawMessage) {
 	if params == nil {
 		return
 	}
@@ -122,34 +132,36 @@ func checkFields(t *testing.T, m *Message, params json.RawMessage) {
 	}
 }
 
-// FuzzParseServer checks that what is well-formed is accepted as a document, and
-// that what is accepted is well-formed but for what its strings hold.
 func FuzzParseServer(f *testing.F) {
 	seeds(f)
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		m, err := ParseServer(raw)
-		ok, _ := wellFormed(raw)
-		var e *Error
-		if errors.As(err, &e) {
-			if ok && e.Code == CodeParse && !strings.Contains(e.Message, "deep") {
-				t.Fatalf("well-formed: %v", err)
-			}
-			return
+	f.Fuzz(func(t *testing.T, raw []byte) { checkParseServer(t, raw) })
+}
+
+// checkParseServer checks that what is well-formed is accepted as a document,
+// and that what is accepted is well-formed but for what its strings hold.
+func checkParseServer(t tester, raw []byte) {
+	m, err := ParseServer(raw)
+	ok, _ := wellFormed(raw)
+	var e *Error
+	if errors.As(err, &e) {
+		if ok && e.Code == CodeParse && !strings.Contains(e.Message, "deep") {
+			t.Fatalf("well-formed: %v", err)
 		}
-		for _, s := range []Span{m.ID, m.Method, m.Params, m.Result, m.Error} {
-			if s.Start < 0 || s.End > len(raw) || s.Start > s.End {
-				t.Fatalf("span %v of %d bytes", s, len(raw))
-			}
+		return
+	}
+	for _, s := range []Span{m.ID, m.Method, m.Params, m.Result, m.Error} {
+		if s.Start < 0 || s.End > len(raw) || s.Start > s.End {
+			t.Fatalf("span %v of %d bytes", s, len(raw))
 		}
-		for _, s := range []Span{m.Result, m.Error} {
-			if s.Ok() && !json.Valid(mask(s.Of(raw))) {
-				t.Fatalf("accepted %s", s.Of(raw))
-			}
+	}
+	for _, s := range []Span{m.Result, m.Error} {
+		if s.Ok() && !json.Valid(mask(s.Of(raw))) {
+			t.Fatalf("accepted %s", s.Of(raw))
 		}
-		if !ok && m.Method.Ok() && !m.Result.Ok() && !m.Error.Ok() {
-			t.Fatalf("a call that is not well-formed was accepted")
-		}
-	})
+	}
+	if !ok && m.Method.Ok() && !m.Result.Ok() && !m.Error.Ok() {
+		t.Fatalf("a call that is not well-formed was accepted")
+	}
 }
 
 // mask returns raw with the insides of its strings replaced.
@@ -347,5 +359,27 @@ func FuzzEdits(f *testing.F) {
 		if !bytes.Equal(raw, kept) {
 			t.Fatal("the original was changed")
 		}
+	})
+}
+
+// Random bytes seldom get past the first brace; this breaks what was well-formed
+// in a few places.
+func TestParseAgainstTheOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := []byte(`{"jsonrpc":"2.0","id":1,"method":"m","params":` + objectText(t, map[string]string{
+			"name": `"n"`, "arguments": objectText(t, rapid.MapOfN(rapid.StringN(0, 3, 9), jsonText(3), 0, 5).Draw(t, "arguments")),
+			"_meta": objectText(t, rapid.MapOfN(rapid.SampledFrom([]string{"progressToken", "baggage", "x"}), jsonText(1), 0, 3).Draw(t, "meta")),
+		}) + `}`)
+		for range rapid.IntRange(0, 3).Draw(t, "faults") {
+			at := rapid.IntRange(0, len(raw)-1).Draw(t, "at")
+			if rapid.Bool().Draw(t, "copied") { // duplicates keys, too
+				end := min(at+rapid.IntRange(1, 12).Draw(t, "length"), len(raw))
+				raw = slices.Insert(raw, at, bytes.Clone(raw[at:end])...)
+			} else {
+				raw[at] = rapid.SampledFrom([]byte("{}[]:,\"\\ u0aé\x00\x80\xff\n1.-eE")).Draw(t, "byte")
+			}
+		}
+		checkParse(t, raw)
+		checkParseServer(t, raw)
 	})
 }

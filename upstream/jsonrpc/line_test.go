@@ -83,7 +83,7 @@ func TestLineReaderPassesErrorsOn(t *testing.T) {
 
 // Lines are in memory of their own: the next one leaves them alone.
 func TestLinesAreTheirOwn(t *testing.T) {
-	l := NewLineReader(strings.NewReader("first\nother\n"), 10)
+	l := NewLineReader(iotest.OneByteReader(strings.NewReader("first\nother\n")), 10)
 	a, _ := l.Next()
 	if _, err := l.Next(); err != nil || string(a) != "first" {
 		t.Errorf("got %q, %v", a, err)
@@ -91,9 +91,10 @@ func TestLinesAreTheirOwn(t *testing.T) {
 }
 
 func TestTooLongKeepsTheEnds(t *testing.T) {
-	for _, n := range []int{5000, 70_000, 1 << 20} {
+	for _, c := range [][2]int{{5000, 4500}, {70_000, 4500}, {1 << 20, 200_000}, {1 << 20, 70_000}} {
+		n, limit := c[0], c[1]
 		in := "HEAD" + strings.Repeat("x", n) + "TAIL"
-		_, err := NewLineReader(strings.NewReader(in+"\r\n"), 4500).Next()
+		_, err := NewLineReader(strings.NewReader(in+"\r\n"), limit).Next()
 		var long *TooLongError
 		if !errors.As(err, &long) {
 			t.Fatal(err)
@@ -187,6 +188,7 @@ func TestScanID(t *testing.T) {
 		{"no id", `{"id":1.5,"result":` + long + `}`, ""},
 		{"null", `{"result":` + long + `,"id":null}`, ""},
 		{"no message", long, ""},
+		{"cut after its id", `{"result":` + long + `,"id":5`, ""},
 		{"cut", `{"result":{"text":` + long, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -126,6 +126,7 @@ func TestParseRefuses(t *testing.T) {
 		{"half a pair in the method", `{"jsonrpc":"2.0","id":7,"method":"a\udc00"}`, CodeParse, "", "surrogate"},
 		{"half a pair in the name", head + `,"params":{"name":"\ud83dx"}}`, CodeParse, "", "surrogate"},
 		{"half a pair in the uri", head + `,"params":{"uri":"\ud83d\ud83d\ude00"}}`, CodeParse, "", "surrogate"},
+		{"two first halves in the uri", head + `,"params":{"uri":"\ud83d\ud83d"}}`, CodeParse, "", "surrogate"},
 		{"half a pair in the ref", head + `,"params":{"ref":{"name":"\udfff"}}}`, CodeParse, "", "surrogate"},
 		{"half a pair in a token", head + `,"params":{"_meta":{"progressToken":"\uD800"}}}`, CodeParse, "", "surrogate"},
 		{"half a pair in a key", head + `,"\ud83d":1}`, CodeParse, "", "surrogate"},
@@ -141,6 +142,7 @@ func TestParseRefuses(t *testing.T) {
 		{"duplicate key in arguments", head + `,"params":{"arguments":{"p":1,"p":2}}}`, CodeInvalidRequest, "7", `"p"`},
 		{"duplicate key deep in arguments", head + `,"params":{"arguments":{"a":[1,{"b":{"p":1,"q":1,"p":2}}]}}}`, CodeInvalidRequest, "7", `"p"`},
 		{"duplicate key in arguments, escaped", head + `,"params":{"arguments":{"p":1,"\u0070":2}}}`, CodeInvalidRequest, "7", `"p"`},
+		{"duplicate key in arguments, an escape that says nothing", head + `,"params":{"arguments":{"a/b":1,"a\/b":2}}}`, CodeInvalidRequest, "7", `"a/b"`},
 		{"duplicate keys, both escaped", head + `,"params":{"arguments":{"\u00e9":1,"\u00E9":2}}}`, CodeInvalidRequest, "7", `"\u00e9"`},
 		{"duplicate key in _meta", head + `,"params":{"_meta":{"progressToken":1,"progressToken":2}}}`, CodeInvalidRequest, "7", `"progressToken"`},
 		{"duplicate key deep in _meta", head + `,"params":{"_meta":{"x":{"a":1,"a":1}}}}`, CodeInvalidRequest, "7", `"a"`},
@@ -188,6 +190,7 @@ func TestParseRefuses(t *testing.T) {
 		{"cursor 5", head + `,"params":{"cursor":5}}`, CodeInvalidParams, "7", "params.cursor must be a string"},
 		{"ref string", head + `,"params":{"ref":"x"}}`, CodeInvalidParams, "7", "params.ref must be an object"},
 		{"requestId 1.5", head + `,"params":{"requestId":1.5}}`, CodeInvalidParams, "7", "params.requestId must be a string or an integer"},
+		{"the first of two", head + `,"params":{"uri":1,"name":2}}`, CodeInvalidParams, "7", "params.uri must be a string"},
 		{"token 1.5", head + `,"params":{"_meta":{"progressToken":1.5}}}`, CodeInvalidParams, "7", "params._meta.progressToken must be a string or an integer"},
 		{"token null", head + `,"params":{"_meta":{"progressToken":null}}}`, CodeInvalidParams, "7", "params._meta.progressToken must be"},
 	} {
@@ -223,8 +226,12 @@ func TestParseDepth(t *testing.T) {
 			t.Errorf("server, depth %d: %v", n, err)
 		}
 	}
-	if _, err := Parse([]byte(strings.Repeat("[", 100_000))); err == nil {
-		t.Error("an array 100k deep was accepted")
+	for _, parse := range []func([]byte) (Message, error){Parse, ParseServer} {
+		for _, raw := range []string{strings.Repeat("[", 100_000), `{"result":` + strings.Repeat("[", 100_000)} {
+			if _, err := parse([]byte(raw)); err == nil || !strings.Contains(err.Error(), "deep") {
+				t.Errorf("arrays 100k deep: %v", err)
+			}
+		}
 	}
 }
 
@@ -303,8 +310,42 @@ func TestDuplicatesAmongManyKeys(t *testing.T) {
 
 // A key of one object is not one of its container, nor of the next one.
 func TestTheSameKeyInSeveralObjects(t *testing.T) {
-	raw := `{"jsonrpc":"2.0","id":7,"method":"m","params":{"a":{"a":{"a":1,"b":{"a":2}},"b":3},"b":[{"a":1},{"a":1}],"c":{}}}`
-	if _, err := Parse([]byte(raw)); err != nil {
-		t.Error(err)
+	for _, params := range []string{
+		`{"a":{"a":{"a":1,"b":{"a":2}},"b":3},"b":[{"a":1},{"a":1}],"c":{}}`,
+		// A and a share a bit of the sieve, so that a is compared.
+		`{"A":1,"n":{"a":1},"a":2}`, `{"arguments":{"A":1,"n":{"a":1},"a":2}}`, `{"A":1,"_meta":{"a":1},"a":2}`,
+	} {
+		if _, err := Parse([]byte(`{"jsonrpc":"2.0","id":7,"method":"m","params":` + params + `}`)); err != nil {
+			t.Errorf("%s: %v", params, err)
+		}
+	}
+}
+
+func TestANullCursorIsNone(t *testing.T) {
+	m, err := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":null}}`))
+	if err != nil || m.Cursor.Ok() {
+		t.Errorf("got %v, %v", m.Cursor, err)
+	}
+}
+
+// Strings are looked at eight bytes at a time: a bad byte is found wherever it
+// stands, before and after an escape, near the end of the input or not.
+func TestABadByteIsFoundAtEveryPlace(t *testing.T) {
+	for _, bad := range []string{"\n", "\x00", "\x1f", "\x80", "\xff", "\xc3", `\x`} {
+		for n := range 40 {
+			for at := range n {
+				for _, escape := range []string{"", `\n`, "é"} {
+					for _, after := range []string{"", strings.Repeat(" ", 20)} {
+						good := `"` + strings.Repeat("a", at) + escape + strings.Repeat("b", n-at) + `"`
+						if !Valid([]byte(good + after)) {
+							t.Fatalf("%q is refused", good)
+						}
+						if in := good[:at+1] + bad + good[at+1:] + after; Valid([]byte(in)) {
+							t.Fatalf("%q is accepted", in)
+						}
+					}
+				}
+			}
+		}
 	}
 }

@@ -71,6 +71,7 @@ func TestParseServerRefuses(t *testing.T) {
 		{"cut in a string", `{"jsonrpc":"2.0","id":1,"result":{"x":"abc\"}}`, "", "unexpected end"},
 		{"cut in an object", `{"jsonrpc":"2.0","id":1,"result":{"x":1`, "", "unexpected end"},
 		{"two messages", `{"jsonrpc":"2.0","id":1,"result":{}}{}`, "", "data after"},
+		{"a line end in an id after the result", `{"jsonrpc":"2.0","result":{},"id":"` + "\n" + `"}`, "", "control character"},
 		{"a log line", `Server listening on stdio`, "", "expected a value"},
 		{"colours", "\x1b[32minfo\x1b[0m", "", "expected a value"},
 	} {

@@ -140,7 +140,9 @@ func (r *EventReader) set(ev *Event) {
 	value = bytes.TrimPrefix(value, []byte(" "))
 	switch string(name) {
 	case "event":
-		ev.Type = string(value)
+		if ev.Type = "message"; string(value) != ev.Type { // the usual one costs no allocation
+			ev.Type = string(value)
+		}
 	case "id":
 		if bytes.IndexByte(value, 0) < 0 {
 			r.id, ev.HasID = string(value), true
@@ -161,21 +163,21 @@ func (r *EventReader) part() (part []byte, end bool, err error) {
 			return nil, false, err
 		}
 		buf, _ := r.r.Peek(r.r.Buffered())
-		skip := r.cr && buf[0] == '\n'
-		r.cr = false
-		n := 0
-		if !skip {
-			n = either(buf, '\n', '\r')
-		}
-		if n < 0 {
-			_, _ = r.r.Discard(len(buf))
-			return buf, false, nil
-		}
-		_, _ = r.r.Discard(n + 1)
-		if skip {
+		if r.cr && buf[0] == '\n' {
+			r.cr = false
+			_, _ = r.r.Discard(1)
 			continue
 		}
-		r.cr = buf[n] == '\r'
-		return buf[:n], true, nil
+		n := bytes.IndexByte(buf, '\n')
+		line := buf
+		if n >= 0 {
+			line = buf[:n]
+		}
+		if cr := bytes.IndexByte(line, '\r'); cr >= 0 {
+			n, line = cr, buf[:cr]
+		}
+		r.cr = n >= 0 && buf[n] == '\r'
+		_, _ = r.r.Discard(len(line) + min(n+1, 1))
+		return line, n >= 0, nil
 	}
 }

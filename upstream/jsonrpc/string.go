@@ -24,23 +24,6 @@ func special(w uint64) uint64 {
 	return control | zeros(w^ones*'"') | zeros(w^ones*'\\')
 }
 
-// either returns the index of the first x or y in b, or -1.
-func either(b []byte, x, y byte) int {
-	i := 0
-	for ; len(b)-i >= 8; i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		if stop := zeros(w^ones*uint64(x)) | zeros(w^ones*uint64(y)); stop != 0 {
-			return i + bits.TrailingZeros64(stop)/8
-		}
-	}
-	for ; i < len(b); i++ {
-		if b[i] == x || b[i] == y {
-			return i
-		}
-	}
-	return -1
-}
-
 // str scans a string with its quotes: no control characters, known escapes,
 // valid UTF-8. Escaped surrogates may stand alone; lone remembers the last.
 func (s *scanner) str() bool {

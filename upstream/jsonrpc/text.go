@@ -72,9 +72,9 @@ func AppendString(dst []byte, s string) []byte {
 // quoted names a key, given with its quotes, in an error: in ASCII, so that it
 // does nothing to a terminal, and no more than its first 64 bytes.
 func quoted(key []byte) string {
-	inner := string(key[1 : len(key)-1])
-	if len(inner) > 64 {
-		inner = inner[:64] + "..."
+	t := Text(key, Span{0, len(key)})
+	if len(t) > 64 {
+		t = t[:64] + "..."
 	}
-	return strconv.QuoteToASCII(inner)
+	return strconv.QuoteToASCII(t)
 }
