@@ -119,6 +119,8 @@ func (u *Upstream) enter(p *phase) (epoch uint64, ok bool, err error) {
 			return 0, false, u.refuse("rate_limited", "it asked not to be called yet; try again "+in(wait), wait)
 		}
 		return epoch, true, nil
+	case u.over.Load():
+		return 0, false, u.refuse("stopped", "the gateway is stopping it for good", 0)
 	case !u.orders.wanted():
 		return 0, false, u.refuse("stopped", "it was stopped by an operator", 0)
 	case s.State == Errored:

@@ -49,7 +49,7 @@ func (p *pool) link(ctx context.Context, scope Scope, dialling func()) (*live, e
 	p.mu.Lock()
 	x := p.links[scope.Key]
 	if x != nil && x.lost() {
-		p.take(scope.Key, done())
+		p.take(done(), scope.Key)
 		x = nil
 	}
 	if x == nil {
@@ -159,7 +159,7 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 
 // take removes a link and closes it, in a task; a done ctx means by force. p.mu
 // is held.
-func (p *pool) take(key string, ctx context.Context) {
+func (p *pool) take(ctx context.Context, key string) {
 	x := p.links[key]
 	if x == nil {
 		return
@@ -180,7 +180,7 @@ func (p *pool) take(key string, ctx context.Context) {
 func (p *pool) release(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.take(key, p.u.set.force)
+	p.take(p.u.set.force, key)
 }
 
 // closeAll lets no more links be made and closes all. The channel is closed when

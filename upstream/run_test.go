@@ -248,5 +248,9 @@ func TestKillEndsAStopAtOnce(t *testing.T) {
 		if s := b.up("a").Status(); s.LastStop != upstream.Killed {
 			t.Errorf("last stop %q", s.LastStop)
 		}
+		begun = time.Now()
+		if e := b.refusal(tool("x")); e.Reason != "stopped" || time.Since(begun) != 0 {
+			t.Errorf("%+v after %v: a call waits for what will not come", e, time.Since(begun))
+		}
 	})
 }

@@ -16,6 +16,7 @@ const relistPause = time.Second
 // is lost or the breaker opened, and says which; all it began has ended then.
 func (r *runner) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	r.timeouts.Store(0) // those of an older generation
 	w := &watch{runner: r, link: r.link, probed: make(chan judged, 1), relisted: make(chan *Inventory, 1)}
 	defer func() {
 		cancel(context.Cause(ctx))

@@ -94,14 +94,17 @@ func (s *Set) poke() {
 // Apply makes the set equal to the enabled ones of configs, in their order. What
 // is new is started, and what is gone is stopped, without waiting for either; an
 // upstream with another RestartKey is restarted, any other change applies live,
-// and an unchanged one is not touched. The error is CheckGraph's, and then
-// nothing has changed. Apply may be called before Run.
+// and an unchanged one is not touched. The error is CheckGraph's, or says that Run
+// is over, and then nothing has changed. Apply may be called before Run.
 func (s *Set) Apply(configs []Config) (Changes, error) {
 	if err := CheckGraph(configs); err != nil {
 		return Changes{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ctx != nil && s.ctx.Err() != nil {
+		return Changes{}, errShutdown
+	}
 	var ch Changes
 	old := s.view.Load()
 	view := &setView{byName: make(map[string]*Upstream), dependents: make(map[string][]*Upstream)}
@@ -214,6 +217,7 @@ func (s *Set) quit(list []*Upstream, view *setView, cause error) {
 			for _, d := range first {
 				<-d.done
 			}
+			u.over.Store(true)
 			u.quit(cause)
 		})
 	}

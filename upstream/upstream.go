@@ -37,6 +37,7 @@ type Upstream struct {
 
 	tasks tasks                   // short work beside the owner, which waits for it
 	quit  context.CancelCauseFunc // of run; nil before it
+	over  atomic.Bool             // quit was called
 	done  chan struct{}           // closed when the owner has left
 }
 
