@@ -90,7 +90,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.set = upstream.NewSet(upstream.Options{
-		Dialer: dialer, Log: g.log, Observer: observer{g.log}, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
+		Dialer: dialer, Log: g.log, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
 	})
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
 		return nil, fmt.Errorf("upstreams: %w", err)

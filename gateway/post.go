@@ -67,7 +67,7 @@ func (p *post) begin() *stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stream == nil && !p.answered {
-		p.stream = p.session.newStream(p.id)
+		p.stream = p.session.newStream(p.id, func() { p.cancel(errClientGone) })
 		p.written = make(chan struct{})
 		go func() {
 			defer close(p.written)
@@ -108,34 +108,14 @@ func (p *post) finish(a answer) {
 }
 
 // clientGone runs when the connection is lost. With an event id the client may
-// come back for the stream; without one nobody waits for the answer.
+// come back for the stream, which sees to that itself; without one nobody waits
+// for the answer.
 func (p *post) clientGone() {
 	p.mu.Lock()
-	st, answered := p.stream, p.answered
+	nobody := p.stream == nil && !p.answered
 	p.mu.Unlock()
-	if answered {
-		return
-	}
-	if st == nil {
+	if nobody {
 		p.cancel(errClientGone)
-		return
-	}
-	p.awaitResume(st)
-}
-
-// awaitResume cancels the call when the stream stays without a connection for
-// the whole window. It blocks until then or until the stream is finished.
-func (p *post) awaitResume(st *stream) {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
-	for range t.C {
-		switch {
-		case st.finished():
-			return
-		case st.stale(time.Now()):
-			p.cancel(errClientGone)
-			return
-		}
 	}
 }
 
@@ -170,12 +150,11 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 	defer g.leave()
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer cancel(nil)
-	st := s.newStream(nil)
-	p := &post{g: g, session: s, w: w, r: r, cancel: cancel, stream: st, written: make(chan struct{})}
-	defer context.AfterFunc(r.Context(), p.clientGone)()
 	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
+	st := s.newStream(nil, func() { cancel(errClientGone) })
+	written := make(chan struct{})
 	go func() {
-		defer close(p.written)
+		defer close(written)
 		_ = st.carry(r.Context(), w, 0, false)
 	}()
 	var all sync.WaitGroup
@@ -188,7 +167,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 	}
 	all.Wait()
 	st.finish(nil)
-	<-p.written
+	<-written
 }
 
 // serveOne serves one request of several that share an outlet, each with a

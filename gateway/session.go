@@ -99,12 +99,14 @@ func randomHex(n int) string {
 
 func (s *session) touch() { s.used.Store(time.Now().UnixNano()) }
 
-// newStream makes a resumable stream for the answer to the request with the id.
-func (s *session) newStream(requestID []byte) *stream {
+// newStream makes a resumable stream for the answer to the request with the id,
+// nil for several. abandoned is called when the client does not come back.
+func (s *session) newStream(requestID []byte, abandoned func()) *stream {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.streamed++
 	st := newStream("r"+s.boot+strconv.FormatUint(s.streamed, 36), suffixFor(requestID), primed(s.version))
+	st.abandoned = abandoned
 	if s.ended {
 		st.closed = true
 		return st

@@ -39,6 +39,9 @@ type stream struct {
 	prime  bool   // begin with an event that has only an id
 
 	preamble []byte // written first on each connection; nil for none
+	// abandoned is called when an unfinished stream stayed without a connection
+	// for the whole resumeWindow; nil for nobody to tell.
+	abandoned func()
 
 	mu       sync.Mutex // guards all below
 	events   []event    // kept ones, oldest first, sent or not
@@ -51,6 +54,7 @@ type stream struct {
 	attached bool
 	poke     chan struct{} // capacity 1: something changed for the attached connection
 	left     time.Time     // when the last connection went
+	window   *time.Timer   // runs abandoned; nil while it cannot be due
 }
 
 type event struct {
@@ -74,8 +78,17 @@ func (s *stream) finish(raw []byte) {
 	}
 	s.mu.Lock()
 	s.closed = true
+	s.stopWindow()
 	s.wake()
 	s.mu.Unlock()
+}
+
+// stopWindow stops waiting for a resume. The caller holds mu.
+func (s *stream) stopWindow() {
+	if s.window != nil {
+		s.window.Stop()
+		s.window = nil
+	}
 }
 
 func (s *stream) push(e event, droppable bool) bool {
@@ -137,6 +150,7 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	s.wake() // whoever carried it before must let go
 	poke := make(chan struct{}, 1)
 	s.poke, s.attached = poke, true
+	s.stopWindow()
 	if !resumed {
 		from = s.sent
 	}
@@ -237,6 +251,9 @@ func (s *stream) detach(turn uint64) {
 	defer s.mu.Unlock()
 	if s.turn == turn {
 		s.attached, s.poke, s.left = false, nil, time.Now()
+		if s.abandoned != nil && !s.closed {
+			s.window = time.AfterFunc(resumeWindow, s.abandoned)
+		}
 	}
 }
 
@@ -244,6 +261,8 @@ func (s *stream) detach(turn uint64) {
 func (s *stream) end() {
 	s.mu.Lock()
 	s.closed = true
+	s.stopWindow()
+	s.attached = false
 	s.turn++
 	s.wake()
 	s.mu.Unlock()

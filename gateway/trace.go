@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
@@ -151,44 +149,4 @@ func outcomeOfError(err error) outcome {
 		return outcome{Type: "cancelled"}
 	}
 	return outcome{Type: "_OTHER"}
-}
-
-// observer tells the log what upstreams do: one line for each change of state.
-type observer struct{ log *slog.Logger }
-
-// StateChanged implements upstream.Observer.
-func (o observer) StateChanged(s upstream.Status) {
-	attrs := []any{"upstream", s.Name, "state", string(s.State), "generation", s.Generation}
-	switch {
-	case s.State == upstream.Errored && s.Failure != nil:
-		attrs = append(attrs, "stage", s.Failure.Stage, "error", s.Failure.Message)
-		if !s.NextRetry.IsZero() {
-			attrs = append(attrs, "retry_in", time.Until(s.NextRetry).Round(time.Millisecond).String())
-		}
-		o.log.Warn("upstream state", attrs...)
-	case s.State == upstream.Running:
-		if s.PID != 0 {
-			attrs = append(attrs, "pid", s.PID)
-		}
-		o.log.Info("upstream state", attrs...)
-	default:
-		o.log.Debug("upstream state", attrs...)
-	}
-}
-
-// BreakerChanged implements upstream.Observer.
-func (o observer) BreakerChanged(name string, from, to upstream.BreakerState) {
-	o.log.Debug("breaker", "upstream", name, "from", string(from), "to", string(to))
-}
-
-// StageBegan implements upstream.Observer.
-func (o observer) StageBegan(name string, generation uint64, stage string) {
-	o.log.Debug("upstream start", "upstream", name, "generation", generation, "stage", stage)
-}
-
-// Probed implements upstream.Observer.
-func (o observer) Probed(name string, took time.Duration, err error) {
-	if err != nil {
-		o.log.Debug("probe", "upstream", name, "took", took, "error", err)
-	}
 }

@@ -116,8 +116,12 @@ func (f *flight) alive() { f.heard.Store(int64(time.Since(f.begun))) }
 
 // Notified implements Peer.
 func (f *flight) Notified(m jsonrpc.Message) {
-	if m.MethodName() == "notifications/progress" {
+	switch m.MethodName() {
+	case "notifications/progress":
 		f.alive()
+	case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed":
+		poke(f.u.listed)
+		return
 	}
 	if p := f.call.Request.Peer; p != nil {
 		p.Notified(m)

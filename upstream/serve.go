@@ -132,14 +132,14 @@ type inbox struct {
 }
 
 func (i *inbox) Notified(m jsonrpc.Message) {
-	if i.link.scope.Key == "" {
-		switch m.MethodName() {
-		case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed":
-			if i.current() {
-				poke(i.u.listed)
-			}
-			return
+	switch m.MethodName() {
+	case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed":
+		// Also from a link that a session owns: it may be the only one that the
+		// server tells. The supervised link lists.
+		if i.current() {
+			poke(i.u.listed)
 		}
+		return
 	}
 	if h := i.u.set.o.Handler; h != nil && i.current() {
 		h.Notified(i.u.name, i.link.scope, m)
