@@ -22,7 +22,7 @@ const (
 	watcherPause = time.Second
 	// farewell is how long the children of a killed gateway have between TERM
 	// and KILL: with the KILL and its effect less than two seconds.
-	farewell = time.Second
+	farewell = 500 * time.Millisecond
 )
 
 // Watcher is another process that ends what is left of the children when this
