@@ -29,9 +29,10 @@ func scrape(t *testing.T, tel *Telemetry, openMetrics bool, match string) []stri
 	if !strings.Contains(string(b), "go_goroutines") {
 		t.Error("no metrics of the Go runtime")
 	}
+	want := regexp.MustCompile(match)
 	var lines []string
 	for line := range strings.Lines(string(b)) {
-		if strings.HasPrefix(line, "mcp_") && regexp.MustCompile(match).MatchString(line) {
+		if strings.HasPrefix(line, "mcp_") && want.MatchString(line) {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}

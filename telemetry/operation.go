@@ -144,7 +144,10 @@ func (t *Telemetry) begin(ctx context.Context, from *Operation, kind trace.SpanK
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
 		}
 	}
-	ctx, s.span = t.tracer.Start(ctx, op.name(), append(options, trace.WithAttributes(op.attributes()...))...)
+	ctx, s.span = t.tracer.Start(ctx, op.name(), options...)
+	if s.span.IsRecording() {
+		s.span.SetAttributes(op.attributes()...)
+	}
 	return ctx, s
 }
 
