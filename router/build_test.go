@@ -320,6 +320,10 @@ func TestDigest(t *testing.T) {
 	if two := Build(Defaults(), []Offer{a, b}); one.Digest(Tools) != two.Digest(Tools) {
 		t.Error("the same list has two digests")
 	}
+	b.Tools = []json.RawMessage{json.RawMessage(strings.Replace(string(b.Tools[0]), "does", "dies", 1))}
+	if two := Build(Defaults(), []Offer{a, b}); one.Digest(Tools) == two.Digest(Tools) {
+		t.Error("another description has the same digest")
+	}
 	b.Listed = false
 	two := Build(Defaults(), []Offer{a, b})
 	if one.Digest(Tools) == two.Digest(Tools) {

@@ -31,6 +31,8 @@ func TestMalformed(t *testing.T) {
 		{"name empty", Tools, `{"name":"","inputSchema":{}}`, "has no name"},
 		{"name not a string", Tools, `{"name":1,"inputSchema":{}}`, "has no name"},
 		{"name twice", Tools, `{"name":"bad","name":"good","inputSchema":{}}`, `has the key "name" twice`},
+		{"listed twice", Tools, `{"name":"good","inputSchema":{}}`, "is listed twice; the first counts"},
+		{"header in a pattern", Tools, schema(`{"patternProperties":{"a":{"type":"string","x-mcp-header":"A"}}}`), "has an inputSchema that has an x-mcp-header where none can be"},
 		{"no schema", Tools, `{"name":"bad"}`, "has no inputSchema"},
 		{"schema null", Tools, schema(`null`), "has an inputSchema that is not an object"},
 		{"schema boolean", Tools, schema(`true`), "has an inputSchema that is not an object"},

@@ -3,6 +3,7 @@ package router
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +143,20 @@ func TestTemplate(t *testing.T) {
 		if _, err := newTemplate(text); err == nil {
 			t.Errorf("%.20s... is accepted", text)
 		}
+	}
+}
+
+func TestTooManyTemplates(t *testing.T) {
+	o := Offer{Upstream: "a", Listed: true}
+	for i := range maxTemplates + 1 {
+		o.Templates = append(o.Templates, uriTemplate(fmt.Sprintf("a%d:{x}", i)))
+	}
+	c := Build(Defaults(), []Offer{o})
+	if n := len(listed(t, c, Templates)); n != maxTemplates {
+		t.Errorf("%d templates", n)
+	}
+	if ps := problems(c); len(ps) != 1 || !strings.HasSuffix(ps[0], "it comes after 200 others, which are enough") {
+		t.Errorf("problems %q", ps)
 	}
 }
 
