@@ -73,6 +73,8 @@ func TestEditsCloneIsItsOwn(t *testing.T) {
 	e.Replace(m.ID, []byte("2"))
 	e.SetMeta(&m, Member{"a", []byte("1")})
 	before := string(e.Apply(nil, m.Raw))
+	other := e.Clone()
+	other.SetMeta(&m, Member{"a", []byte("7")})
 	c := e.Clone()
 	c.Replace(m.ID, []byte("3"))
 	c.SetMeta(&m, Member{"b", []byte("2")})

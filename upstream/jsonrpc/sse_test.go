@@ -44,6 +44,7 @@ func TestEventReader(t *testing.T) {
 		{"\\r\\n", "data: {}\r\n\r\ndata: []\r\n\r\n", 100, []string{message("{}"), message("[]"), "EOF"}},
 		{"\\r", "data: {}\r\rdata: []\r\r", 100, []string{message("{}"), message("[]"), "EOF"}},
 		{"mixed ends", "data: a\r\ndata: b\rdata: c\n\r\n", 100, []string{message("a\nb\nc"), "EOF"}},
+		{"\\r\\n and then \\n", "data: a\r\n\ndata: b\r\n\n", 100, []string{message("a"), message("b"), "EOF"}},
 		{"byte order mark", "\xef\xbb\xbfdata: {}\n\n", 100, []string{message("{}"), "EOF"}},
 		{"a second byte order mark", "\xef\xbb\xbf\xef\xbb\xbfdata: {}\n\n", 100, []string{"EOF"}},
 		{"fields", "event: message\nid: 7\nretry: 1500\ndata:x\n\ndata: y\n\n", 100, []string{
@@ -125,6 +126,16 @@ func TestAnEndlessEventCostsTheCap(t *testing.T) {
 		})
 		if peak > limit+256<<10 || total > 2*limit {
 			t.Errorf("%s: peak %d, allocated %d for a cap of %d", start, peak, total, limit)
+		}
+	}
+}
+
+// The end of the stream is told once as a cut, and then as what it is.
+func TestEventReaderAfterACut(t *testing.T) {
+	e := NewEventReader(strings.NewReader("data: x\nda"), 100)
+	for _, want := range []error{io.ErrUnexpectedEOF, io.EOF, io.EOF} {
+		if _, err := e.Next(); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
 		}
 	}
 }
