@@ -166,7 +166,9 @@ func (g *Gateway) progressed(ctx context.Context, s *session, m jsonrpc.Message)
 	}
 }
 
-// withdraw takes back the questions of a call that has ended.
+// withdraw takes back the questions of a call that has ended, and tells the
+// server. One for roots stays open: roots are the session's, and a server asks
+// for them when it is new, which is while the first call is under way.
 func (s *session) withdraw(c *call) {
 	if c.waiting.Load() == 0 {
 		return
@@ -174,7 +176,7 @@ func (s *session) withdraw(c *call) {
 	s.mu.Lock()
 	var open []uint64
 	for n, q := range s.questions {
-		if q.call == c {
+		if q.call == c && q.Message.MethodName() != "roots/list" {
 			open = append(open, n)
 		}
 	}
@@ -182,6 +184,7 @@ func (s *session) withdraw(c *call) {
 	for _, n := range open {
 		if q := s.take(n); q != nil {
 			q.out.send(cancelledBy(n, "the call has ended"), false)
+			go refuse(q.Question, "the call that this request belongs to has ended")
 		}
 	}
 }

@@ -127,8 +127,10 @@ func TestQuestionsTheClientCannotAnswer(t *testing.T) {
 // back from the client.
 func TestQuestionsAreWithdrawn(t *testing.T) {
 	for _, gone := range []bool{true, false} {
+		answers := make(chan chan string, 1)
 		r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
-			ask, _ := asked(t, `{"jsonrpc":"2.0","id":5,"method":"roots/list"}`)
+			ask, got := asked(t, `{"jsonrpc":"2.0","id":5,"method":"elicitation/create"}`)
+			answers <- got
 			over := make(chan struct{})
 			ask.Gone = over
 			q.Peer.Asked(ask)
@@ -139,9 +141,9 @@ func TestQuestionsAreWithdrawn(t *testing.T) {
 			}
 			return json.RawMessage(`{}`), nil
 		})
-		c := r.connect(`{"roots":{}}`)
+		c := r.connect(`{"elicitation":{}}`)
 		events := c.events(t.Context(), c.request(t.Context(), "POST", calls("1", "a__do", "{}")))
-		if got := c.next(events); !strings.Contains(got, `"roots/list"`) {
+		if got := c.next(events); !strings.Contains(got, `"elicitation/create"`) {
 			t.Fatalf("asked %s", got)
 		}
 		if got := c.next(events); !strings.Contains(got, `"method":"notifications/cancelled","params":{"requestId":1,`) {
@@ -152,6 +154,36 @@ func TestQuestionsAreWithdrawn(t *testing.T) {
 		}
 		for range events {
 		}
+		if got := <-answers; !gone {
+			if a := <-got; !strings.Contains(a, `"id":5,"error":`) {
+				t.Errorf("the server whose call ended was told %s", a)
+			}
+		}
+	}
+}
+
+// A server of one session asks for roots as soon as it is up, while the call that
+// it was started for is under way. The answer once went nowhere when that call was
+// quicker than the client.
+func TestRootsOutliveTheCallTheyAreAskedIn(t *testing.T) {
+	answers := make(chan chan string, 1)
+	r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+		ask, got := asked(t, `{"jsonrpc":"2.0","id":0,"method":"roots/list"}`)
+		answers <- got
+		q.Peer.Asked(ask)
+		return json.RawMessage(`{"content":[]}`), nil
+	})
+	c := r.connect(`{"roots":{}}`)
+	events := c.events(t.Context(), c.request(t.Context(), "POST", calls("1", "a__do", "{}")))
+	if got := c.next(events); !strings.Contains(got, `"roots/list"`) {
+		t.Fatalf("asked %s", got)
+	}
+	if got := c.next(events); !strings.Contains(got, `"id":1,"result":{"content":[]}`) {
+		t.Fatalf("the call was answered %s", got)
+	}
+	c.post(`{"jsonrpc":"2.0","id":1,"result":{"roots":[{"uri":"file:///a"}]}}`)
+	if got, want := <-<-answers, `{"jsonrpc":"2.0","id":0,"result":{"roots":[{"uri":"file:///a"}]}}`; got != want {
+		t.Errorf("the server got %s, want %s", got, want)
 	}
 }
 
