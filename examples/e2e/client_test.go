@@ -47,7 +47,7 @@ func (e *rpcError) Error() string { return fmt.Sprintf("%d %s %s", e.Code, e.Mes
 
 // event is what happened without a command.
 type event struct {
-	Event   string // notification, request, progress, closed, error
+	Event   string // notification, request, progress, wire, closed, error
 	Method  string
 	Of      int
 	Params  json.RawMessage
@@ -219,4 +219,27 @@ func (c *client) history() string {
 		fmt.Fprintf(&b, "\n  %s %s %.200s %s", e.Event, e.Method, e.Params, e.Message)
 	}
 	return b.String()
+}
+
+// mark is a position among the events, for progressed.
+func (c *client) mark() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.events)
+}
+
+// progressed counts the progress on the wire from mark to the next answer.
+func (c *client) progressed(mark int) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.events[mark:] {
+		switch {
+		case e.Event != "wire":
+		case e.Method == "answer":
+			return n
+		default:
+			n++
+		}
+	}
+	return n
 }

@@ -207,11 +207,12 @@ func progressAndCancel(c *client, prefix string) {
 	name := prefix + "trigger-long-running-operation"
 	f := tool(name, fields{"duration": 0.5, "steps": 5})
 	f["progress"] = true
+	mark := c.mark()
 	id := c.send("callTool", f)
 	if _, err := c.wait(id); err != nil {
 		c.t.Fatalf("long operation: %v", err)
 	}
-	if n := c.count("progress", func(e event) bool { return e.Of == id }); n != 5 {
+	if n := c.progressed(mark); n != 5 {
 		c.t.Errorf("%d progress notifications came before the answer, want 5", n)
 	}
 

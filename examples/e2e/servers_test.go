@@ -101,7 +101,7 @@ func TestRootsOfSession(t *testing.T) {
 			select {
 			case <-retry.C:
 			case <-ctx.Done():
-				t.Fatalf("the roots never arrived: %q", got)
+				t.Fatalf("the roots %s never arrived: %q; %s", x.has, got, x.c.history())
 			}
 		}
 	}

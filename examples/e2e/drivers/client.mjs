@@ -6,7 +6,7 @@
 //   {"id":3,"do":"cancel","of":2}
 //
 // Each gets {"id":1,"result":...} or {"id":1,"error":{"code","message","data"}}.
-// In between come {"event":"notification"|"request"|"progress"|"closed"|"error",...}.
+// In between come {"event":"notification"|"request"|"progress"|"wire"|"closed"|"error",...}.
 // What the server asks of the client is answered from connect's `answers`, by
 // method; an answer {"$error":"text"} refuses.
 import { createInterface } from "node:readline";
@@ -56,6 +56,14 @@ const special = {
     client.onerror = (e) => say({ event: "error", message: String(e.message ?? e) });
     transport = open(where);
     await client.connect(transport);
+    // What arrives, in its order on the wire: the SDK drops progress that it reads
+    // in one go with the answer.
+    const deliver = transport.onmessage;
+    transport.onmessage = (m, extra) => {
+      if (m.method === "notifications/progress") say({ event: "wire", method: m.method, params: m.params });
+      if (m.method === undefined) say({ event: "wire", method: "answer" });
+      deliver(m, extra);
+    };
     return this.state();
   },
   state() {
