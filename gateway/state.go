@@ -78,7 +78,13 @@ func (s state) Tools() []admin.Tool {
 	entries := s.g.view.Load().catalog.Entries(router.Tools)
 	out := make([]admin.Tool, len(entries))
 	for i, e := range entries {
-		out[i] = admin.Tool{Name: e.Exposed, Upstream: e.Upstream, Target: e.Name, Description: e.Description, Listed: e.Listed}
+		var item struct {
+			InputSchema json.RawMessage `json:"inputSchema"`
+		}
+		_ = json.Unmarshal(e.Item, &item) // it is in the catalog, so it is an object
+		out[i] = admin.Tool{
+			Name: e.Exposed, Upstream: e.Upstream, Target: e.Name, Description: e.Description, Listed: e.Listed, InputSchema: item.InputSchema,
+		}
 	}
 	return out
 }

@@ -249,6 +249,9 @@ func TestUnlisted(t *testing.T) {
 		{Exposed: "a__read", Upstream: "a", Name: "read", Description: "does"},
 		{Exposed: "b__read", Upstream: "b", Name: "read", Description: "does", Listed: true},
 	}
+	for i := range want {
+		want[i].Item = json.RawMessage(`{"name":"` + want[i].Exposed + `","description":"does","inputSchema":{"type":"object"}}`)
+	}
 	if d := cmp.Diff(want, c.Entries(Tools)); d != "" {
 		t.Error("entries (-want +got)", d)
 	}

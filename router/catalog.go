@@ -81,7 +81,7 @@ func (c *Catalog) Entries(k Kind) []Entry {
 		m, _ := members(e.raw)
 		all[i] = Entry{
 			Exposed: e.route.Exposed, Upstream: e.route.Upstream, Name: e.route.Target,
-			Description: jsonrpc.Text(e.raw, m.description), Listed: e.route.Listed,
+			Description: jsonrpc.Text(e.raw, m.description), Listed: e.route.Listed, Item: e.raw,
 		}
 	}
 	return all

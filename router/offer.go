@@ -131,6 +131,8 @@ type Entry struct {
 	Name        string `json:"name"` // the upstream's own name or URI
 	Description string `json:"description,omitempty"`
 	Listed      bool   `json:"listed"`
+	// Item is the object as clients get it, not to be changed.
+	Item json.RawMessage `json:"-"`
 }
 
 // printable returns s with everything escaped that could disturb or mislead a

@@ -134,7 +134,18 @@ func (a *app) showClients(endpoint, file string) {
 	}
 	p.printf("\n%s\n\n", p.bold("Look around, from another terminal:"))
 	for _, line := range []string{"status", "tools", "call clock__now timezone=Asia/Tokyo", `call notes__search query="night train"`} {
-		p.printf("  %s\n", p.cyan("interlock "+line+" -c "+file))
+		p.printf("  %s\n", p.cyan(asTyped(os.Args[0])+" "+line+" -c "+file))
 	}
 	p.printf("\nKill one of the servers and watch it come back. Ctrl-C ends the demo.\n")
+}
+
+// asTyped is how this program was probably started.
+func asTyped(arg0 string) string {
+	switch dir := filepath.Dir(arg0); {
+	case strings.Contains(dir, "go-build"):
+		return "go run ./cmd/interlock"
+	case dir == ".":
+		return "interlock"
+	}
+	return arg0
 }
