@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,9 +19,15 @@ import (
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
+	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(upstreamtest.Mode); mode != "" {
+		os.Exit(upstreamtest.Main(mode))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // rig is a whole gateway in front of scripted servers, on a real listener.
 type rig struct {
@@ -54,7 +61,16 @@ func settings(t *testing.T, names ...string) *config.Config {
 // start runs a gateway for cfg until the test ends or stop is called.
 func start(t *testing.T, cfg *config.Config, d *linktest.Dialer) *rig {
 	t.Helper()
-	g, err := New(cfg, Options{Dialer: d, Version: "test"})
+	r := startWith(t, cfg, Options{Dialer: d})
+	r.dialer = d
+	return r
+}
+
+// startWith is start with options of the test's own.
+func startWith(t *testing.T, cfg *config.Config, o Options) *rig {
+	t.Helper()
+	o.Version = "test"
+	g, err := New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +80,7 @@ func start(t *testing.T, cfg *config.Config, d *linktest.Dialer) *rig {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = g.Server()
 	srv.Start()
-	r := &rig{Gateway: g, t: t, dialer: d, url: srv.URL, server: srv}
+	r := &rig{Gateway: g, t: t, url: srv.URL, server: srv}
 	var once sync.Once
 	r.stop = func() {
 		once.Do(func() {
