@@ -26,7 +26,6 @@ func FuzzLoad(f *testing.F) {
 			f.Add(data, byte(max(0, kind)))
 		}
 	}
-	f.Add([]byte(bomb()), byte(0))
 	f.Add([]byte("a: &x {b: *x}\n<<: *x\n? [a]: b\n"), byte(0))
 	f.Add([]byte("[[upstreams.a]]\n[upstreams.a.b]\nx.y.z = {a.b = 1}\n"), byte(2))
 	dir := f.TempDir()

@@ -34,8 +34,9 @@ type LoadOptions struct {
 // error says how to begin.
 var ErrNoFile = errors.New("no configuration file")
 
-// maxFile is the largest file that is read.
-const maxFile = 4 << 20
+// maxFile is the largest file that is read. A client's own file can be large: some
+// keep their history in it.
+const maxFile = 16 << 20
 
 // Load reads, merges and validates a configuration. The error is an *Errors with
 // all that is wrong, or wraps ErrNoFile. Load reads files (and the keyring, where
@@ -220,11 +221,11 @@ func readFile(path string) ([]byte, error) {
 	case info.IsDir():
 		return nil, errors.New("it is a folder")
 	case info.Size() > maxFile:
-		return nil, errors.New("it is larger than 4 MiB")
+		return nil, errors.New("it is larger than 16 MiB")
 	}
 	data, err := os.ReadFile(path)
 	if err == nil && len(data) > maxFile {
-		err = errors.New("it is larger than 4 MiB")
+		err = errors.New("it is larger than 16 MiB")
 	}
 	return data, err
 }

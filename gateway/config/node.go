@@ -25,7 +25,7 @@ func (k kind) String() string {
 // maxNodes bounds what the aliases of one YAML file may grow to; maxDepth how
 // deeply a file may nest.
 const (
-	maxNodes = 100_000
+	maxNodes = 20_000
 	maxDepth = 100
 )
 

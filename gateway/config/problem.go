@@ -136,15 +136,15 @@ func sorted(list []found, sources []*source) []Problem {
 		return cmp.Or(cmp.Compare(rank(a.at.src), rank(b.at.src)), cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.col, b.at.col))
 	})
 	var out []Problem
+	seen := map[string]bool{}
 	for _, f := range list {
 		q := f.Problem
 		if s := f.at.src; s != nil {
 			q.File, q.Line, q.Col = s.name, f.at.line, f.at.col
 			q.source, q.caret = s.line(f.at)
 		}
-		if !slices.ContainsFunc(out, func(o Problem) bool {
-			return o.File == q.File && o.Line == q.Line && o.Col == q.Col && o.Text == q.Text
-		}) {
+		if line := q.String(); !seen[line] {
+			seen[line] = true
 			out = append(out, q)
 		}
 	}
