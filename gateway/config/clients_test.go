@@ -193,6 +193,8 @@ func TestClientEntries(t *testing.T) {
 		{"remote", `{"type": "remote", "url": "https://x.example/sse"}`, "sse", func(u *upstream.Config) string { return string(u.Kind()) }},
 		{"envs", `{"command": "x", "envs": {"A": "b"}}`, "b", func(u *upstream.Config) string { return u.Env["A"] }},
 		{"list and args", `{"command": ["x", "1"], "args": ["2"]}`, "1 2", func(u *upstream.Config) string { return strings.Join(u.Args, " ") }},
+		{"seconds", `{"command": "x", "timeout": 60}`, "1m0s", func(u *upstream.Config) string { return u.CallTimeout.String() }},
+		{"milliseconds", `{"command": "x", "timeout": 60000}`, "1m0s", func(u *upstream.Config) string { return u.CallTimeout.String() }},
 		{"dollars stay", `{"command": "x", "env": {"A": "pa$$word$1"}}`, "pa$$word$1", func(u *upstream.Config) string { return u.Env["A"] }},
 		{"own keys", `{"command": "x", "prefix": "p"}`, "p", (*upstream.Config).NamePrefix},
 		{"separator in a name", `{"command": "x"}`, "s_one", (*upstream.Config).NamePrefix},

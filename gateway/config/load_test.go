@@ -130,6 +130,14 @@ func TestDefaultsAreUnderEachUpstream(t *testing.T) {
 	}
 }
 
+// TestEnvironmentNamesUpstreams has a name that a variable cannot spell.
+func TestEnvironmentNamesUpstreams(t *testing.T) {
+	cfg := good(t, "c.yaml", "upstreams: {My-db.x: {command: x}}\n", "INTERLOCK_UPSTREAMS__MY_DB_X__CWD=/srv")
+	if got := cfg.Upstreams[0].Cwd; got != "/srv" || len(cfg.Upstreams) != 1 {
+		t.Errorf("cwd %q of %v", got, names(cfg))
+	}
+}
+
 func TestAliases(t *testing.T) {
 	cfg, err := Load(options("testdata/good", nil, "aliases.yaml"))
 	if err != nil {

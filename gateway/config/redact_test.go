@@ -57,6 +57,8 @@ func TestSecretsAreInNoError(t *testing.T) {
 		"admin: {token: [s3cret], listen: x}", "server: {token: s3cret", "admin: {token: s3cret, listen: x}",
 		"upstreams: {a: {command: x, args: [--api-key, s3cret], env: [s3cret]}}\nenv: {K: s3cret}",
 		"upstreams: {a: {command: x, restart: \"${S}\", args: \"${S}\"}}",
+		"upstreams: {a: {command: x, args: [--token, s3cret], tags: x}}", "upstreams: {a: {command: x, args: [--token=s3cret], tags: x}}",
+		"upstreams: {a: {url: \"http://u:s3cret@x.example/\"}}",
 		"include: [\"${S}\"]", "upstreams: {a: {command: x, env: {K: \"${file:${S}}\"}}}",
 	} {
 		o := options(files(t, map[string]string{"c.yaml": text + "\n"}), []string{"S=s3cret"}, "c.yaml")

@@ -33,8 +33,9 @@ func Watch(ctx context.Context, files []string, changed func()) error {
 	return watch(ctx, files, changed, func() {})
 }
 
-// watch calls ready once it knows what the files are.
-func watch(ctx context.Context, files []string, changed, ready func()) error {
+// watch calls compared after each comparison, and the call of changed that it led
+// to; the first time when it has learnt what the files are.
+func watch(ctx context.Context, files []string, changed, compared func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watching files: %w", err)
@@ -43,7 +44,7 @@ func watch(ctx context.Context, files []string, changed, ready func()) error {
 	v := &watcher{watcher: w, files: files, last: map[string][sha256.Size]byte{}}
 	v.follow()
 	v.compare()
-	ready()
+	compared()
 
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
@@ -78,6 +79,7 @@ func watch(ctx context.Context, files []string, changed, ready func()) error {
 			if v.compare() {
 				changed()
 			}
+			compared()
 		}
 	}
 }
