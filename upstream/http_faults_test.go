@@ -252,7 +252,11 @@ func TestHTTPNeverSendsACallTwice(t *testing.T) {
 			var fault atomic.Int64
 			fault.Store(-1)
 			var calls atomic.Int64
-			f := &fakeRemote{}
+			listened := make(chan struct{})
+			f := &fakeRemote{get: func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				close(listened)
+			}}
 			f.call = func(w http.ResponseWriter, _ *http.Request, m jsonrpc.Message) {
 				calls.Add(1)
 				reply(w, m, `{}`)
@@ -268,6 +272,9 @@ func TestHTTPNeverSendsACallTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close(context.WithoutCancel(t.Context()))
+			// The GET must not be what the fault hits, and its connection is to be kept.
+			<-listened
+			l.(*httpLink).work.Wait()
 			fault.Store(c.let)
 			_, err = l.Do(t.Context(), call(t))
 			var e *TransportError

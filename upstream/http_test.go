@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -396,7 +397,7 @@ func TestHTTPCancelTellsTheServer(t *testing.T) {
 func TestHTTPSessionMadeAnewOnce(t *testing.T) {
 	var mu sync.Mutex
 	current, arrived := 0, 0
-	all := make(chan struct{})
+	all, again := make(chan struct{}), make(chan struct{})
 	f := &fakeRemote{}
 	f.post = func(w http.ResponseWriter, r *http.Request, m jsonrpc.Message) bool {
 		mu.Lock()
@@ -408,10 +409,14 @@ func TestHTTPSessionMadeAnewOnce(t *testing.T) {
 		}
 		known := current > 1 && r.Header.Get("Mcp-Session-Id") == fmt.Sprint("s", current)
 		if m.MethodName() == "tools/call" && !known {
-			if arrived++; arrived == 50 {
-				close(all)
-			}
+			arrived++
+			last := arrived == 50
 			mu.Unlock()
+			if last {
+				// This one hears of it when the others have a new session already.
+				close(all)
+				<-again
+			}
 			<-all
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusNotFound)
@@ -424,12 +429,19 @@ func TestHTTPSessionMadeAnewOnce(t *testing.T) {
 	d := serve(t, f)
 	renewed := make(chan *Hello, 10)
 	d.Renewed = func(h *Hello) { renewed <- h }
+	var answered sync.WaitGroup
+	answered.Add(49)
+	go func() { answered.Wait(); close(again) }()
 	l := connect(t, d)
 	var wg sync.WaitGroup
+	var done atomic.Int64
 	for range 50 {
 		wg.Go(func() {
 			if m, err := l.Do(t.Context(), call(t)); err != nil || m.Kind != jsonrpc.Result {
 				t.Errorf("call: %v", err)
+			}
+			if n := done.Add(1); n < 50 {
+				answered.Done()
 			}
 		})
 	}
