@@ -104,7 +104,7 @@ func (r *EventReader) line(ev *Event) (blank bool, err error) {
 			if !data {
 				r.set(ev)
 			}
-			return !data && len(r.field) == 0, nil
+			return len(r.field) == 0, nil
 		}
 	}
 }

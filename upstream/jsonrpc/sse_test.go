@@ -150,6 +150,9 @@ func TestAppendEventIsReadBack(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got %q", got)
 	}
+	if got := string(OneLine([]byte("[1,\n2]"))) + string(OneLine([]byte("[1,\r2]"))); got != "[1, 2][1, 2]" {
+		t.Errorf("got %s", got)
+	}
 	raw := []byte(`{"a":"\n"}`)
 	if &OneLine(raw)[0] != &raw[0] {
 		t.Error("a message on one line was copied")
