@@ -96,6 +96,12 @@ func TestWhatTheBreakerCounts(t *testing.T) {
 						t.Errorf("sent %d times, want %d", s.Asked("tools/call"), c.sent)
 					}
 				}
+				if c.opens { // at once, before the owner has heard of it
+					n := s.Asked("tools/call")
+					if e := b.refusal(tool("x")); e.Reason != "breaker_open" || s.Asked("tools/call") != n {
+						t.Errorf("the sixth call: %+v", e)
+					}
+				}
 				synctest.Wait()
 				if st := b.up("a").Status(); (st.State == upstream.Errored) != c.opens {
 					t.Errorf("it is %s, breaker %s", st.State, st.Breaker)
