@@ -213,12 +213,12 @@ func TestClientEntries(t *testing.T) {
 }
 
 func TestMisspeltClientKeyIsAWarning(t *testing.T) {
-	cfg := good(t, "x.json", `{"mcpServers": {"a": {"command": "x", "enviroment": {}, "zebra": 1}}}`)
+	cfg := good(t, "x.json", `{"mcpServers": {"a": {"command": "x", "environmnt": {}, "zebra": 1}}}`)
 	var got []string
 	for _, w := range cfg.Warnings {
 		got = append(got, w.Text+" "+w.Mend)
 	}
-	want := []string{`unknown key "enviroment" is ignored did you mean "environment"?`, `unknown key "zebra" is ignored `}
+	want := []string{`unknown key "environmnt" is ignored did you mean "environment"?`, `unknown key "zebra" is ignored `}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -10,8 +10,7 @@ import (
 // keysOf returns the keys of a struct's file form and their types.
 func keysOf(t reflect.Type) map[string]reflect.Type {
 	out := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		key, option, _ := strings.Cut(f.Tag.Get("koanf"), ",")
 		switch {
 		case option == "squash":
@@ -25,7 +24,7 @@ func keysOf(t reflect.Type) map[string]reflect.Type {
 
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
-func child(path []string, key string) []string { return append(path[:len(path):len(path)], key) }
+func child(path []string, key string) []string { return append(slices.Clip(path), key) }
 
 func dotted(path []string) string { return strings.Join(path, ".") }
 

@@ -97,7 +97,7 @@ func (c *Config) Keys(u upstream.Config) map[string]any {
 // keyed returns a value under its koanf tags, nil if it is empty. Booleans and
 // numbers are never empty.
 func keyed(v reflect.Value) any {
-	if d, ok := v.Interface().(time.Duration); ok {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return d.String()
 	}
 	switch v.Kind() {

@@ -157,7 +157,7 @@ func putDefaults(root, s *jsonschema.Schema, from any) {
 		}
 		if f := v.Field(i); f.Kind() == reflect.Struct {
 			putDefaults(root, follow(root, p), f.Interface())
-		} else if d, isDuration := f.Interface().(time.Duration); isDuration {
+		} else if d, isDuration := reflect.TypeAssert[time.Duration](f); isDuration {
 			p.Default = d.String()
 		} else if !f.IsZero() {
 			p.Default = f.Interface()

@@ -65,7 +65,7 @@ func watch(ctx context.Context, files []string, changed, compared func()) error 
 				first = time.Now()
 			}
 			quiet.Reset(min(debounce, max(0, patience-time.Since(first))))
-		case <-w.Errors:
+		case <-w.Errors: //nolint:errcheck // whatever it is, the answer is the same
 			// Events were lost, or a folder is gone: look for ourselves.
 			quiet.Reset(debounce)
 		case <-quiet.C:
