@@ -31,6 +31,7 @@ func TestGuard(t *testing.T) {
 		{"null origin", "/v1/tools", "127.0.0.1:7778", "null", "Bearer right", 403},
 		{"evil origin suffix", "/v1/tools", "127.0.0.1:7778", "http://localhost.evil.com", "Bearer right", 403},
 		{"origin with user", "/v1/tools", "127.0.0.1:7778", "http://localhost@evil.com", "Bearer right", 403},
+		{"loopback origin with user", "/v1/tools", "127.0.0.1:7778", "http://me@localhost", "Bearer right", 403},
 		{"file origin", "/v1/tools", "127.0.0.1:7778", "file://localhost", "Bearer right", 403},
 		{"both evil", "/v1/tools", "evil.com", "http://evil.com", "", 403},
 		{"a probe", "/readyz", "10.1.2.3:7778", "", "", 200},
