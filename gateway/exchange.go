@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"strings"
 
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -84,6 +85,19 @@ func refused(a answer, code int) (answer, outcome) { return a, outcome{Code: cod
 // badParams is the answer to params that are not what the method asks for.
 func (x *exchange) badParams(text string) (answer, outcome) {
 	return refused(invalidParams(x.id(), text), jsonrpc.CodeInvalidParams)
+}
+
+// missingID is the fault of a request that has no id: MCP's notifications are
+// known by their names, so anything else without an id was meant as a request,
+// and its sender would wait for ever. Nil if there is no fault.
+func missingID(m jsonrpc.Message) *jsonrpc.Error {
+	if m.Kind != jsonrpc.Notification || strings.HasPrefix(m.MethodName(), "notifications/") {
+		return nil
+	}
+	return &jsonrpc.Error{
+		Code:    jsonrpc.CodeInvalidRequest,
+		Message: "invalid request: " + clipName(m.MethodName()) + " needs an id",
+	}
 }
 
 // notified handles a notification or a response from the client. Neither is

@@ -97,6 +97,7 @@ func TestBadInput(t *testing.T) {
 		{"id null", `{"jsonrpc":"2.0","id":null,"method":"ping"}`, 400, -32600},
 		{"id object", `{"jsonrpc":"2.0","id":{},"method":"ping"}`, 400, -32600},
 		{"id 1.5", `{"jsonrpc":"2.0","id":1.5,"method":"ping"}`, 400, -32600},
+		{"a request without id", `{"jsonrpc":"2.0","method":"tools/list"}`, 400, -32600},
 		{"no method", `{"jsonrpc":"2.0","id":1}`, 400, -32600},
 		{"depth", `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":` + strings.Repeat("[", 30000) + strings.Repeat("]", 30000) + `}}`, 400, -32700},
 		{"over the cap", `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` + big + `"}}`, 413, -32600},

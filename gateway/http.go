@@ -144,6 +144,10 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string)
 		rpcError(w, http.StatusOK, m.ID.Of(m.Raw), jsonrpc.CodeMethodNotFound, "method not found: send initialize", unsupported(""))
 		return
 	}
+	if bad := missingID(m); bad != nil {
+		rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
+		return
+	}
 	s := g.sessionOf(w, r, view, &m)
 	if s == nil {
 		return

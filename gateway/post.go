@@ -126,6 +126,9 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 	for _, part := range parts {
 		m, err := jsonrpc.Parse(part)
 		bad := asRPC(err)
+		if bad == nil {
+			bad = missingID(m)
+		}
 		switch {
 		case bad != nil:
 			rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)

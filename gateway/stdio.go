@@ -149,6 +149,10 @@ func (g *Gateway) takeLine(ctx context.Context, s *session, p *pipe, line []byte
 // converse takes one message of a client whose answers travel on one outlet,
 // the session's home. It does not wait for answers.
 func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r *http.Request) {
+	if bad := missingID(m); bad != nil {
+		s.home.send(errorOf(nil, bad.Code, bad.Message, nil).bytes(), false)
+		return
+	}
 	if m.Kind != jsonrpc.Request {
 		g.notified(ctx, s, m)
 		return
