@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -80,6 +81,7 @@ func startWith(t *testing.T, cfg *config.Config, o Options) *rig {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = g.Server()
 	srv.Start()
+	srv.Client().Timeout = time.Minute // a test that hangs says where
 	r := &rig{Gateway: g, t: t, url: srv.URL, server: srv}
 	var once sync.Once
 	r.stop = func() {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
@@ -277,6 +279,21 @@ func TestStdio(t *testing.T) {
 	send.Close()
 	if err := <-done; err != nil {
 		t.Errorf("ServeStdio: %v", err)
+	}
+}
+
+// A client that was piped in has its answers, though its input has ended.
+func TestStdioAnswersWhatWasPipedIn(t *testing.T) {
+	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
+		return json.RawMessage(`{"late":1}`), linktest.Sleep(ctx, 50*time.Millisecond)
+	})
+	in := strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}` + "\n" + calls("2", "a__do", "{}") + "\n")
+	var out bytes.Buffer
+	if err := r.ServeStdio(t.Context(), in, &out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `{"jsonrpc":"2.0","id":2,"result":{"late":1}}`) {
+		t.Errorf("got %s", out.String())
 	}
 }
 

@@ -35,9 +35,11 @@ type session struct {
 	subs      map[string]subscription
 	streams   map[string]*stream // answers that may still be resumed
 	streamed  uint64
-	standing  *stream // the GET stream's; made with the session on HTTP
-	home      outlet  // where messages go that belong to no request
-	stale     listSet // lists that changed while nobody could be told
+	standing  *stream       // the GET stream's; made with the session on HTTP
+	home      outlet        // where messages go that belong to no request
+	stale     listSet       // lists that changed while nobody could be told
+	owed      int           // answers that are not on their way home yet (stdio, HTTP+SSE)
+	idle      chan struct{} // closed when none is owed; nil for nobody to tell
 	ended     bool
 }
 
@@ -210,4 +212,15 @@ func (s *session) capabilities() clientCapabilities {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.client
+}
+
+// owe changes how many answers are owed by n.
+func (s *session) owe(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owed += n
+	if s.owed == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
 }

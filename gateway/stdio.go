@@ -73,8 +73,9 @@ func (p *pipe) close() {
 }
 
 // ServeStdio serves one client on in and out (MCP 2025-11-25 basic/transports,
-// "stdio"). It blocks until in ends, ctx is done or out fails; calls in flight
-// are cancelled then.
+// "stdio"). It blocks until in ends, ctx is done or out fails. What was asked
+// before in ended is still answered, within drain_timeout; then calls in flight
+// are cancelled.
 func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
 	s := newSession(ticket{Nonce: randomHex(16)}, "")
 	p := newPipe()
@@ -95,6 +96,7 @@ func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 	var err error
 	select {
 	case err = <-read:
+		g.finishUp(ctx, s)
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -107,6 +109,25 @@ func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 		return nil
 	}
 	return err
+}
+
+// finishUp waits for the requests of a client that will send no more: one that
+// was piped in has asked all it wants, and reads the answers.
+func (g *Gateway) finishUp(ctx context.Context, s *session) {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Load().Server.DrainTimeout)
+	defer cancel()
+	s.mu.Lock()
+	if s.owed == 0 {
+		s.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	s.idle = idle
+	s.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
 }
 
 // readLines takes the client's messages until in ends. Answers go to p.
@@ -179,12 +200,14 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		s.home.send(x.turnedAway(err).bytes(), false)
 		return
 	}
+	s.owe(1)
 	go func() {
 		defer g.leave()
+		defer s.owe(-1)
 		defer cancel(nil)
 		defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
 		a := g.serve(ctx, x)
-		s.done(x)
+		s.done(x) // before the answer: the client may use the id again then
 		if !a.empty() {
 			s.home.send(a.bytes(), false)
 		}
