@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,9 +39,7 @@ func child(t *testing.T, cfg *config.Config, name string, env map[string]string)
 	}
 	u := upstream.Defaults()
 	u.Name, u.Command, u.Env = name, self, map[string]string{upstreamtest.Mode: "ok", "GORACE": "atexit_sleep_ms=0"}
-	for k, v := range env {
-		u.Env[k] = v
-	}
+	maps.Copy(u.Env, env)
 	cfg.Upstreams = append(cfg.Upstreams, u)
 	return &cfg.Upstreams[len(cfg.Upstreams)-1]
 }
@@ -177,7 +176,8 @@ func TestKilledDuringCalls(t *testing.T) {
 	kid := r.set.Upstream("kid")
 	answered := func() int { mu.Lock(); defer mu.Unlock(); return len(outcomes) }
 	for range kills() {
-		before, gen := answered(), uint64(0)
+		before := answered()
+		var gen uint64
 		for { // until it runs and has calls again
 			st := kid.Status()
 			if st.State == upstream.Running && answered() > before+20 {

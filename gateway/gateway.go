@@ -53,9 +53,9 @@ type Gateway struct {
 	flight   sync.WaitGroup // requests being served
 	door     sync.RWMutex   // held shared to enter, so that draining and Wait do not race
 
-	hard      context.Context // done when requests in flight must end
+	hard      context.Context //nolint:containedctx // done when requests in flight must end
 	endHard   context.CancelFunc
-	closing   context.Context // done when open streams must end
+	closing   context.Context //nolint:containedctx // done when open streams must end
 	endStream context.CancelFunc
 	reload    sync.Mutex // one reload at a time
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -87,7 +88,7 @@ func (g *Gateway) findSession(sealed, view string) *session {
 
 // serveInitialize begins a session and gives the client its id (MCP 2025-11-25
 // basic/lifecycle, basic/transports "Session Management").
-func (g *Gateway) serveInitialize(w http.ResponseWriter, r *http.Request, view string, m jsonrpc.Message) {
+func (g *Gateway) serveInitialize(w http.ResponseWriter, view string, m jsonrpc.Message) {
 	id := m.ID.Of(m.Raw)
 	if g.draining.Load() {
 		g.unavailable(w, id)
@@ -163,10 +164,5 @@ func negotiate(asked string) string {
 }
 
 func legacy(version string) bool {
-	for _, v := range legacyVersions {
-		if v == version {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(legacyVersions, version)
 }

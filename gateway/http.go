@@ -134,7 +134,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string)
 		return
 	}
 	if m.Kind == jsonrpc.Request && m.MethodName() == "initialize" {
-		g.serveInitialize(w, r, view, m)
+		g.serveInitialize(w, view, m)
 		return
 	}
 	if m.Kind == jsonrpc.Request && m.MethodName() == "server/discover" {
@@ -234,8 +234,10 @@ func (g *Gateway) lostAnswer(w http.ResponseWriter, request []byte) {
 		plainText(w, http.StatusBadRequest, "Last-Event-ID is malformed")
 		return
 	}
-	f := fault{Source: "gateway", Reason: "restarted", Executed: "unknown", code: codeUnanswered,
-		text: "the gateway was restarted or the answer was not kept. It is UNKNOWN whether the request was executed."}
+	f := fault{
+		Source: "gateway", Reason: "restarted", Executed: "unknown", code: codeUnanswered,
+		text: "the gateway was restarted or the answer was not kept. It is UNKNOWN whether the request was executed.",
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache, no-transform")
 	_, _ = w.Write(jsonrpc.AppendEvent(nil, "", "message", f.asError(request).bytes()))

@@ -43,6 +43,7 @@ type rig struct {
 // settings returns a configuration with an upstream for each name; a name may
 // carry a transport: "remote=http".
 func settings(t *testing.T, names ...string) *config.Config {
+	t.Helper()
 	cfg := config.Defaults()
 	cfg.StateDir = t.TempDir()
 	for _, n := range names {

@@ -362,7 +362,7 @@ func TestDrain(t *testing.T) {
 	for c.post(`{"jsonrpc":"2.0","id":2,"method":"ping"}`).status == 200 {
 		// until the gateway drains
 	}
-	if ready := c.do(&http.Request{Method: "GET", URL: mustURL(t, r.url+"/readyz"), Header: http.Header{}}); ready.status != http.StatusServiceUnavailable {
+	if ready := c.do(&http.Request{Method: http.MethodGet, URL: mustURL(t, r.url+"/readyz"), Header: http.Header{}}); ready.status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz while draining: %d", ready.status)
 	}
 	close(release)

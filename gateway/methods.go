@@ -104,7 +104,7 @@ func (g *Gateway) readResource(ctx context.Context, x *exchange) (answer, outcom
 	case r.Upstream == "": // the gateway's own: all instructions in full
 		return resultOf(x.id(), instructionsResult(x.catalog.FullInstructions())), outcome{}
 	}
-	return g.forward(ctx, x, r, readdress(x, r, x.msg.URI))
+	return g.forward(ctx, x, r, readdress(r, x.msg.URI))
 }
 
 func instructionsResult(text string) []byte {
@@ -144,7 +144,7 @@ func clipURI(uri string) string {
 }
 
 // readdress returns the edit that gives the upstream its own URI.
-func readdress(x *exchange, r *router.Route, at jsonrpc.Span) *jsonrpc.Edits {
+func readdress(r *router.Route, at jsonrpc.Span) *jsonrpc.Edits {
 	e := new(jsonrpc.Edits)
 	if r.Target != r.Exposed {
 		e.Replace(at, r.Quoted)
@@ -183,7 +183,7 @@ func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
 		if err != nil {
 			return x.badParams(err.Error())
 		}
-		return g.forward(ctx, x, r, readdress(x, r, uri))
+		return g.forward(ctx, x, r, readdress(r, uri))
 	}
 	return x.badParams("params.ref.type must be ref/prompt or ref/resource")
 }

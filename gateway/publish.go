@@ -12,7 +12,6 @@ import (
 // publisher is the state of the one goroutine that replaces the view.
 type publisher struct {
 	offered []offered // what the current catalog was built from
-	names   router.Config
 	cfg     *config.Config
 	grace   *time.Timer // fires when an upstream in error has used up its list_grace
 }

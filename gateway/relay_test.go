@@ -41,6 +41,7 @@ func tool(t *testing.T, f func(ctx context.Context, r *upstream.Request) (json.R
 
 // asked is a question of a server, and the answers it got.
 func asked(t *testing.T, raw string) (*upstream.Question, chan string) {
+	t.Helper()
 	got := make(chan string, 10)
 	return &upstream.Question{
 		Message: serverMessage(t, raw), Gone: make(chan struct{}),

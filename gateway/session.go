@@ -190,14 +190,13 @@ func (s *session) end() bool {
 }
 
 // tell sends a message that belongs to no request of the client.
-func (s *session) tell(raw []byte) bool {
+func (s *session) tell(raw []byte) {
 	s.mu.Lock()
 	home := s.home
 	s.mu.Unlock()
-	if home == nil {
-		return false
+	if home != nil {
+		home.send(raw, true)
 	}
-	return home.send(raw, true)
 }
 
 // negotiated returns the agreed revision.

@@ -241,8 +241,7 @@ func asRPC(err error) *jsonrpc.Error {
 	if err == nil {
 		return nil
 	}
-	var bad *jsonrpc.Error
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*jsonrpc.Error](err); ok {
 		return bad
 	}
 	return &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "internal error"}

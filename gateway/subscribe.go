@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/interlock-mcp/interlock/upstream"
@@ -54,9 +55,7 @@ func (t *subscribers) of(up, target string) map[*session]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make(map[*session]string, len(t.set[subKey(up, target)]))
-	for s, uri := range t.set[subKey(up, target)] {
-		out[s] = uri
-	}
+	maps.Copy(out, t.set[subKey(up, target)])
 	return out
 }
 
@@ -131,8 +130,7 @@ func (g *Gateway) dropSubscription(ctx context.Context, s *session, sub subscrip
 }
 
 func (g *Gateway) subscriptionFailed(x *exchange, up string, err error) (answer, outcome) {
-	var server *upstream.ServerError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*upstream.ServerError](err); ok {
 		b := append([]byte(nil), `{"jsonrpc":"2.0","id":`...)
 		b = append(append(b, x.id()...), `,"error":`...)
 		return refused(answer{head: append(append(b, server.Raw...), '}')}, server.Code)

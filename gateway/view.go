@@ -46,8 +46,10 @@ func changed(before, after *router.Catalog) listSet {
 		kind router.Kind
 		list listKind
 	}{
-		{router.Tools, listTools}, {router.Prompts, listPrompts},
-		{router.Resources, listResources}, {router.Templates, listResources},
+		{router.Tools, listTools},
+		{router.Prompts, listPrompts},
+		{router.Resources, listResources},
+		{router.Templates, listResources},
 	} {
 		if before == nil || after == nil || before.Digest(k.kind) != after.Digest(k.kind) {
 			set |= k.list

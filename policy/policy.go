@@ -9,6 +9,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -84,8 +85,8 @@ func (c *Chain) After(ctx context.Context, call *Call, answer jsonrpc.Message) e
 	if c == nil {
 		return nil
 	}
-	for i := len(c.policies) - 1; i >= 0; i-- {
-		if err := c.policies[i].After(ctx, call, answer); err != nil {
+	for _, v := range slices.Backward(c.policies) {
+		if err := v.After(ctx, call, answer); err != nil {
 			return err
 		}
 	}

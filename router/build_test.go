@@ -181,7 +181,7 @@ func TestNames(t *testing.T) {
 			if d := cmp.Diff(tc.want, listed(t, c, Tools)); d != "" {
 				t.Error("names (-want +got)", d)
 			}
-			if tc.problems != nil && len(tc.problems) > 0 {
+			if len(tc.problems) > 0 {
 				if d := cmp.Diff(tc.problems, problems(c)); d != "" {
 					t.Error("problems (-want +got)", d)
 				}

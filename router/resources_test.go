@@ -20,8 +20,10 @@ func uriTemplate(text string) json.RawMessage {
 func TestResource(t *testing.T) {
 	offers := []Offer{
 		{Upstream: "catch all", Listed: true, Templates: []json.RawMessage{uriTemplate("{+uri}"), uriTemplate("shared:{x}")}},
-		{Upstream: "files", Listed: true, Resources: []json.RawMessage{resource("file:///a"), resource("file:///both")},
-			Templates: []json.RawMessage{uriTemplate("file:///{path}"), uriTemplate("shared:{x}")}},
+		{
+			Upstream: "files", Listed: true, Resources: []json.RawMessage{resource("file:///a"), resource("file:///both")},
+			Templates: []json.RawMessage{uriTemplate("file:///{path}"), uriTemplate("shared:{x}")},
+		},
 		{Upstream: "More", Resources: []json.RawMessage{resource("file:///both"), resource("interlock://files/x"), resource(InstructionsURI)}},
 		{Upstream: "tools", Listed: true, Tools: tools("x")},
 	}

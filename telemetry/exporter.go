@@ -23,7 +23,7 @@ func newExporter(ctx context.Context, c Config) (sdk.SpanExporter, error) {
 	switch os.Getenv("OTEL_TRACES_EXPORTER") {
 	case "", "otlp":
 	case "console": // autoexport's writes on stdout, which may be a client's
-		return stdouttrace.New(stdouttrace.WithWriter(os.Stderr))
+		return stdouttrace.New(stdouttrace.WithWriter(os.Stderr)) //nolint:forbidigo // asked for by name, by an environment variable
 	default:
 		e, err := autoexport.NewSpanExporter(ctx)
 		if err == nil && autoexport.IsNoneSpanExporter(e) {

@@ -24,7 +24,7 @@ func NewLogger(c Config, w io.Writer, terminal bool) *slog.Logger {
 	case c.Logs.Format == "json" || c.Logs.Format != "text" && !terminal:
 		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: least})
 	case terminal:
-		h = tint.NewHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000", ReplaceAttr: harmless})
+		h = tint.NewTextHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000", ReplaceAttr: harmless})
 	default:
 		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: least})
 	}

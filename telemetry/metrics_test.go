@@ -3,6 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // match.
 func scrape(t *testing.T, tel *Telemetry, openMetrics bool, match string) []string {
 	t.Helper()
-	r := httptest.NewRequest("GET", "/metrics", nil)
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	if openMetrics {
 		r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
 	}

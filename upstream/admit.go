@@ -73,7 +73,7 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 				break
 			}
 			// Much may have changed while it waited.
-			if epoch, ok, err = u.enter(u.phase.Load()); ok {
+			if epoch, ok, _ = u.enter(u.phase.Load()); ok {
 				return epoch, nil
 			}
 			u.bulkhead.release()
@@ -185,9 +185,8 @@ func (u *Upstream) undialled(ctx context.Context, epoch uint64, err error) error
 		return u.refuse("queue_full", err.Error(), 0)
 	}
 	v := failure
-	var way *TransportError
 	e := u.refuse("dial", "no connection of its own could be made: "+err.Error(), retryAfterOf(err))
-	if errors.As(err, &way) {
+	if way, ok := errors.AsType[*TransportError](err); ok {
 		v = judge(way)
 		u.heed(way)
 		e.Reason = way.Reason

@@ -200,7 +200,7 @@ func (b *breaker) attempt(try func() error) error {
 		_, err := b.cb.Execute(func() (struct{}, error) { return struct{}{}, try() })
 		if errors.Is(err, gobreaker.ErrOpenState) {
 			// Its timeout of 1ns is not over by a clock this coarse.
-			time.Sleep(time.Microsecond)
+			time.Sleep(time.Microsecond) //nolint:forbidigo // the clock itself is waited for
 			continue
 		}
 		if err == nil {

@@ -33,8 +33,10 @@ func TestHandshake(t *testing.T) {
 
 func TestHandshakeFails(t *testing.T) {
 	for _, c := range []struct{ name, answer, want string }{
-		{"version from the future", `{"protocolVersion":"2031-01-01","capabilities":{}}`,
-			`handshake: initialize: the server answered with protocol revision "2031-01-01", which is not one of [2024-11-05 2025-03-26 2025-06-18 2025-11-25]`},
+		{
+			"version from the future", `{"protocolVersion":"2031-01-01","capabilities":{}}`,
+			`handshake: initialize: the server answered with protocol revision "2031-01-01", which is not one of [2024-11-05 2025-03-26 2025-06-18 2025-11-25]`,
+		},
 		{"no version", `{}`, `handshake: initialize: the result has no protocolVersion`},
 		{"result is no object", `[1]`, `handshake: initialize: the result has no protocolVersion`},
 		{"capabilities of the wrong kind", `{"protocolVersion":"2025-11-25","capabilities":[]}`, `handshake: initialize: capabilities in the result is not an object`},

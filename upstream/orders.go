@@ -33,7 +33,7 @@ func (o *orders) give(cause error, idle func() bool) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch cause {
-	case errStart:
+	case errStart: //nolint:errorlint // causes are our own values, never wrapped
 		if o.up && idle() {
 			return o.seq
 		}
@@ -49,7 +49,7 @@ func (o *orders) give(cause error, idle func() bool) uint64 {
 		if !o.up {
 			return o.seq
 		}
-		o.fresh = o.fresh || cause == errReconfigured
+		o.fresh = o.fresh || cause == errReconfigured //nolint:errorlint // as above
 	}
 	o.seq++
 	if o.cancel != nil {
@@ -66,7 +66,7 @@ func (o *orders) wanted() bool {
 
 // pass is what the owner has been told at the begin of a pass.
 type pass struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // a value handed over within one pass of the owner
 	up    bool
 	fresh bool
 	seq   uint64

@@ -33,12 +33,12 @@ type Set struct {
 	changed chan struct{} // capacity 1: a poke that is not yet read stands for all
 	view    atomic.Pointer[setView]
 	unsaved atomic.Bool     // an inventory could not be kept, and that was logged
-	force   context.Context // done when all that stops must stop at once
+	force   context.Context //nolint:containedctx // done when all that stops must stop at once
 	kill    context.CancelFunc
 
 	mu      sync.Mutex // guards what follows, and who replaces view
 	runs    sync.WaitGroup
-	ctx     context.Context // of Run; nil before it
+	ctx     context.Context //nolint:containedctx // of Run; nil before it
 	leaving map[string]*Upstream
 }
 

@@ -150,7 +150,6 @@ func startFailure(ctx context.Context, stage string, err error) error {
 func (r *runner) describe(err error, now time.Time) *Failure {
 	f := &Failure{Stage: "running", Message: err.Error(), At: now}
 	var start *StartError
-	var way *TransportError
 	var dep *dependencyError
 	switch {
 	case errors.As(err, &dep):
@@ -160,7 +159,7 @@ func (r *runner) describe(err error, now time.Time) *Failure {
 		f.Stage, f.Exit, f.Stderr = start.Stage, start.Exit, start.Stderr
 		f.Message = start.Err.Error()
 	}
-	if errors.As(err, &way) {
+	if way, ok := errors.AsType[*TransportError](err); ok {
 		if way.Reason == "exit" && way.Err != nil && f.Exit == "" {
 			f.Exit = way.Err.Error()
 		}

@@ -108,8 +108,7 @@ func (l *stdioLink) startFailed(err error, early *Tail) error {
 	l.end(ErrClosed, patience{term: min(l.patience.term, leftovers)})
 	<-l.gone
 	e := &StartError{Stage: "handshake", Err: err}
-	var told *StartError
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*StartError](err); ok {
 		e.Stage, e.RetryAfter, e.Err = told.Stage, told.RetryAfter, told.Err
 	}
 	e.Exit = exit
@@ -264,8 +263,7 @@ func (l *stdioLink) Notify(ctx context.Context, raw []byte) error {
 
 // unsent is the error of a request to a link that was lost for err.
 func unsent(err error) *TransportError {
-	var t *TransportError
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*TransportError](err); ok {
 		return &TransportError{Executed: ExecutedNo, Reason: t.Reason, Lost: true, Err: t.Err}
 	}
 	return &TransportError{Executed: ExecutedNo, Reason: "closed", Lost: true, Err: err}

@@ -121,6 +121,7 @@ func TestWatcherCloses(t *testing.T) {
 }
 
 func gatewayRun(t *testing.T, mode string) (string, error) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), testGateway+"="+mode, "GORACE=atexit_sleep_ms=0", upstreamtest.PIDFile+"="+filepath.Join(t.TempDir(), "pids"))
 	cmd.Stderr = os.Stderr

@@ -55,12 +55,12 @@ var errSurvived = errors.New("something survived a KILL")
 // end sends TERM, and after a moment KILL until nothing is left.
 func (o *orphans) end() error {
 	_ = o.signal(sigTerm)
-	for began := time.Now(); time.Since(began) < farewell; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < farewell; time.Sleep(20 * time.Millisecond) { //nolint:forbidigo // nobody tells when a stranger's child is gone
 		if o.signal(0) == 0 {
 			return nil
 		}
 	}
-	for began := time.Now(); time.Since(began) < 2*killWait; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 2*killWait; time.Sleep(20 * time.Millisecond) { //nolint:forbidigo // nobody tells when a stranger's child is gone
 		if o.signal(sigKill) == 0 {
 			return nil
 		}

@@ -47,7 +47,10 @@ func (s *screen) upstreams(ups []admin.Upstream) {
 			pid = strconv.Itoa(u.PID)
 		}
 		rows[i] = []cell{
-			{u.Name, s.bold}, {u.State, s.stateColour(u)}, {orDash(u.Health), s.stateColour(u)}, plain(u.Breaker), plain(u.Transport),
+			{u.Name, s.bold},
+			{u.State, s.stateColour(u)},
+			{orDash(u.Health), s.stateColour(u)},
+			plain(u.Breaker), plain(u.Transport),
 			plain(strconv.Itoa(u.Tools)), plain(orDash(pid)), plain(age(u.Since)), plain(remark(u)),
 		}
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 )
@@ -39,7 +40,7 @@ func TestGuard(t *testing.T) {
 		{"metrics", "/metrics", "127.0.0.1:7778", "", "", 401},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := httptest.NewRequest("GET", tt.path, nil)
+			r := httptest.NewRequest(http.MethodGet, tt.path, nil)
 			r.Host = tt.host
 			if tt.origin != "" {
 				r.Header.Set("Origin", tt.origin)

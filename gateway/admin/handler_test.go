@@ -65,7 +65,7 @@ func TestHandler(t *testing.T) {
 
 func TestCallNeedsJSON(t *testing.T) {
 	h := Handler(Options{State: &fakeState{}})
-	r := httptest.NewRequest("POST", "/v1/call", strings.NewReader(`{"tool":"files__echo"}`))
+	r := httptest.NewRequest(http.MethodPost, "/v1/call", strings.NewReader(`{"tool":"files__echo"}`))
 	r.Header.Set("Content-Type", "text/plain")
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -88,7 +88,7 @@ func TestErrorsOfTheState(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := Handler(Options{State: &fakeState{callErr: tt.err}})
-			r := httptest.NewRequest("POST", "/v1/call", strings.NewReader(`{"tool":"t"}`))
+			r := httptest.NewRequest(http.MethodPost, "/v1/call", strings.NewReader(`{"tool":"t"}`))
 			r.Header.Set("Content-Type", "application/json")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
@@ -103,12 +103,12 @@ func TestErrorsOfTheState(t *testing.T) {
 func TestReadyWaits(t *testing.T) {
 	h := Handler(Options{State: &fakeState{}, Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1") })})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	if w.Code != 503 || !strings.Contains(w.Body.String(), `{"ready":false,"waiting":["files"]}`) {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	w = httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != 200 || w.Body.String() != "up 1" {
 		t.Errorf("metrics: got %d %s", w.Code, w.Body)
 	}

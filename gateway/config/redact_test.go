@@ -68,7 +68,7 @@ func TestSecretsAreInNoError(t *testing.T) {
 			continue
 		}
 		var out strings.Builder
-		err.(*Errors).Render(&out, true) //nolint:errorlint // Load returns it as it is
+		err.(*Errors).Render(&out, true)
 		if strings.Contains(out.String(), "s3cret") {
 			t.Errorf("%s:\n%s", text, out.String())
 		}

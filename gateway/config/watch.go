@@ -40,7 +40,7 @@ func watch(ctx context.Context, files []string, changed, compared func()) error 
 	if err != nil {
 		return fmt.Errorf("watching files: %w", err)
 	}
-	defer w.Close() //nolint:errcheck // nothing is left to do
+	defer func() { _ = w.Close() }()
 	v := &watcher{watcher: w, files: files, last: map[string][sha256.Size]byte{}}
 	v.follow()
 	v.compare()

@@ -16,7 +16,7 @@ func Batch(raw []byte) (parts [][]byte, ok bool, err error) {
 	}
 	n := 0
 	for more := sc.enter(']'); more; more = sc.more(']') {
-		part, ok := sc.span(1)
+		part, ok := sc.span()
 		if !ok {
 			break
 		}

@@ -86,5 +86,5 @@ func validID(b []byte) bool {
 // isInteger reports whether the JSON value b is a number without a fraction or
 // an exponent.
 func isInteger(b []byte) bool {
-	return (b[0] == '-' || b[0]-'0' <= 9) && bytes.IndexAny(b, ".eE") < 0
+	return (b[0] == '-' || b[0]-'0' <= 9) && !bytes.ContainsAny(b, ".eE")
 }

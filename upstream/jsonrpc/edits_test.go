@@ -244,8 +244,8 @@ func TestCarriedMessagesAreEqualToTheByte(t *testing.T) {
 		splice(m.Arguments, `{}`)
 		// What an edit leaves alone is the very bytes, in their order.
 		got := e.Apply(nil, raw)
-		for i := len(e.list) - 1; i >= 0; i-- {
-			want = want[:e.list[i].at.Start] + string(e.list[i].new) + want[e.list[i].at.End:]
+		for _, v := range slices.Backward(e.list) {
+			want = want[:v.at.Start] + string(v.new) + want[v.at.End:]
 		}
 		if string(got) != want {
 			t.Fatalf("got  %q\nwant %q", got, want)

@@ -35,6 +35,7 @@ func wellFormed(raw []byte) (ok, unique bool) {
 }
 
 func seeds(f *testing.F) {
+	f.Helper()
 	for _, s := range []string{
 		call, `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"a\"b\\"}]}}`,
 		`{"jsonrpc":"2.0","id":"\ud83d\ude00","error":{"code":-1,"message":"é"}}`, `{"a":1,"a":2}`, `{"a":{"\u0061":1,"a":2}}`,
@@ -122,9 +123,18 @@ func checkFields(t tester, m *Message, params json.RawMessage) {
 		got  Span
 		want json.RawMessage
 	}{
-		{m.Name, plain["name"]}, {m.URI, plain["uri"]}, {m.Arguments, plain["arguments"]}, {m.Level, plain["level"]}, {m.Ref, plain["ref"]},
-		{m.RequestID, plain["requestId"]}, {m.ProgressToken, plain["progressToken"]}, {m.Meta, plain["_meta"]},
-		{m.MetaProgressToken, meta["progressToken"]}, {m.TraceParent, meta["traceparent"]}, {m.TraceState, meta["tracestate"]}, {m.Baggage, meta["baggage"]},
+		{m.Name, plain["name"]},
+		{m.URI, plain["uri"]},
+		{m.Arguments, plain["arguments"]},
+		{m.Level, plain["level"]},
+		{m.Ref, plain["ref"]},
+		{m.RequestID, plain["requestId"]},
+		{m.ProgressToken, plain["progressToken"]},
+		{m.Meta, plain["_meta"]},
+		{m.MetaProgressToken, meta["progressToken"]},
+		{m.TraceParent, meta["traceparent"]},
+		{m.TraceState, meta["tracestate"]},
+		{m.Baggage, meta["baggage"]},
 	} {
 		if !bytes.Equal(p.got.Of(m.Raw), p.want) {
 			t.Fatalf("got %s, want %s", p.got.Of(m.Raw), p.want)
@@ -142,8 +152,7 @@ func FuzzParseServer(f *testing.F) {
 func checkParseServer(t tester, raw []byte) {
 	m, err := ParseServer(raw)
 	ok, _ := wellFormed(raw)
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		if ok && e.Code == CodeParse && !strings.Contains(e.Message, "deep") {
 			t.Fatalf("well-formed: %v", err)
 		}
@@ -342,8 +351,8 @@ func FuzzEdits(f *testing.F) {
 				e.Insert(s.at.Start, []byte(s.new))
 			}
 		}
-		for i := len(list) - 1; i >= 0; i-- {
-			back.Replace(list[i].at, []byte(list[i].new))
+		for _, l := range slices.Backward(list) {
+			back.Replace(l.at, []byte(l.new))
 		}
 		for _, s := range list {
 			if !s.at.Ok() {

@@ -48,8 +48,10 @@ func TestLineReader(t *testing.T) {
 		{"no last end but \\r", "a\nb\r", 10, []string{"a", "b"}},
 		{"\\r within", "a\rb\r\r\n", 10, []string{"a\rb\r"}},
 		{"at the cap", pad(10) + "\r\n" + pad(10) + "\n" + pad(10), 10, []string{pad(10), pad(10), pad(10)}},
-		{"over the cap", pad(11) + "\r\na\n" + pad(11) + "\n" + pad(11), 10,
-			[]string{"message of 11 bytes is over the limit", "a", "message of 11 bytes is over the limit", "message of 11 bytes is over the limit"}},
+		{
+			"over the cap", pad(11) + "\r\na\n" + pad(11) + "\n" + pad(11), 10,
+			[]string{"message of 11 bytes is over the limit", "a", "message of 11 bytes is over the limit", "message of 11 bytes is over the limit"},
+		},
 		{"longer than the buffer", pad(3*buffer) + "\na\n", 4 * buffer, []string{pad(3 * buffer), "a"}},
 		{"\\r at the end of the buffer", pad(buffer-1) + "\r\na\n", buffer - 1, []string{pad(buffer - 1), "a"}},
 		{"\\r at the end of the buffer, not of the line", pad(buffer-1) + "\rb\n", 2 * buffer, []string{pad(buffer-1) + "\rb"}},

@@ -104,17 +104,17 @@ func (p *parser) member(key []byte) (ok bool) {
 	switch string(key) {
 	case `"id"`:
 		p.ids++
-		p.m.ID, ok = p.span(1)
+		p.m.ID, ok = p.span()
 		if ok && p.strict && p.lone > p.m.ID.Start {
 			return p.halfPair(p.m.ID)
 		}
 	case `"method"`:
-		p.m.Method, ok = p.span(1)
+		p.m.Method, ok = p.span()
 		if ok && p.strict && p.lone > p.m.Method.Start {
 			return p.halfPair(p.m.Method)
 		}
 	case `"jsonrpc"`:
-		p.version, ok = p.span(1)
+		p.version, ok = p.span()
 	case `"params"`:
 		ok = p.params()
 	case `"result"`:

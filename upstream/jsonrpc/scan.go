@@ -129,10 +129,10 @@ func (s *scanner) value(depth int) bool {
 	return s.fail("expected a value")
 }
 
-// span scans a value and returns where it is.
-func (s *scanner) span(depth int) (Span, bool) {
+// span scans a value of the outermost object or array and returns where it is.
+func (s *scanner) span() (Span, bool) {
 	start := s.i
-	ok := s.value(depth)
+	ok := s.value(1)
 	return Span{start, s.i}, ok
 }
 

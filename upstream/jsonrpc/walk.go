@@ -30,7 +30,7 @@ func (s *scanner) member() (key, value Span, ok bool) {
 	if !s.colon() {
 		return key, value, false
 	}
-	value, ok = s.span(1)
+	value, ok = s.span()
 	return key, value, ok
 }
 
@@ -43,7 +43,7 @@ func Elements(raw []byte, s Span) iter.Seq[Span] {
 		}
 		sc := scanner{b: raw[:s.End], i: s.Start}
 		for more := sc.enter(']'); more; more = sc.more(']') {
-			value, ok := sc.span(1)
+			value, ok := sc.span()
 			if !ok || !yield(value) {
 				return
 			}

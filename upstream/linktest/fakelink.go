@@ -158,15 +158,13 @@ func (l *Link) Lose() {
 	})
 }
 
-func (l *Link) end(err error) bool {
+func (l *Link) end(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.err != nil {
-		return false
+	if l.err == nil {
+		l.err = err
+		close(l.lost)
 	}
-	l.err = err
-	close(l.lost)
-	return true
 }
 
 // Do implements upstream.Link.
