@@ -152,7 +152,7 @@ func FuzzParseServer(f *testing.F) {
 func checkParseServer(t tester, raw []byte) {
 	m, err := ParseServer(raw)
 	ok, _ := wellFormed(raw)
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, refused := errors.AsType[*Error](err); refused {
 		if ok && e.Code == CodeParse && !strings.Contains(e.Message, "deep") {
 			t.Fatalf("well-formed: %v", err)
 		}
