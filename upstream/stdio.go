@@ -148,11 +148,19 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	}
 	l.last++
 	id := l.last
+	l.mu.Unlock()
+
+	// The frame is made before others can see the call: a link that is lost takes
+	// back the frames of all that are pending.
+	c.encode(r, id)
+	l.mu.Lock()
+	if l.err != nil {
+		defer l.mu.Unlock()
+		return jsonrpc.Message{}, unsent(l.err)
+	}
 	l.pending[id] = c
 	l.calls.begin(c.owner)
 	l.mu.Unlock()
-
-	c.encode(r, id)
 	_ = l.out.send(&c.frame) // if it failed, the link is being lost and says so to c
 	select {
 	case o := <-c.answer:
