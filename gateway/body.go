@@ -17,8 +17,7 @@ const bodyTimeout = 30 * time.Second
 
 // readBody reads a request's body, or answers why it cannot and returns nil.
 func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) []byte {
-	if t, params, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" ||
-		params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		plainText(w, http.StatusUnsupportedMediaType, "Content-Type must be application/json")
 		return nil
 	}
@@ -34,7 +33,7 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) []byte {
 	}
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength)
+	body, err := readAll(w, r, limit)
 	_ = rc.SetReadDeadline(time.Time{})
 	var over *http.MaxBytesError
 	switch {
@@ -54,15 +53,23 @@ func (g *Gateway) tooLarge(w http.ResponseWriter, limit int64) {
 		"invalid request: the body is over server.max_body ("+strconv.FormatInt(limit, 10)+" bytes)", nil)
 }
 
-// readAll reads r to its end into one buffer of the announced size. It returns
-// non-nil memory unless there is an error.
-func readAll(r io.Reader, size int64) ([]byte, error) {
-	if size < 0 {
-		b, err := io.ReadAll(r)
-		return b, err
+// isJSON reports whether a Content-Type is JSON in UTF-8.
+func isJSON(contentType string) bool {
+	if contentType == "application/json" { // what nearly all clients send
+		return true
 	}
-	b := make([]byte, size)
-	if _, err := io.ReadFull(r, b); err != nil {
+	t, params, err := mime.ParseMediaType(contentType)
+	return err == nil && t == "application/json" && (params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8"))
+}
+
+// readAll reads a body of at most limit bytes into one buffer, of the announced
+// size if there is one. It returns non-nil memory unless there is an error.
+func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	}
+	b := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, b); err != nil {
 		return nil, err
 	}
 	return b, nil

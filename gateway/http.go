@@ -68,10 +68,14 @@ func rpcError(w http.ResponseWriter, status int, id []byte, code int, text strin
 	writeJSON(w, status, errorOf(id, code, text, data))
 }
 
+var contentJSON = []string{"application/json"} // shared by all answers; never changed
+
 func writeJSON(w http.ResponseWriter, status int, a answer) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(a.size()))
+	h["Content-Type"] = contentJSON
+	if a.size() > 2000 { // net/http counts shorter ones itself
+		h.Set("Content-Length", strconv.Itoa(a.size()))
+	}
 	w.WriteHeader(status)
 	// A client that is gone reads nothing: there is nobody to tell.
 	for _, b := range [...][]byte{a.head, a.id, a.tail} {

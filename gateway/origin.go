@@ -81,10 +81,12 @@ func (g *guard) trusts(origin string) bool {
 	return false
 }
 
+var varyOrigin = []string{"Origin"} // shared by all answers; never changed
+
 // cors answers what a browser asks for (Fetch standard, "CORS protocol").
 func cors(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Add("Vary", "Origin")
+	h["Vary"] = varyOrigin
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return
