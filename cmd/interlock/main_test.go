@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -12,10 +13,24 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"interlock": main})
+	testscript.Main(leakless{m}, map[string]func(){"interlock": main})
+}
+
+// leakless runs the tests and then looks for goroutines that outlive them;
+// testscript ends the process, so goleak's own TestMain never gets its turn.
+type leakless struct{ tests *testing.M }
+
+func (l leakless) Run() int {
+	code := l.tests.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // promptExit keeps a binary with the race detector from sleeping for a second at
