@@ -15,6 +15,18 @@ import (
 // bodyTimeout is how long a client may take to send its whole request.
 const bodyTimeout = 30 * time.Second
 
+// timeBodies gives each request's body bodyTimeout to arrive. That is also for
+// what no handler reads: net/http waits for the rest of a small body before it
+// sends an answer.
+func timeBodies(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // readBody reads a request's body, or answers why it cannot and returns nil.
 func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) []byte {
 	if !isJSON(r.Header.Get("Content-Type")) {
@@ -31,19 +43,19 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) []byte {
 		g.tooLarge(w, limit)
 		return nil
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := readAll(w, r, limit)
-	_ = rc.SetReadDeadline(time.Time{})
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
 		g.tooLarge(w, limit)
 		return nil
 	case err != nil:
+		w.Header().Set("Connection", "close") // what is left of the body is not waited for
 		rpcError(w, http.StatusBadRequest, nil, jsonrpc.CodeParse, "parse error: the body could not be read", nil)
 		return nil
 	}
+	// The time is up for the body alone: the answer may take longer.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body
 }
 

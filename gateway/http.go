@@ -42,7 +42,7 @@ func (g *Gateway) Handler() http.Handler {
 		}
 		plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
 	})
-	return mux
+	return timeBodies(mux)
 }
 
 // Server returns an HTTP server for the endpoint whose limits keep slow clients
