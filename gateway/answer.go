@@ -95,7 +95,7 @@ func faultOf(up string, err error) fault {
 			ms := call.RetryAfter.Milliseconds()
 			f.RetryAfterMs = &ms
 		}
-		f.text = sentence("upstream "+strconv.Quote(up)+" "+call.Text, call)
+		f.text = sentence("upstream "+strconv.Quote(up)+": "+call.Text, call)
 	case errors.As(err, &denial):
 		f.Reason, f.code = "denied", codeDenied
 		f.text = denial.Error()

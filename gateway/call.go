@@ -48,11 +48,16 @@ func (s *session) begin(x *exchange) error {
 	return nil
 }
 
-// done takes the request out again.
+// done takes the request out again, before its answer goes out: the client may
+// use the id again then.
 func (s *session) done(x *exchange) {
+	s.touch() // a long call is no idleness
+	id := string(x.id())
 	s.mu.Lock()
-	delete(s.inFlight, string(x.id()))
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.inFlight[id] == x {
+		delete(s.inFlight, id)
+	}
 }
 
 // turnedAway answers a request that begin refused.
@@ -85,7 +90,7 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 	u := x.view.upstreams[r.Upstream]
 	if u == nil {
 		return g.failed(x, r, &upstream.CallError{
-			Upstream: r.Upstream, Reason: "removed", Text: "is no longer configured", Executed: upstream.ExecutedNo,
+			Upstream: r.Upstream, Reason: "removed", Text: "it is no longer configured", Executed: upstream.ExecutedNo,
 		})
 	}
 	c := &call{x: x, g: g, route: r}
@@ -154,13 +159,18 @@ func (g *Gateway) failed(x *exchange, r *router.Route, err error) (answer, outco
 // aborted ends a call whose context ended: silently when the client wants no
 // answer any more, with an honest one when the gateway gave up.
 func (g *Gateway) aborted(x *exchange, r *router.Route, cause error) (answer, outcome) {
-	if errors.Is(cause, errDraining) {
-		return g.failed(x, r, &upstream.CallError{
-			Upstream: r.Upstream, Reason: "shutdown", Text: "was still working when the gateway shut down",
-			Executed: upstream.ExecutedUnknown, Err: cause,
-		})
+	e := &upstream.CallError{Upstream: r.Upstream, Executed: upstream.ExecutedUnknown, Err: cause}
+	switch {
+	case errors.Is(cause, errDraining):
+		e.Reason, e.Text = "shutdown", "it was still working when the gateway shut down"
+	case errors.Is(cause, errClientGone):
+		// Should it come back after all, it finds out what became of its request.
+		e.Reason, e.Text = "client_gone", "the request was cancelled, since its client was gone for too long"
+	default:
+		return answer{}, outcome{Type: "cancelled"}
 	}
-	return answer{}, outcome{Type: "cancelled"}
+	a, _ := g.failed(x, r, e)
+	return a, outcomeOfError(cause)
 }
 
 // waitsForPerson tells the upstream whether the call's clock rests.
@@ -178,14 +188,16 @@ func (c *call) Notified(m jsonrpc.Message) {
 		return
 	}
 	switch m.MethodName() {
-	case "notifications/progress":
-		c.x.out.send(m.Raw, true)
+	case "notifications/resources/updated": // for all who subscribed
+		c.g.Notified(c.route.Upstream, c.x.session.scopeOf(c.x.view, c.route.Upstream), m)
 	case "notifications/message":
 		if c.x.session.wants(m) {
-			c.x.out.send(m.Raw, true)
+			c.x.out.send(m.Raw, optional)
 		}
-	default:
-		c.g.Notified(c.route.Upstream, c.x.session.scopeOf(c.x.view, c.route.Upstream), m)
+	case "notifications/progress":
+		c.x.out.send(m.Raw, optional)
+	default: // also what the gateway does not know: it came for this call
+		c.x.out.send(m.Raw, needed)
 	}
 }
 

@@ -98,7 +98,9 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g.cfg.Store(cfg)
 	g.guard.Store(newGuard(cfg.Server))
 	g.listsBy.Store(time.Now().Add(cfg.Server.ListWait).UnixNano())
-	first := g.build(cfg, nil, nil)
+	// Clients are served from the first moment, with what was listed last time.
+	ups := g.set.Upstreams()
+	first := g.build(cfg, ups, offers(ups))
 	first.ready = make(chan struct{})
 	g.view.Store(first)
 	return g, nil
@@ -190,8 +192,14 @@ func (g *Gateway) endSession(s *session) {
 			g.subs.remove(s, sub) // the link goes, and the server's memory with it
 			continue
 		}
+		g.subs.remove(s, sub)
 		go g.dropSubscription(g.hard, s, sub)
 	}
+	g.release(s)
+}
+
+// release closes the links that the session owns.
+func (g *Gateway) release(s *session) {
 	for _, u := range g.set.Upstreams() {
 		u.Release(s.key)
 	}

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,14 +32,28 @@ func (g *Gateway) sessionOf(w http.ResponseWriter, r *http.Request, view string,
 		g.withoutSession(w, m, id)
 		return nil
 	}
-	s := g.findSession(sealed, view)
-	if s == nil {
-		// One body for every reason: it tells nothing about other sessions.
-		rpcError(w, http.StatusNotFound, id, jsonrpc.CodeInvalidRequest, "session not found: send initialize again", nil)
+	s, err := g.findSession(sealed, view)
+	switch {
+	case errors.Is(err, errFull):
+		full(w, id)
+		return nil
+	case err != nil:
+		noSession(w, id)
 		return nil
 	}
 	s.touch()
 	return s
+}
+
+// noSession answers a request whose session there is not. One body for every
+// reason: it tells nothing about other sessions.
+func noSession(w http.ResponseWriter, id []byte) {
+	rpcError(w, http.StatusNotFound, id, jsonrpc.CodeInvalidRequest, "session not found: send initialize again", nil)
+}
+
+func full(w http.ResponseWriter, id []byte) {
+	w.Header().Set("Retry-After", "5")
+	rpcError(w, http.StatusServiceUnavailable, id, codeUnavailable, "too many sessions are open: server.max_sessions limits them", nil)
 }
 
 // withoutSession answers a request that has no session and is no initialize.
@@ -65,25 +81,38 @@ func unsupported(asked string) []byte {
 }
 
 // findSession returns the live session with the id, reviving one that the
-// gateway does not hold (any more). nil means 404.
-func (g *Gateway) findSession(sealed, view string) *session {
+// gateway does not hold (any more). The error is errTicket, or errFull when there
+// is no room for a revived one.
+func (g *Gateway) findSession(sealed, view string) (*session, error) {
 	s := g.sessions.find(sealed)
 	if s == nil {
 		t, err := g.seal.open(sealed)
 		if err != nil {
-			return nil
+			return nil, errTicket
 		}
 		fresh := newSession(t, sealed).useStreams()
-		// What it knew of the lists may be old: have it look again.
+		// What it knew of the lists may be old: have it look again. And it may
+		// still answer questions from before.
 		fresh.stale = listTools | listPrompts | listResources
-		if s, err = g.sessions.add(fresh, g.cfg.Load().Server.MaxSessions); err != nil {
-			return nil
+		fresh.asked = rand.Uint64N(1 << 40)
+		if s, err = g.admit(fresh); err != nil {
+			return nil, err
 		}
 	}
 	if s.view != view {
-		return nil
+		return nil, errTicket
 	}
-	return s
+	return s, nil
+}
+
+// admit puts s in the table, where another session may have to make room: that
+// one's id brings it back, and its links to upstreams are made anew then.
+func (g *Gateway) admit(s *session) (*session, error) {
+	in, out, err := g.sessions.add(s, g.cfg.Load().Server.MaxSessions)
+	if out != nil {
+		g.release(out)
+	}
+	return in, err
 }
 
 // serveInitialize begins a session and gives the client its id (MCP 2025-11-25
@@ -105,9 +134,8 @@ func (g *Gateway) serveInitialize(w http.ResponseWriter, view string, m jsonrpc.
 		writeJSON(w, http.StatusOK, invalidParams(id, err.Error()))
 		return
 	}
-	if _, err := g.sessions.add(newSession(t, sealed).useStreams(), g.cfg.Load().Server.MaxSessions); err != nil {
-		w.Header().Set("Retry-After", "5")
-		rpcError(w, http.StatusServiceUnavailable, id, codeUnavailable, "too many sessions are open: server.max_sessions limits them", nil)
+	if _, err := g.admit(newSession(t, sealed).useStreams()); err != nil {
+		full(w, id)
 		return
 	}
 	w.Header().Set(headerSession, sealed)
@@ -133,7 +161,10 @@ func (g *Gateway) initialize(m jsonrpc.Message, v *view, viewName string) (versi
 	} else {
 		caps = parseCapabilities(nil, jsonrpc.Span{})
 	}
-	c, _ := v.catalogFor(viewName)
+	c, ok := v.catalogFor(viewName)
+	if !ok { // removed at this moment
+		c = emptyCatalog
+	}
 	info, err := json.Marshal(map[string]string{"name": v.cfg.Server.Name, "version": g.version})
 	if err != nil { // two strings always marshal
 		panic(err)

@@ -21,19 +21,28 @@ const (
 func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	path := g.cfg.Load().Server.Path
-	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") })
-	mux.HandleFunc(path+"/u/{upstream}", func(w http.ResponseWriter, r *http.Request) {
+	own, below := path, path
+	if path == "/" {
+		own, below = "/{$}", ""
+	}
+	mux.HandleFunc(own, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") })
+	mux.HandleFunc(below+"/u/{upstream}", func(w http.ResponseWriter, r *http.Request) {
 		g.endpoint(w, r, r.PathValue("upstream"))
 	})
-	mux.HandleFunc("/sse", g.serveSSE)
-	mux.HandleFunc(ssePost, g.serveSSEPost)
+	if path != "/sse" && path != ssePost {
+		mux.HandleFunc("/sse", g.serveSSE)
+		mux.HandleFunc(ssePost, g.serveSSEPost)
+	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if ok, waiting := g.Ready(); !ok {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		switch ok, waiting := g.Ready(); {
+		case ok:
+			plainText(w, http.StatusOK, "ok")
+		case g.guard.Load().refuses(r) != "": // the probes of containers send any Host, and need no names
+			plainText(w, http.StatusServiceUnavailable, "not ready")
+		default:
 			plainText(w, http.StatusServiceUnavailable, "not ready: "+strings.Join(waiting, ", "))
-			return
 		}
-		plainText(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if why := g.guard.Load().refuses(r); why != "" {
@@ -77,9 +86,12 @@ func writeJSON(w http.ResponseWriter, status int, a answer) {
 		h.Set("Content-Length", strconv.Itoa(a.size()))
 	}
 	w.WriteHeader(status)
+	extend(w)
 	// A client that is gone reads nothing: there is nobody to tell.
 	for _, b := range [...][]byte{a.head, a.id, a.tail} {
-		if len(b) > 0 {
+		if len(b) > maxPiece {
+			_ = writePieces(w, b)
+		} else {
 			_, _ = w.Write(b)
 		}
 	}
@@ -213,6 +225,10 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, view string) 
 	if s == nil {
 		return
 	}
+	if g.draining.Load() {
+		g.unavailable(w, nil)
+		return
+	}
 	st, from, resumed := s.standing, uint64(0), false
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		if id, n, request, ok := parseEventID(last); ok {
@@ -225,7 +241,9 @@ func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, view string) 
 		}
 	}
 	if st == s.standing {
+		s.mu.Lock()
 		s.catchUp() // into the buffer: the connection below takes it along
+		s.mu.Unlock()
 	}
 	_ = st.carry(r.Context(), w, from, resumed)
 	s.touch()

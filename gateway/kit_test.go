@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,7 +37,7 @@ type rig struct {
 	t      *testing.T
 	dialer *linktest.Dialer
 	url    string
-	server *httptest.Server
+	web    *http.Client
 	stop   func()
 }
 
@@ -79,11 +80,8 @@ func startWith(t *testing.T, cfg *config.Config, o Options) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	srv := httptest.NewUnstartedServer(nil)
-	srv.Config = g.Server()
-	srv.Start()
-	srv.Client().Timeout = time.Minute // a test that hangs says where
-	r := &rig{Gateway: g, t: t, url: srv.URL, server: srv}
+	r := &rig{Gateway: g, t: t}
+	shut := r.listen()
 	var once sync.Once
 	r.stop = func() {
 		once.Do(func() {
@@ -92,13 +90,67 @@ func startWith(t *testing.T, cfg *config.Config, o Options) *rig {
 			if err := <-done; err != nil {
 				t.Errorf("Run: %v", err)
 			}
-			srv.CloseClientConnections()
-			srv.Close()
+			shut()
 		})
 	}
 	t.Cleanup(r.stop)
 	return r
 }
+
+// listen serves the gateway on a real listener, in a bubble of time on pipes.
+func (r *rig) listen() (shut func()) {
+	if inBubble() {
+		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		srv := r.Server()
+		served := make(chan struct{})
+		go func() { defer close(served); _ = srv.Serve(l) }()
+		t := &http.Transport{DialContext: l.dial}
+		r.url, r.web = "http://localhost", &http.Client{Transport: t}
+		return func() { _ = srv.Close(); <-served; t.CloseIdleConnections() }
+	}
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = r.Server()
+	srv.Start()
+	r.url, r.web = srv.URL, srv.Client()
+	r.web.Timeout = time.Minute // a test that hangs says where
+	return func() { srv.CloseClientConnections(); srv.Close() }
+}
+
+// inBubble reports whether the test runs under synctest, whose clock stands at
+// the year 2000 at first.
+func inBubble() bool { return time.Now().Year() < 2020 }
+
+// pipeListener is a listener in memory.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case l.conns <- there:
+		return here, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
 func done0() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -182,7 +234,7 @@ func (c *client) request(ctx context.Context, method, body string) *http.Request
 
 func (c *client) do(req *http.Request) reply {
 	c.r.t.Helper()
-	resp, err := c.r.server.Client().Do(req)
+	resp, err := c.r.web.Do(req)
 	if err != nil {
 		c.r.t.Fatal(err)
 	}
@@ -203,7 +255,7 @@ func (c *client) post(body string) reply {
 // events opens a stream and returns its events until it ends.
 func (c *client) events(ctx context.Context, req *http.Request) <-chan jsonrpc.Event {
 	c.r.t.Helper()
-	resp, err := c.r.server.Client().Do(req.WithContext(ctx))
+	resp, err := c.r.web.Do(req.WithContext(ctx))
 	if err != nil {
 		c.r.t.Fatal(err)
 	}
@@ -283,4 +335,11 @@ func echo(_ context.Context, _ *linktest.Link, method string, r *upstream.Reques
 	b.Write(jsonrpc.AppendString(nil, string(m.Params.Of(m.Raw))))
 	b.WriteString(`}]}`)
 	return b.Bytes(), nil
+}
+
+// dialer reaches a server a that has one tool.
+func dialer(tool string) *linktest.Dialer {
+	d := new(linktest.Dialer)
+	d.Server("a").Tools = []string{tool}
+	return d
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/router"
@@ -23,10 +24,7 @@ func (g *Gateway) callTool(ctx context.Context, x *exchange) (answer, outcome) {
 		// A gateway that has just begun may not know the tool yet.
 		g.awaitLists(ctx, x)
 		if r, ok = x.catalog.Tool(x.text(x.msg.Name)); !ok {
-			if u := x.unlearnt(x.text(x.msg.Name)); u != nil {
-				return g.failed(x, &router.Route{Upstream: u.Name()}, neverListed(u))
-			}
-			return x.badParams("unknown tool " + clipName(x.text(x.msg.Name)))
+			return g.unknown(x, "tool", x.text(x.msg.Name))
 		}
 	}
 	return g.forward(ctx, x, r, rename(x, r))
@@ -44,36 +42,47 @@ func (g *Gateway) getPrompt(ctx context.Context, x *exchange) (answer, outcome) 
 	if !ok {
 		g.awaitLists(ctx, x)
 		if r, ok = x.catalog.Prompt(x.text(x.msg.Name)); !ok {
-			return x.badParams("unknown prompt " + clipName(x.text(x.msg.Name)))
+			return g.unknown(x, "prompt", x.text(x.msg.Name))
 		}
 	}
 	return g.forward(ctx, x, r, rename(x, r))
 }
 
-// unlearnt returns the upstream that a name which nobody lists must belong to:
-// one that has never listed its tools, and whose prefix the name has. It decides
-// what the caller is told, never where a call goes.
+// unlearnt returns the upstream that a name which nobody lists may belong to: one
+// that has never listed what it offers, and whose prefix the name has; one without
+// a prefix may have any name. It decides what the caller is told, never where a
+// call goes.
 func (x *exchange) unlearnt(name string) *upstream.Upstream {
-	if x.session.view != "" {
-		if u := x.view.upstreams[x.session.view]; u != nil && u.Inventory() == nil {
-			return u
-		}
-		return nil
-	}
+	var unnamed *upstream.Upstream
 	for _, u := range x.view.order {
-		p := u.Config().NamePrefix()
-		if u.Inventory() == nil && p != "" && strings.HasPrefix(name, p+x.view.cfg.Names.Separator) {
+		if x.session.view != "" && x.session.view != u.Name() || u.Inventory() != nil {
+			continue
+		}
+		switch p := u.Config().NamePrefix(); {
+		case x.session.view != "", p == "":
+			if unnamed == nil {
+				unnamed = u
+			}
+		case strings.HasPrefix(name, p+x.view.cfg.Names.Separator):
 			return u
 		}
 	}
-	return nil
+	return unnamed
+}
+
+// unknown answers a request for a name that nobody lists.
+func (g *Gateway) unknown(x *exchange, kind, name string) (answer, outcome) {
+	if u := x.unlearnt(name); u != nil {
+		return g.failed(x, &router.Route{Upstream: u.Name()}, neverListed(u))
+	}
+	return x.badParams("unknown " + kind + " " + clipName(name))
 }
 
 func neverListed(u *upstream.Upstream) error {
 	st := u.Status()
 	e := &upstream.CallError{
 		Upstream: u.Name(), Reason: string(st.State), Executed: upstream.ExecutedNo,
-		Text: "has not listed its tools yet (it is in state " + string(st.State) + ")",
+		Text: "it has not listed what it offers yet, and is in state " + string(st.State),
 	}
 	if st.Failure != nil && st.State == upstream.Errored {
 		e.Text += ": " + st.Failure.Stage + ": " + st.Failure.Message
@@ -168,7 +177,7 @@ func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
 		}
 		r, ok := x.catalog.Prompt(x.text(name))
 		if !ok {
-			return x.badParams("unknown prompt " + clipName(x.text(name)))
+			return g.unknown(x, "prompt", x.text(name))
 		}
 		e := new(jsonrpc.Edits)
 		if r.Target != r.Exposed {
@@ -205,11 +214,16 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	s.mu.Lock()
 	s.level = level
 	s.mu.Unlock()
+	// One that does not answer keeps neither the others nor the client waiting.
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	var told sync.WaitGroup
 	for _, u := range x.view.order {
 		if scope := s.scope(u); scope.Exclusive {
-			u.SetLevel(ctx, scope, level)
+			told.Go(func() { u.SetLevel(ctx, scope, level) })
 		}
 	}
+	told.Wait()
 	return resultOf(x.id(), []byte("{}")), outcome{}
 }
 

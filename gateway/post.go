@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -33,18 +34,23 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *se
 	defer cancel(nil)
 	p := &post{g: g, session: s, id: m.ID.Of(m.Raw), w: w, r: r, cancel: cancel}
 	x := g.exchange(s, m, p, r, cancel)
-	if err := s.begin(x); err != nil {
+	switch err := s.begin(x); {
+	case errors.Is(err, errEnded):
+		noSession(w, x.id())
+		return
+	case err != nil:
 		writeJSON(w, http.StatusOK, x.turnedAway(err))
 		return
 	}
-	defer s.done(x)
 	defer context.AfterFunc(r.Context(), p.clientGone)()
 	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
 	// A silent connection is cut by whatever is in between: begin a stream,
 	// which sends comments, before that.
 	quiet := time.AfterFunc(keepAlive, func() { p.begin() })
 	defer quiet.Stop()
-	p.finish(g.serve(ctx, x))
+	a := g.serve(ctx, x)
+	s.done(x)
+	p.finish(a)
 }
 
 // exchange makes the exchange for a request. r is nil on stdio.
@@ -78,9 +84,9 @@ func (p *post) begin() *stream {
 }
 
 // send implements outlet.
-func (p *post) send(raw []byte, droppable bool) bool {
+func (p *post) send(raw []byte, w weight) bool {
 	st := p.begin()
-	return st != nil && st.send(raw, droppable)
+	return st != nil && st.send(raw, w)
 }
 
 // finish sends the answer and returns when the connection has it, or is gone.
@@ -97,6 +103,7 @@ func (p *post) finish(a answer) {
 		}
 		st.finish(raw)
 		<-p.written
+		p.session.retire(st)
 	case a.empty():
 		// Cancelled before anything was sent: an empty stream says that no
 		// answer will come.
@@ -117,71 +124,4 @@ func (p *post) clientGone() {
 	if nobody {
 		p.cancel(errClientGone)
 	}
-}
-
-// serveBatch answers a JSON-RPC batch (2025-03-26 basic/transports) with one
-// stream that carries all answers.
-func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session, parts [][]byte) {
-	var requests []jsonrpc.Message
-	for _, part := range parts {
-		m, err := jsonrpc.Parse(part)
-		bad := asRPC(err)
-		if bad == nil {
-			bad = missingID(m)
-		}
-		switch {
-		case bad != nil:
-			rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
-			return
-		case m.Kind == jsonrpc.Request && m.MethodName() == "initialize":
-			rpcError(w, http.StatusBadRequest, m.ID.Of(m.Raw), jsonrpc.CodeInvalidRequest, "invalid request: initialize must not be part of a batch", nil)
-			return
-		case m.Kind == jsonrpc.Request:
-			requests = append(requests, m)
-		default:
-			defer g.notified(r.Context(), s, m)
-		}
-	}
-	if len(requests) == 0 {
-		w.WriteHeader(http.StatusAccepted)
-		return
-	}
-	if !g.enter() {
-		g.unavailable(w, nil)
-		return
-	}
-	defer g.leave()
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
-	defer cancel(nil)
-	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
-	st := s.newStream(nil, func() { cancel(errClientGone) })
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		_ = st.carry(r.Context(), w, 0, false)
-	}()
-	var all sync.WaitGroup
-	for _, m := range requests {
-		all.Go(func() {
-			if a := g.serveOne(ctx, s, m, st, r); !a.empty() {
-				st.push(event{data: jsonrpc.OneLine(a.bytes()), final: true}, false)
-			}
-		})
-	}
-	all.Wait()
-	st.finish(nil)
-	<-written
-}
-
-// serveOne serves one request of several that share an outlet, each with a
-// context of its own.
-func (g *Gateway) serveOne(ctx context.Context, s *session, m jsonrpc.Message, out outlet, r *http.Request) answer {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	x := g.exchange(s, m, out, r, cancel)
-	if err := s.begin(x); err != nil {
-		return x.turnedAway(err)
-	}
-	defer s.done(x)
-	return g.serve(ctx, x)
 }

@@ -13,7 +13,8 @@ import (
 type publisher struct {
 	offered []offered // what the current catalog was built from
 	cfg     *config.Config
-	grace   *time.Timer // fires when an upstream in error has used up its list_grace
+	failing map[string]time.Time // since when an upstream in error has not run
+	grace   *time.Timer          // fires when one of them has used up its list_grace
 }
 
 // offered is what decides an upstream's part in the catalog.
@@ -30,24 +31,8 @@ func (g *Gateway) publish(p *publisher) {
 	cfg := g.cfg.Load()
 	ups := g.set.Upstreams()
 	now := time.Now()
-	next := make([]offered, len(ups))
-	pending := false
-	var wait time.Duration
-	for i, u := range ups {
-		st := u.Status()
-		next[i] = offered{name: u.Name(), inventory: u.Inventory(), config: u.Config()}
-		next[i].listed = st.Desired
-		if grace := u.Config().ListGrace; grace > 0 && st.State == upstream.Errored {
-			left := grace - now.Sub(st.Since)
-			next[i].listed = next[i].listed && left > 0
-			if left > 0 && (wait == 0 || left < wait) {
-				wait = left
-			}
-		}
-		if next[i].inventory == nil && st.Desired && (st.State == upstream.NotStarted || st.State == upstream.Starting) {
-			pending = true
-		}
-	}
+	next := offers(ups)
+	wait := p.withhold(ups, next, now)
 	if wait > 0 {
 		p.grace.Reset(wait)
 	}
@@ -60,7 +45,57 @@ func (g *Gateway) publish(p *publisher) {
 		g.announce(old, v)
 		old = v
 	}
-	g.settle(old, pending)
+	g.settle(old, pending(ups))
+}
+
+// offers are what the upstreams have to offer, each listed that is meant to be up.
+func offers(ups []*upstream.Upstream) []offered {
+	all := make([]offered, len(ups))
+	for i, u := range ups {
+		all[i] = offered{name: u.Name(), inventory: u.Inventory(), config: u.Config(), listed: u.Status().Desired}
+	}
+	return all
+}
+
+// withhold unlists those that have not run for longer than their list_grace,
+// whatever was tried meanwhile, and returns when the next one is due, 0 for none.
+func (p *publisher) withhold(ups []*upstream.Upstream, all []offered, now time.Time) (wait time.Duration) {
+	failing := make(map[string]time.Time)
+	for i, u := range ups {
+		st := u.Status()
+		since, ok := p.failing[st.Name]
+		switch {
+		case !st.Desired, st.State == upstream.Running, st.State == upstream.Unknown:
+			continue
+		case !ok && st.State == upstream.Errored:
+			since = st.Since
+		case !ok:
+			continue // its first start
+		}
+		failing[st.Name] = since
+		grace := u.Config().ListGrace
+		if grace <= 0 {
+			continue
+		}
+		left := grace - now.Sub(since)
+		all[i].listed = all[i].listed && left > 0
+		if left > 0 && (wait == 0 || left < wait) {
+			wait = left
+		}
+	}
+	p.failing = failing
+	return wait
+}
+
+// pending reports whether an upstream that never listed may still do so soon.
+func pending(ups []*upstream.Upstream) bool {
+	for _, u := range ups {
+		st := u.Status()
+		if u.Inventory() == nil && st.Desired && (st.State == upstream.NotStarted || st.State == upstream.Starting) {
+			return true
+		}
+	}
+	return false
 }
 
 // same reports whether the view already shows this.
@@ -143,30 +178,22 @@ func (g *Gateway) announce(old, v *view) {
 // listsChanged tells the client, or remembers it for when a stream is open.
 func (s *session) listsChanged(set listSet) {
 	s.mu.Lock()
-	open := s.home != nil && s.version != "" && (s.standing == nil || s.standing.live())
-	if !open {
-		s.stale |= set
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.version == "" { // it has not listed anything yet
 		return
 	}
-	home := s.home
-	s.mu.Unlock()
-	for _, n := range listChanged {
-		if set&n.list != 0 {
-			home.send(n.raw, true)
-		}
+	s.stale |= set
+	if s.standing == nil || s.standing.live() {
+		s.catchUp()
 	}
 }
 
-// catchUp tells the client of what changed while no stream was open.
+// catchUp tells the client of the lists that changed. What it cannot be told now
+// is kept for the next time. The caller holds mu.
 func (s *session) catchUp() {
-	s.mu.Lock()
-	set := s.stale
-	s.stale = 0
-	s.mu.Unlock()
 	for _, n := range listChanged {
-		if set&n.list != 0 {
-			s.tell(n.raw)
+		if s.stale&n.list != 0 && s.home.send(n.raw, needed) {
+			s.stale &^= n.list
 		}
 	}
 }

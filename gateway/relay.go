@@ -60,19 +60,22 @@ func (s *session) ask(uq *upstream.Question, out outlet, c *call, up string) {
 		s.questions = make(map[uint64]*question)
 	}
 	s.questions[n] = q
-	s.mu.Unlock()
 	if c != nil {
 		c.waiting.Add(1)
 	}
+	s.mu.Unlock()
 	var e jsonrpc.Edits
 	e.Replace(uq.Message.ID, strconv.AppendUint(nil, n, 10))
-	if !out.send(e.Apply(nil, uq.Message.Raw), false) {
+	if !out.send(e.Apply(nil, uq.Message.Raw), needed) {
 		if s.take(n) != nil {
 			go refuse(uq, "the client has no open stream to be asked on")
 		}
 		return
 	}
 	go s.watch(n, q)
+	if c != nil && c.over.Load() { // it ended meanwhile, and may not have seen this one
+		s.withdraw(c)
+	}
 }
 
 // watch takes the question back when the server no longer waits for it.
@@ -81,7 +84,7 @@ func (s *session) watch(n uint64, q *question) {
 	case <-q.settled:
 	case <-q.Gone:
 		if s.take(n) != nil {
-			q.out.send(cancelledBy(n, "the server no longer waits for the answer"), false)
+			q.out.send(cancelledBy(n, "the server no longer waits for the answer"), needed)
 		}
 	}
 }
@@ -137,10 +140,13 @@ func (s *session) answered(ctx context.Context, m jsonrpc.Message) {
 	}
 	var e jsonrpc.Edits
 	e.Replace(m.ID, q.Message.ID.Of(q.Message.Raw))
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
-	defer cancel()
-	// A link that was lost meanwhile has nobody waiting on it.
-	_ = q.Answer(ctx, e.Apply(nil, m.Raw))
+	// The client's other messages do not wait for a server that reads slowly.
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+		defer cancel()
+		// A link that was lost meanwhile has nobody waiting on it.
+		_ = q.Answer(ctx, e.Apply(nil, m.Raw))
+	}()
 }
 
 // progressed carries a client's progress on a question to the server that
@@ -183,7 +189,7 @@ func (s *session) withdraw(c *call) {
 	s.mu.Unlock()
 	for _, n := range open {
 		if q := s.take(n); q != nil {
-			q.out.send(cancelledBy(n, "the call has ended"), false)
+			q.out.send(cancelledBy(n, "the call has ended"), needed)
 			go refuse(q.Question, "the call that this request belongs to has ended")
 		}
 	}

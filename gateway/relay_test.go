@@ -258,7 +258,7 @@ func TestClientGone(t *testing.T) {
 	c := r.connect(`{}`)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		resp, err := r.server.Client().Do(c.request(ctx, "POST", calls("1", "a__do", "{}")))
+		resp, err := r.web.Do(c.request(ctx, "POST", calls("1", "a__do", "{}")))
 		if err == nil {
 			resp.Body.Close()
 		}

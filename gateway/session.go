@@ -34,6 +34,7 @@ type session struct {
 	level     string // logging level the client set, "" for none
 	subs      map[string]subscription
 	streams   map[string]*stream // answers that may still be resumed
+	retired   []*stream          // those of them that are complete, oldest first
 	streamed  uint64
 	standing  *stream       // the GET stream's; made with the session on HTTP
 	home      outlet        // where messages go that belong to no request
@@ -135,7 +136,7 @@ func (s *session) stream(id string) *stream {
 func (s *session) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.inFlight) > 0 || len(s.subs) > 0 || len(s.streams) > 0 ||
+	return len(s.inFlight) > 0 || len(s.subs) > 0 || len(s.streams) > 0 || len(s.questions) > 0 ||
 		s.standing != nil && s.standing.live() || s.id == ""
 }
 
@@ -147,22 +148,49 @@ func (s *session) active() bool {
 	return len(s.inFlight) > 0 || s.standing != nil && s.standing.live()
 }
 
-// sweep forgets streams that nobody can resume any more.
-func (s *session) sweep(now time.Time) {
+// maxRetired and maxKept bound how many complete answers, and how many bytes of
+// them, are kept for clients that lost the connection at the last moment. The
+// newest is always kept.
+const (
+	maxRetired = 64
+	maxKept    = 1 << 20
+)
+
+// retire notes that a stream is complete and was written, and forgets the oldest
+// of those that are kept only for a resume.
+func (s *session) retire(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, st := range s.streams {
-		if st.stale(now) && st.finished() {
-			delete(s.streams, id)
+	s.retired = append(s.retired, st)
+	size := 0
+	for i := len(s.retired) - 1; i >= 0; i-- {
+		size += s.retired[i].kept()
+		if kept := len(s.retired) - i; kept > 1 && (kept > maxRetired || size > maxKept) {
+			s.forget(i + 1)
+			return
 		}
 	}
 }
 
-// finished reports whether nothing more will come.
-func (s *stream) finished() bool {
+// forget drops the n oldest complete streams. The caller holds mu.
+func (s *session) forget(n int) {
+	for _, st := range s.retired[:n] {
+		delete(s.streams, st.id)
+	}
+	s.retired = append([]*stream(nil), s.retired[n:]...)
+}
+
+// sweep forgets streams that nobody can resume any more.
+func (s *session) sweep(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	n := 0
+	for n < len(s.retired) && s.retired[n].over(now) {
+		n++
+	}
+	if n > 0 {
+		s.forget(n)
+	}
 }
 
 // end cancels what is in flight and closes all streams. It reports false if the
@@ -175,7 +203,7 @@ func (s *session) end() bool {
 	}
 	s.ended = true
 	inFlight, streams, standing := s.inFlight, s.streams, s.standing
-	s.inFlight, s.streams = nil, nil
+	s.inFlight, s.streams, s.retired = nil, nil, nil
 	s.mu.Unlock()
 	for _, x := range inFlight {
 		x.cancel(errEnded)
@@ -190,12 +218,12 @@ func (s *session) end() bool {
 }
 
 // tell sends a message that belongs to no request of the client.
-func (s *session) tell(raw []byte) {
+func (s *session) tell(raw []byte, w weight) {
 	s.mu.Lock()
 	home := s.home
 	s.mu.Unlock()
 	if home != nil {
-		home.send(raw, true)
+		home.send(raw, w)
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 // does not bring it back.
 const tombstone = 24 * time.Hour
 
+// maxTombstones bounds how many ended sessions are remembered.
+const maxTombstones = 100_000
+
 var errFull = errors.New("too many sessions")
 
 // sessions is the table of live sessions. A session may leave it without harm
@@ -22,6 +25,7 @@ type sessions struct {
 	byID  map[string]*session
 	byKey map[string]*session
 	ended map[string]time.Time // keys of ended sessions, and when they ended
+	order []string             // the keys in ended, oldest first
 }
 
 func newSessions() *sessions {
@@ -46,41 +50,43 @@ func (t *sessions) named(key string) *session {
 
 // add puts s in the table and returns it, or the one with its key that came
 // first. At max sessions the one that is idle longest makes room, if any may
-// go; else the error is errFull.
-func (t *sessions) add(s *session, max int) (*session, error) {
+// go, and is returned as out; else the error is errFull. A session that has ended
+// is not let in again: errTicket.
+func (t *sessions) add(s *session, max int) (in, out *session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, ok := t.ended[s.key]; ok {
-		return nil, errTicket
+		return nil, nil, errTicket
 	}
 	if old := t.byKey[s.key]; old != nil {
-		return old, nil
+		return old, nil, nil
 	}
-	if len(t.byKey) >= max && !t.evict() {
-		return nil, errFull
+	if len(t.byKey) >= max {
+		if out = t.evict(); out == nil {
+			return nil, nil, errFull
+		}
 	}
 	t.byKey[s.key] = s
 	if s.id != "" {
 		t.byID[s.id] = s
 	}
-	return s, nil
+	return s, out, nil
 }
 
 // evict forgets the session that was idle longest among those whose id alone
-// can bring them back. The caller holds mu.
-func (t *sessions) evict() bool {
+// can bring them back, and returns it; nil if there is none. The caller holds mu.
+func (t *sessions) evict() *session {
 	var oldest *session
 	for _, s := range t.byKey {
 		if (oldest == nil || s.used.Load() < oldest.used.Load()) && !s.busy() {
 			oldest = s
 		}
 	}
-	if oldest == nil {
-		return false
+	if oldest != nil {
+		delete(t.byKey, oldest.key)
+		delete(t.byID, oldest.id)
 	}
-	delete(t.byKey, oldest.key)
-	delete(t.byID, oldest.id)
-	return true
+	return oldest
 }
 
 // remove takes s out for good.
@@ -91,7 +97,24 @@ func (t *sessions) remove(s *session) {
 		delete(t.byKey, s.key)
 		delete(t.byID, s.id)
 	}
+	if s.id == "" { // no seal brings it back
+		return
+	}
 	t.ended[s.key] = time.Now()
+	t.order = append(t.order, s.key)
+	t.bury(time.Now())
+}
+
+// bury forgets ended sessions of long ago. The caller holds mu.
+func (t *sessions) bury(now time.Time) {
+	n := 0
+	for n < len(t.order) && (len(t.order)-n > maxTombstones || now.Sub(t.ended[t.order[n]]) > tombstone) {
+		delete(t.ended, t.order[n])
+		n++
+	}
+	if n > 0 {
+		t.order = append([]string(nil), t.order[n:]...)
+	}
 }
 
 // all returns the live sessions.
@@ -117,11 +140,7 @@ func (t *sessions) expired(now time.Time, timeout time.Duration) []*session {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for key, at := range t.ended {
-		if now.Sub(at) > tombstone {
-			delete(t.ended, key)
-		}
-	}
+	t.bury(now)
 	return idle
 }
 

@@ -32,9 +32,10 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 	key := randomHex(16)
 	s := newSession(ticket{Nonce: key}, "")
 	out := newStream("e"+s.boot, "", false)
+	out.forgets = true
 	out.preamble = jsonrpc.AppendEvent(nil, "", "endpoint", []byte(ssePost+"?session="+url.QueryEscape(key)))
 	s.home = out
-	if _, err := g.sessions.add(s, g.cfg.Load().Server.MaxSessions); err != nil {
+	if _, err := g.admit(s); err != nil {
 		w.Header().Set("Retry-After", "5")
 		plainText(w, http.StatusServiceUnavailable, "too many sessions are open")
 		return
@@ -66,13 +67,22 @@ func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
 	if body == nil {
 		return
 	}
+	s.touch()
+	// The answer has a connection of its own; this one is done.
+	ctx := context.WithoutCancel(r.Context())
 	m, err := jsonrpc.Parse(body)
-	if bad := asRPC(err); bad != nil {
-		rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
+	bad := asRPC(err)
+	if bad == nil {
+		w.WriteHeader(http.StatusAccepted)
+		g.converse(ctx, s, m, r)
 		return
 	}
-	s.touch()
-	w.WriteHeader(http.StatusAccepted)
-	// The answer has a connection of its own; this one is done.
-	g.converse(context.WithoutCancel(r.Context()), s, m, r)
+	if parts, ok, batchErr := jsonrpc.Batch(body); ok && s.negotiated() == "2025-03-26" {
+		if bad = asRPC(batchErr); bad == nil {
+			w.WriteHeader(http.StatusAccepted)
+			g.converseBatch(ctx, s, parts, r)
+			return
+		}
+	}
+	rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
 }

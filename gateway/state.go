@@ -126,13 +126,10 @@ func (s state) Call(ctx context.Context, tool string, arguments json.RawMessage)
 	}
 	defer g.leave()
 	ses := operator()
-	defer func() {
-		for _, u := range g.set.Upstreams() {
-			u.Release(ses.key)
-		}
-	}()
+	defer g.release(ses)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
 	x := g.exchange(ses, m, ses.home, nil, cancel)
 	a := g.serve(ctx, x)
 	if a.empty() {

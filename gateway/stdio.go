@@ -6,9 +6,15 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
+
+// flushTimeout is how long a client on stdio may take to read the last answers.
+const flushTimeout = 5 * time.Second
+
+var errStuck = errors.New("the client on stdio does not read its answers")
 
 // pipe is the outlet of a client on stdio: one writer, messages one to a line.
 type pipe struct {
@@ -22,10 +28,10 @@ type pipe struct {
 func newPipe() *pipe { return &pipe{poke: make(chan struct{}, 1)} }
 
 // send implements outlet.
-func (p *pipe) send(raw []byte, droppable bool) bool {
+func (p *pipe) send(raw []byte, w weight) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || droppable && p.size > maxUnsent {
+	if p.closed || w == optional && p.size > maxUnsent || w != answering && len(p.queue) >= maxWaiting {
 		return false
 	}
 	p.queue = append(p.queue, jsonrpc.OneLine(raw))
@@ -80,7 +86,7 @@ func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 	s := newSession(ticket{Nonce: randomHex(16)}, "")
 	p := newPipe()
 	s.home = p
-	if _, err := g.sessions.add(s, g.cfg.Load().Server.MaxSessions); err != nil {
+	if _, err := g.admit(s); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -102,8 +108,15 @@ func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 	}
 	g.endSession(s)
 	p.close()
-	if werr := <-wrote; werr != nil {
-		return werr
+	flush := time.NewTimer(flushTimeout)
+	defer flush.Stop()
+	select {
+	case werr := <-wrote:
+		if werr != nil {
+			return werr
+		}
+	case <-flush.C: // a client that does not read must not hold the gateway
+		return errStuck
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
 		return nil
@@ -139,7 +152,7 @@ func (g *Gateway) readLines(ctx context.Context, s *session, p *pipe, in io.Read
 		switch {
 		case errors.As(err, &long):
 			p.send(errorOf(jsonrpc.ScanID(long.Head, long.Tail), jsonrpc.CodeInvalidRequest,
-				"invalid request: the message is over server.max_body", nil).bytes(), false)
+				"invalid request: the message is over server.max_body", nil).bytes(), answering)
 			continue
 		case err != nil:
 			return err
@@ -153,25 +166,38 @@ func (g *Gateway) readLines(ctx context.Context, s *session, p *pipe, in io.Read
 
 func (g *Gateway) takeLine(ctx context.Context, s *session, p *pipe, line []byte) {
 	m, err := jsonrpc.Parse(line)
-	if bad := asRPC(err); bad != nil {
-		parts, ok, _ := jsonrpc.Batch(line)
-		if ok && len(parts) > 0 && s.negotiated() == "2025-03-26" {
-			for _, part := range parts { // answers one by one are a batch's too
-				g.takeLine(ctx, s, p, part)
-			}
-			return
-		}
-		p.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), false)
+	bad := asRPC(err)
+	if bad == nil {
+		g.converse(ctx, s, m, nil)
 		return
 	}
-	g.converse(ctx, s, m, nil)
+	if parts, ok, batchErr := jsonrpc.Batch(line); ok && s.negotiated() == "2025-03-26" {
+		if bad = asRPC(batchErr); bad == nil {
+			g.converseBatch(ctx, s, parts, nil)
+			return
+		}
+	}
+	p.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), answering)
+}
+
+// converseBatch takes the messages of a batch one by one: answers one by one are
+// a batch's too.
+func (g *Gateway) converseBatch(ctx context.Context, s *session, parts [][]byte, r *http.Request) {
+	for _, part := range parts {
+		m, err := jsonrpc.Parse(part)
+		if bad := asRPC(err); bad != nil {
+			s.home.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), answering)
+			continue
+		}
+		g.converse(ctx, s, m, r)
+	}
 }
 
 // converse takes one message of a client whose answers travel on one outlet,
 // the session's home. It does not wait for answers.
 func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r *http.Request) {
 	if bad := missingID(m); bad != nil {
-		s.home.send(errorOf(nil, bad.Code, bad.Message, nil).bytes(), false)
+		s.home.send(errorOf(nil, bad.Code, bad.Message, nil).bytes(), answering)
 		return
 	}
 	if m.Kind != jsonrpc.Request {
@@ -182,34 +208,31 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 	method := m.MethodName()
 	switch {
 	case method == "initialize" && s.negotiated() == "":
-		s.home.send(g.initializeHere(s, m).bytes(), false)
+		s.home.send(g.initializeHere(s, m).bytes(), answering)
 		return
 	case s.negotiated() == "" && method != "ping":
-		s.home.send(g.uninitialized(m, id).bytes(), false)
+		s.home.send(g.uninitialized(m, id).bytes(), answering)
 		return
 	case !g.enter():
-		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), false)
+		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
 		return
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	x := g.exchange(s, m, s.home, r, cancel)
-	// Entered before the next message is read: that may cancel this one.
-	if err := s.begin(x); err != nil {
-		cancel(nil)
+	ctx, x, err := g.enlist(ctx, s, m, s.home, r)
+	if err != nil {
 		g.leave()
-		s.home.send(x.turnedAway(err).bytes(), false)
+		s.home.send(x.turnedAway(err).bytes(), answering)
 		return
 	}
 	s.owe(1)
 	go func() {
 		defer g.leave()
 		defer s.owe(-1)
-		defer cancel(nil)
-		defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
+		defer x.cancel(nil)
+		defer context.AfterFunc(g.hard, func() { x.cancel(errDraining) })()
 		a := g.serve(ctx, x)
-		s.done(x) // before the answer: the client may use the id again then
+		s.done(x)
 		if !a.empty() {
-			s.home.send(a.bytes(), false)
+			s.home.send(a.bytes(), answering)
 		}
 	}()
 }

@@ -16,13 +16,15 @@ import (
 
 const (
 	keepAlive    = 15 * time.Second // between comments on a silent stream
-	writeTimeout = 30 * time.Second // for one batch of events to a client
+	writeTimeout = 30 * time.Second // for one piece of what is written to a client
 	resumeWindow = 30 * time.Second // in which a lost stream may be resumed
 
-	maxUnsent   = 4 << 20 // bytes waiting for a slow client before droppable events are dropped
-	maxWaiting  = 4096    // events waiting, of any kind but the final one
-	maxReplay   = 1 << 20 // bytes of sent events kept for a resume
-	replayCount = 256     // events kept for a resume
+	maxUnsent   = 512 << 10 // bytes waiting for a slow client before optional events are dropped
+	maxWaiting  = 4096      // events waiting, of any kind but answers
+	maxReplay   = 256 << 10 // bytes of sent events kept for a resume
+	replayCount = 256       // events kept for a resume
+	maxBatch    = 64 << 10  // bytes of events gathered for one write, more only if one event is
+	maxPiece    = 64 << 10  // bytes that a client must read within writeTimeout
 )
 
 var (
@@ -39,9 +41,11 @@ type stream struct {
 	prime  bool   // begin with an event that has only an id
 
 	preamble []byte // written first on each connection; nil for none
-	// abandoned is called when an unfinished stream stayed without a connection
-	// for the whole resumeWindow; nil for nobody to tell.
+	// abandoned is called when nobody can come back for an unfinished stream any
+	// more: it stayed without a connection for the whole resumeWindow, or the
+	// connection went before it had carried an event id. Nil for nobody to tell.
 	abandoned func()
+	forgets   bool // keeps nothing for a resume: there is none on HTTP+SSE
 
 	mu       sync.Mutex // guards all below
 	events   []event    // kept ones, oldest first, sent or not
@@ -52,14 +56,15 @@ type stream struct {
 	closed   bool       // nothing more will come
 	turn     uint64     // of the connection that carries the stream now
 	attached bool
+	told     bool          // an event id was sent, maybe not in vain: the client can resume
 	poke     chan struct{} // capacity 1: something changed for the attached connection
 	left     time.Time     // when the last connection went
 	window   *time.Timer   // runs abandoned; nil while it cannot be due
 }
 
 type event struct {
-	data  []byte
-	final bool
+	data   []byte
+	answer bool
 }
 
 func newStream(id, suffix string, prime bool) *stream {
@@ -67,14 +72,28 @@ func newStream(id, suffix string, prime bool) *stream {
 }
 
 // send implements outlet.
-func (s *stream) send(raw []byte, droppable bool) bool {
-	return s.push(event{data: jsonrpc.OneLine(raw)}, droppable)
+func (s *stream) send(raw []byte, w weight) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.last() - s.sent
+	switch {
+	case s.closed,
+		w == optional && (s.unsent >= maxUnsent || s.deserted(time.Now())),
+		w != answering && waiting >= maxWaiting:
+		return false
+	}
+	e := event{data: jsonrpc.OneLine(raw), answer: w == answering}
+	s.events = append(s.events, e)
+	s.size += len(e.data)
+	s.unsent += len(e.data)
+	s.wake()
+	return true
 }
 
-// finish queues the answer, which is never dropped, and closes the stream.
+// finish queues the answer, if there is one, and closes the stream.
 func (s *stream) finish(raw []byte) {
 	if raw != nil {
-		s.push(event{data: jsonrpc.OneLine(raw), final: true}, false)
+		s.send(raw, answering)
 	}
 	s.mu.Lock()
 	s.closed = true
@@ -83,29 +102,21 @@ func (s *stream) finish(raw []byte) {
 	s.mu.Unlock()
 }
 
+// last is the number of the newest event. The caller holds mu.
+func (s *stream) last() uint64 { return s.first + uint64(len(s.events)) - 1 }
+
+// deserted reports whether nobody may come back for the stream. The caller
+// holds mu.
+func (s *stream) deserted(now time.Time) bool {
+	return !s.attached && now.Sub(s.left) > resumeWindow
+}
+
 // stopWindow stops waiting for a resume. The caller holds mu.
 func (s *stream) stopWindow() {
 	if s.window != nil {
 		s.window.Stop()
 		s.window = nil
 	}
-}
-
-func (s *stream) push(e event, droppable bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	waiting := int(s.first) + len(s.events) - 1 - int(s.sent)
-	if !e.final && (waiting >= maxWaiting || droppable && s.unsent >= maxUnsent) {
-		return false
-	}
-	s.events = append(s.events, e)
-	s.size += len(e.data)
-	s.unsent += len(e.data)
-	s.wake()
-	return true
 }
 
 // wake tells the attached connection. The caller holds mu.
@@ -125,11 +136,19 @@ func (s *stream) live() bool {
 	return s.attached
 }
 
-// stale reports whether nobody may come back for the stream.
-func (s *stream) stale(now time.Time) bool {
+// over reports whether nothing more will come, and nobody may come back for what
+// did.
+func (s *stream) over(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.attached && now.Sub(s.left) > resumeWindow
+	return s.closed && s.deserted(now)
+}
+
+// kept returns how many bytes the stream holds.
+func (s *stream) kept() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.size
 }
 
 // carry writes the stream to w until it is closed and written out (nil), ctx is
@@ -154,6 +173,8 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	if !resumed {
 		from = s.sent
 	}
+	from = min(from, s.last()) // a client may have made the number up
+	s.told = s.told || s.prime
 	s.mu.Unlock()
 	defer s.detach(turn)
 
@@ -173,17 +194,14 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 			return err
 		}
 		if len(buf) > 0 {
-			// A client that reads nothing must not hold the stream for ever.
-			_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := w.Write(buf); err != nil {
+			if err := writePieces(w, buf); err != nil {
 				return err
 			}
 			if err := out.Flush(); err != nil {
 				return err
 			}
 			s.wrote(from)
-			buf = buf[:0]
-			if cap(buf) > 1<<20 {
+			if buf = buf[:0]; cap(buf) > 2*maxBatch {
 				buf = nil
 			}
 			quiet.Reset(keepAlive)
@@ -203,7 +221,29 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	}
 }
 
-// collect appends events after number from to buf, up to about 1 MiB.
+// writePieces writes b. A client has writeTimeout for each piece, so that one that
+// reads slowly gets a large answer in the end, and one that reads nothing does
+// not hold it for ever.
+func writePieces(w http.ResponseWriter, b []byte) error {
+	for len(b) > 0 {
+		n := min(len(b), maxPiece)
+		extend(w)
+		if _, err := w.Write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// extend gives the client writeTimeout from now on.
+func extend(w http.ResponseWriter) {
+	if c, ok := w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	}
+}
+
+// collect appends events after number from to buf, up to about maxBatch.
 func (s *stream) collect(buf []byte, turn, from uint64) (_ []byte, next uint64, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,8 +253,9 @@ func (s *stream) collect(buf []byte, turn, from uint64) (_ []byte, next uint64, 
 	if from+1 < s.first {
 		from = s.first - 1
 	}
-	last := s.first + uint64(len(s.events)) - 1
-	for from < last && len(buf) < 1<<20 {
+	last := s.last()
+	for from < last && len(buf) < maxBatch {
+		s.told = true
 		from++
 		e := s.events[from-s.first]
 		buf = jsonrpc.AppendEvent(buf, s.eventID(from), "message", e.data)
@@ -234,8 +275,8 @@ func (s *stream) wrote(n uint64) {
 	}
 	s.sent = max(s.sent, n)
 	drop := 0
-	for drop < len(s.events) && s.first+uint64(drop) <= s.sent && !s.events[drop].final &&
-		(s.size > maxReplay || len(s.events)-drop > replayCount) {
+	for drop < len(s.events) && s.first+uint64(drop) <= s.sent &&
+		(s.forgets || !s.events[drop].answer && (s.size > maxReplay || len(s.events)-drop > replayCount)) {
 		s.size -= len(s.events[drop].data)
 		s.events[drop] = event{}
 		drop++
@@ -246,14 +287,23 @@ func (s *stream) wrote(n uint64) {
 	}
 }
 
+// detach notes that the connection with the turn is gone.
 func (s *stream) detach(turn uint64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	var nobody func()
 	if s.turn == turn {
 		s.attached, s.poke, s.left = false, nil, time.Now()
-		if s.abandoned != nil && !s.closed {
+		switch {
+		case s.abandoned == nil || s.closed:
+		case s.told:
 			s.window = time.AfterFunc(resumeWindow, s.abandoned)
+		default:
+			nobody = s.abandoned
 		}
+	}
+	s.mu.Unlock()
+	if nobody != nil {
+		nobody()
 	}
 }
 

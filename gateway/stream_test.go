@@ -27,13 +27,13 @@ func TestStreamReplaysWhatTheClientHasNotSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := newStream("r1", suffixFor([]byte(`"a"`)), true)
 		_, stop := carry(t, st, 0, false)
-		st.send([]byte(`{"n":1}`), true)
-		st.send([]byte(`{"n":2}`), true)
+		st.send([]byte(`{"n":1}`), optional)
+		st.send([]byte(`{"n":2}`), optional)
 		synctest.Wait()
 		if err := stop(); err != context.Canceled {
 			t.Fatalf("carry = %v, want the context's end", err)
 		}
-		st.send([]byte("{\"n\":\n3}"), true) // while nobody is there
+		st.send([]byte("{\"n\":\n3}"), optional) // while nobody is there
 		st.finish([]byte(`{"result":{}}`))
 
 		id, n, request, ok := parseEventID(st.eventID(1))
@@ -67,7 +67,7 @@ func TestStreamIsTakenOverByTheNewestConnection(t *testing.T) {
 		if err := <-old; err != errReplaced {
 			t.Errorf("the first connection ended with %v, want %v", err, errReplaced)
 		}
-		st.send([]byte(`{"here":1}`), false)
+		st.send([]byte(`{"here":1}`), needed)
 		synctest.Wait()
 		if !strings.Contains(w.Body.String(), `{"here":1}`) {
 			t.Errorf("the newer connection got %q", w.Body)
@@ -97,14 +97,14 @@ func TestStreamIsBounded(t *testing.T) {
 	st := newStream("s1", "", false)
 	big := []byte(`{"x":"` + strings.Repeat("y", 64<<10) + `"}`)
 	for range 1000 {
-		st.send(big, true)
+		st.send(big, optional)
 	}
 	if st.size > maxUnsent+len(big) {
 		t.Errorf("holds %d bytes of progress, want at most %d", st.size, maxUnsent)
 	}
 	taken := 0
 	for range 3 * maxWaiting {
-		if st.send([]byte(`{"q":1}`), false) {
+		if st.send([]byte(`{"q":1}`), needed) {
 			taken++
 		}
 	}
@@ -112,7 +112,7 @@ func TestStreamIsBounded(t *testing.T) {
 		t.Errorf("%d questions wait, want at most %d", taken, maxWaiting)
 	}
 	st.finish(big)
-	if last := st.events[len(st.events)-1]; !last.final {
+	if last := st.events[len(st.events)-1]; !last.answer {
 		t.Error("the answer was dropped")
 	}
 }
@@ -123,7 +123,7 @@ func TestStreamForgetsWhatWasSent(t *testing.T) {
 		_, stop := carry(t, st, 0, false)
 		for range 20 {
 			for range 100 {
-				st.send([]byte(`{"n":"`+strings.Repeat("x", 1000)+`"}`), true)
+				st.send([]byte(`{"n":"`+strings.Repeat("x", 1000)+`"}`), optional)
 			}
 			synctest.Wait()
 		}
@@ -150,7 +150,7 @@ func TestStreamOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	st.send([]byte(`{"a":1}`), true)
+	st.send([]byte(`{"a":1}`), optional)
 	st.finish(nil)
 	body, err := io.ReadAll(bufio.NewReader(resp.Body))
 	if err != nil {

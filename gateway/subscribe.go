@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -70,7 +71,7 @@ func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) 
 	}
 	u := x.view.upstreams[r.Upstream]
 	if u == nil {
-		return g.failed(x, r, &upstream.CallError{Upstream: r.Upstream, Reason: "removed", Text: "is no longer configured", Executed: upstream.ExecutedNo})
+		return g.failed(x, r, &upstream.CallError{Upstream: r.Upstream, Reason: "removed", Text: "it is no longer configured", Executed: upstream.ExecutedNo})
 	}
 	s := x.session
 	sub := subscription{r.Upstream, r.Target, r.Exposed, s.scope(u)}
@@ -80,26 +81,52 @@ func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) 
 	if have { // subscribing twice is subscribing once
 		return resultOf(x.id(), []byte("{}")), outcome{}
 	}
+	g.subs.add(s, sub) // before the server knows: its first update may come at once
 	if err := u.Subscribe(ctx, sub.scope, sub.target); err != nil {
-		return g.subscriptionFailed(x, r.Upstream, err)
+		if !s.holds(sub) {
+			g.subs.remove(s, sub)
+		}
+		return g.subscriptionFailed(ctx, x, r, err)
 	}
-	s.mu.Lock()
-	if s.ended {
-		s.mu.Unlock()
-		_ = u.Unsubscribe(context.WithoutCancel(ctx), sub.scope, sub.target)
+	switch err := s.keep(sub); {
+	case errors.Is(err, errDuplicate):
+		_ = u.Unsubscribe(ctx, sub.scope, sub.target)
+	case err != nil:
+		g.dropSubscription(context.WithoutCancel(ctx), s, sub)
 		return answer{}, outcome{Type: "cancelled"}
+	}
+	return resultOf(x.id(), []byte("{}")), outcome{}
+}
+
+// keep notes a subscription that the server agreed to. The error is errEnded, or
+// errDuplicate if the session had it already.
+func (s *session) keep(sub subscription) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return errEnded
+	}
+	if _, ok := s.subs[sub.exposed]; ok {
+		return errDuplicate
 	}
 	if s.subs == nil {
 		s.subs = make(map[string]subscription)
 	}
-	_, twice := s.subs[sub.exposed]
 	s.subs[sub.exposed] = sub
-	s.mu.Unlock()
-	if twice {
-		_ = u.Unsubscribe(ctx, sub.scope, sub.target)
+	return nil
+}
+
+// holds reports whether the session has a subscription to the resource, by
+// whatever URI.
+func (s *session) holds(sub subscription) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, other := range s.subs {
+		if other.upstream == sub.upstream && other.target == sub.target {
+			return true
+		}
 	}
-	g.subs.add(s, sub)
-	return resultOf(x.id(), []byte("{}")), outcome{}
+	return false
 }
 
 // unsubscribe serves resources/unsubscribe.
@@ -121,22 +148,28 @@ func (g *Gateway) unsubscribe(ctx context.Context, x *exchange) (answer, outcome
 // dropSubscription ends a subscription that the session no longer holds. That
 // the upstream is down is no error: it has nobody to tell any more.
 func (g *Gateway) dropSubscription(ctx context.Context, s *session, sub subscription) {
-	g.subs.remove(s, sub)
+	if !s.holds(sub) {
+		g.subs.remove(s, sub)
+	}
 	if u := g.set.Upstream(sub.upstream); u != nil {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
 		if err := u.Unsubscribe(ctx, sub.scope, sub.target); err != nil {
 			g.log.Debug("unsubscribe", "upstream", sub.upstream, "error", err)
 		}
 	}
 }
 
-func (g *Gateway) subscriptionFailed(x *exchange, up string, err error) (answer, outcome) {
+func (g *Gateway) subscriptionFailed(ctx context.Context, x *exchange, r *router.Route, err error) (answer, outcome) {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), err) {
+		return g.aborted(x, r, err)
+	}
 	if server, ok := errors.AsType[*upstream.ServerError](err); ok {
 		b := append([]byte(nil), `{"jsonrpc":"2.0","id":`...)
 		b = append(append(b, x.id()...), `,"error":`...)
 		return refused(answer{head: append(append(b, server.Raw...), '}')}, server.Code)
 	}
-	f := faultOf(up, err)
-	return f.asError(x.id()), outcome{Code: f.code, Type: f.Reason}
+	return g.failed(x, r, err)
 }
 
 // Notified implements upstream.Handler: what a server says outside of calls.
@@ -163,10 +196,10 @@ func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
 		}
 	case "notifications/message":
 		if s.wants(m) {
-			s.tell(m.Raw)
+			s.tell(m.Raw, optional)
 		}
-	case "notifications/elicitation/complete":
-		s.tell(m.Raw)
+	default: // also what the gateway does not know: the session owns the link
+		s.tell(m.Raw, optional)
 	}
 }
 
@@ -196,5 +229,5 @@ func (s *session) updated(m jsonrpc.Message, uri string) {
 		e.Replace(m.URI, jsonrpc.AppendString(nil, uri))
 		raw = e.Apply(nil, raw)
 	}
-	s.tell(raw)
+	s.tell(raw, optional)
 }

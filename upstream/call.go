@@ -120,7 +120,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	var way *TransportError
 	switch {
 	case errors.Is(err, errSilent), errors.Is(err, errTooLong):
-		e.Reason, e.Text = "timeout", err.Error()+"; it was cancelled and may have run"
+		e.Reason, e.Text = "timeout", err.Error()+"; it was cancelled"
 		u.timedOut(s)
 		return e
 	case errors.As(err, &way):
@@ -140,7 +140,10 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	if s.link.scope.Key != "" || !s.link.dead() { // else the owner counts its loss, once
 		u.breaker.report(s.epoch, v, c.of())
 	}
-	e.Text = describeCall(e, way, err)
+	e.Text = err.Error()
+	if way != nil {
+		e.Text += hint(way)
+	}
 	return e
 }
 
@@ -152,17 +155,6 @@ func (u *Upstream) timedOut(s seat) {
 		u.timeouts.Add(1)
 		poke(u.timed)
 	}
-}
-
-func describeCall(e *CallError, way *TransportError, err error) string {
-	text := err.Error()
-	if way != nil {
-		text += hint(way)
-	}
-	if e.Executed == ExecutedNo {
-		return text + "; the call was not executed"
-	}
-	return text + "; the call may have been executed"
 }
 
 // again decides whether a call is sent once more, and after which pause.
@@ -201,7 +193,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 func (u *Upstream) refuse(reason, text string, after time.Duration) *CallError {
 	return &CallError{
-		Upstream: u.name, Reason: reason, Text: text + "; the call was not executed", Executed: ExecutedNo,
+		Upstream: u.name, Reason: reason, Text: text, Executed: ExecutedNo,
 		RetryAfter: max(after, 0),
 	}
 }

@@ -172,7 +172,7 @@ func TestHalfFailing(t *testing.T) {
 			var e *upstream.CallError
 			if errors.As(err, &e) && e.Executed == upstream.ExecutedNo {
 				opened = true
-				if e.RetryAfter <= 0 || !strings.Contains(e.Text, "not executed") {
+				if e.RetryAfter <= 0 || !strings.Contains(e.Error(), "not executed") {
 					t.Fatalf("%+v", e)
 				}
 			}

@@ -77,13 +77,19 @@ type CallError struct {
 	// error, breaker_open, exhausted, queue_full, queue_timeout, rate_limited,
 	// dependency, unsupported, removed.
 	Reason string
-	// Text says what happened in a sentence.
+	// Text says what happened in a sentence that follows the upstream's name. That
+	// the call was, or may have been, executed is Executed's to say.
 	Text       string
 	Executed   Executed
 	RetryAfter time.Duration
 	Err        error
 }
 
-func (e *CallError) Error() string { return "upstream " + e.Upstream + ": " + e.Text }
+func (e *CallError) Error() string {
+	if e.Executed == ExecutedNo {
+		return "upstream " + e.Upstream + ": " + e.Text + " (not executed)"
+	}
+	return "upstream " + e.Upstream + ": " + e.Text + " (maybe executed)"
+}
 
 func (e *CallError) Unwrap() error { return e.Err }

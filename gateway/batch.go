@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// batch is a JSON-RPC batch of a client (2025-03-26 basic/transports).
+type batch struct {
+	messages []jsonrpc.Message
+	requests int
+}
+
+// parseBatch reads the parts of a batch. The error is of the first message that
+// may not be in one; id is that message's, if it has any.
+func parseBatch(parts [][]byte) (batch, *jsonrpc.Error) {
+	var b batch
+	for _, part := range parts {
+		m, err := jsonrpc.Parse(part)
+		if bad := asRPC(err); bad != nil {
+			return batch{}, bad
+		}
+		if bad := missingID(m); bad != nil {
+			return batch{}, bad
+		}
+		if m.Kind == jsonrpc.Request {
+			if m.MethodName() == "initialize" {
+				return batch{}, &jsonrpc.Error{
+					Code: jsonrpc.CodeInvalidRequest, Message: "invalid request: initialize must not be part of a batch", ID: m.ID.Of(m.Raw),
+				}
+			}
+			b.requests++
+		}
+		b.messages = append(b.messages, m)
+	}
+	return b, nil
+}
+
+// serveBatch answers a batch with one stream that carries all answers.
+func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session, parts [][]byte) {
+	b, bad := parseBatch(parts)
+	switch {
+	case bad != nil:
+		rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
+		return
+	case b.requests == 0:
+		for _, m := range b.messages {
+			g.notified(r.Context(), s, m)
+		}
+		w.WriteHeader(http.StatusAccepted)
+		return
+	case !g.enter():
+		g.unavailable(w, nil)
+		return
+	}
+	defer g.leave()
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer cancel(nil)
+	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
+	st := s.newStream(nil, func() { cancel(errClientGone) })
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_ = st.carry(r.Context(), w, 0, false)
+	}()
+	var all sync.WaitGroup
+	for _, m := range b.messages {
+		if m.Kind != jsonrpc.Request {
+			g.notified(ctx, s, m)
+			continue
+		}
+		ctx, x, err := g.enlist(ctx, s, m, st, r)
+		if err != nil {
+			st.send(x.turnedAway(err).bytes(), answering)
+			continue
+		}
+		all.Go(func() {
+			defer x.cancel(nil)
+			a := g.serve(ctx, x)
+			s.done(x)
+			if !a.empty() {
+				st.send(a.bytes(), answering)
+			}
+		})
+	}
+	all.Wait()
+	st.finish(nil)
+	<-written
+	s.retire(st)
+}
+
+// enlist enters one request of several that share an outlet, with a context of
+// its own that x.cancel ends. It is done before the next message is looked at,
+// since that may cancel this one. The errors are those of begin.
+func (g *Gateway) enlist(ctx context.Context, s *session, m jsonrpc.Message, out outlet, r *http.Request) (context.Context, *exchange, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	x := g.exchange(s, m, out, r, cancel)
+	if err := s.begin(x); err != nil {
+		cancel(nil)
+		return nil, x, err
+	}
+	return ctx, x, nil
+}
