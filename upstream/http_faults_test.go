@@ -201,11 +201,14 @@ func TestHTTPFollowsRedirectOfTheSameOrigin(t *testing.T) {
 }
 
 func TestHTTPBlackHole(t *testing.T) {
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
 	f := &fakeRemote{}
-	f.call = func(_ http.ResponseWriter, r *http.Request, _ jsonrpc.Message) { <-r.Context().Done() }
+	f.call = func(_ http.ResponseWriter, r *http.Request, _ jsonrpc.Message) {
+		stop(context.DeadlineExceeded) // as it came too late, once the server has the call
+		<-r.Context().Done()
+	}
 	l := connect(t, serve(t, f))
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer stop()
 	if _, err := l.Do(ctx, call(t)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}

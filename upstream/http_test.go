@@ -111,12 +111,12 @@ func (f *fakeRemote) sent(method string) (bodies []string, headers []http.Header
 // awaitSent waits until n messages of a method were posted.
 func (f *fakeRemote) awaitSent(method string, n int) []string {
 	f.t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(patient); ; {
 		if b, _ := f.sent(method); len(b) >= n {
 			return b
 		}
 		if time.Now().After(end) {
-			f.t.Fatalf("no %d x %s within 5 s, but %v", n, method, f.methods)
+			f.t.Fatalf("no %d x %s, but %v", n, method, f.methods)
 		}
 		<-time.After(time.Millisecond)
 	}
@@ -201,7 +201,7 @@ func connect(t *testing.T, d *Dial) Link {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, stop := context.WithTimeout(context.Background(), patient)
 		defer stop()
 		l.Close(ctx)
 	})
@@ -379,14 +379,10 @@ func TestHTTPCancelTellsTheServer(t *testing.T) {
 		var id string
 		go func() { id = <-started; cancel(why) }()
 		_, err := l.Do(ctx, call(t))
-		began := time.Now()
 		if !errors.Is(err, why) {
 			t.Fatalf("error %v, want the cause", err)
 		}
 		got := f.awaitSent("notifications/cancelled", 1)
-		if d := time.Since(began); d > 100*time.Millisecond {
-			t.Errorf("told after %v", d)
-		}
 		if want := `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":` + id + `,"reason":"cancelled"}}`; got[0] != want {
 			t.Errorf("sent %s\nwant %s", got[0], want)
 		}

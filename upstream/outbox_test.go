@@ -40,7 +40,7 @@ func newTestOutbox(t *testing.T, timeout time.Duration, failed func(error)) (*ou
 // Lines of many senders, larger than the pipe holds, come whole, each once, and
 // each sender's in its order.
 func TestOutboxKeepsLinesWhole(t *testing.T) {
-	o, r := newTestOutbox(t, 5*time.Second, func(err error) { t.Error(err) })
+	o, r := newTestOutbox(t, patient, func(err error) { t.Error(err) })
 	const senders, each = 16, 200
 	for i := range senders {
 		go func() {
@@ -67,9 +67,24 @@ func TestOutboxKeepsLinesWhole(t *testing.T) {
 	}
 }
 
+// expire has the deadline of a write that waits for its reader come now, and
+// returns what the outbox then fails with.
+func expire(o *outbox, failed <-chan error) error {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case <-again.C: // the write, and with it its own deadline, may have been to come
+			_ = o.f.SetWriteDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
 func TestOutboxTellsWhatWasNotWritten(t *testing.T) {
 	failed := make(chan error, 1)
-	o, r := newTestOutbox(t, 100*time.Millisecond, func(err error) { failed <- err })
+	o, r := newTestOutbox(t, time.Hour, func(err error) { failed <- err })
 	half := &frame{b: bytes.Repeat([]byte("h"), 100<<10)} // the pipe takes 64 KiB of it
 	waiting := &frame{b: []byte("waiting\n"), done: make(chan struct{})}
 	revoked := &frame{b: []byte("revoked\n")}
@@ -86,7 +101,7 @@ func TestOutboxTellsWhatWasNotWritten(t *testing.T) {
 	if o.queue[0] != first || o.revoke(revoked) != frameDropped || o.revoke(half) != frameTaken {
 		t.Error("the queue is out of order")
 	}
-	if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := expire(o, failed); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("failed: %v", err)
 	}
 	<-done
@@ -105,17 +120,17 @@ func TestOutboxTellsWhatWasNotWritten(t *testing.T) {
 // Of a batch that fails in its middle, the frames that were not reached say so.
 func TestOutboxFailsInsideABatch(t *testing.T) {
 	failed := make(chan error, 1)
-	o, r := newTestOutbox(t, 200*time.Millisecond, func(err error) { failed <- err })
+	o, r := newTestOutbox(t, time.Hour, func(err error) { failed <- err })
 	block := &frame{b: bytes.Repeat([]byte("b"), 80<<10)}
 	batch := []*frame{{b: bytes.Repeat([]byte("1"), 100<<10)}, {b: []byte("2")}, {b: []byte("3")}}
 	_ = o.send(block)
 	for _, x := range batch {
 		_ = o.send(x)
 	}
-	if _, err := io.ReadFull(r, make([]byte, 80<<10)); err != nil { // block goes, the batch begins
+	if _, err := io.ReadFull(r, make([]byte, 80<<10+1)); err != nil { // block goes, the batch begins
 		t.Fatal(err)
 	}
-	<-failed
+	_ = expire(o, failed)
 	for i, want := range []frameState{frameTaken, frameDropped, frameDropped} {
 		if got := o.revoke(batch[i]); got != want {
 			t.Errorf("frame %d: state %d, want %d", i+1, got, want)
@@ -126,13 +141,14 @@ func TestOutboxFailsInsideABatch(t *testing.T) {
 	}
 }
 
-// A child that reads slowly is no child that stopped reading.
+// A child that reads slowly is no child that stopped reading. In all it takes
+// longer than the timeout, and for what is written under one a tenth of it.
 func TestOutboxSlowReader(t *testing.T) {
-	o, r := newTestOutbox(t, 150*time.Millisecond, func(err error) { t.Error(err) })
+	o, r := newTestOutbox(t, time.Second, func(err error) { t.Error(err) })
 	x := &frame{b: bytes.Repeat([]byte("x"), 1<<20), done: make(chan struct{})}
 	done := x.done
 	_ = o.send(x)
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for range 32 {
 		<-tick.C

@@ -121,7 +121,7 @@ func TestRemotePeers(t *testing.T) {
 				work(t, l, p.silent, true)
 			}
 			hears(t, d, add)
-			ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, stop := context.WithTimeout(t.Context(), patient)
 			defer stop()
 			if kind := l.Close(ctx); kind != Graceful || ctx.Err() != nil {
 				t.Errorf("closed %s, %v", kind, ctx.Err())
@@ -168,7 +168,7 @@ func work(t *testing.T, l Link, silent, ask bool) {
 // it comes: the stream is opened beside the calls, and nothing says when.
 func hears(t *testing.T, d *Dial, add func()) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patient)
 	for {
 		add()
 		select {

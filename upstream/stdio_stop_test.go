@@ -20,8 +20,9 @@ func TestStdioStopKillsWhatIgnoresTERM(t *testing.T) {
 	if kind := l.Close(t.Context()); kind != Killed {
 		t.Errorf("stopped %s, want killed", kind)
 	}
-	if took := time.Since(began); took < 400*time.Millisecond || took > 1400*time.Millisecond {
-		t.Errorf("took %v, want 2 x 200ms and little more", took)
+	// Not before: a timer is late at times, and early never.
+	if took := time.Since(began); took < 400*time.Millisecond {
+		t.Errorf("took %v, want 2 x 200ms", took)
 	}
 	if exists(l.proc.pid) {
 		t.Error("a zombie is left")
@@ -29,15 +30,13 @@ func TestStdioStopKillsWhatIgnoresTERM(t *testing.T) {
 }
 
 func TestStdioStopByForce(t *testing.T) {
-	l := startFake(t, fakeDial(t, "ignoreterm"))
+	d := fakeDial(t, "ignoreterm")
+	d.Config.StopTimeout = time.Hour
+	l := startFake(t, d)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	began := time.Now()
 	if kind := l.Close(ctx); kind != Killed {
 		t.Errorf("stopped %s, want killed", kind)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("took %v", took)
 	}
 }
 
@@ -77,7 +76,7 @@ func TestStdioLostWhileGrandchildHoldsPipes(t *testing.T) {
 }
 
 // The gateway is killed with 20 children and their grandchildren, some in
-// sessions of their own: two seconds later none is left, nor the watcher.
+// sessions of their own: soon none is left, nor the watcher.
 func TestWatcherEndsWhatAKilledGatewayLeft(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
 	gateway := exec.Command(os.Args[0])
@@ -96,18 +95,15 @@ func TestWatcherEndsWhatAKilledGatewayLeft(t *testing.T) {
 	if err != nil || len(all) < 60 {
 		t.Errorf("the gateway said %q, %v, with %d processes", ready, err, len(all))
 	}
-	var killed time.Time
 	left := goneBy(all, func() time.Time {
-		killed = time.Now()
 		if err := gateway.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		return killed.Add(2 * time.Second)
+		return time.Now().Add(patient)
 	})
 	if len(left) > 0 {
-		t.Errorf("%d processes are left after 2s", len(left))
+		t.Errorf("%d processes are left", len(left))
 	}
-	t.Logf("%d processes were gone after %v", len(all), time.Since(killed))
 	_ = gateway.Wait()
 }
 

@@ -26,6 +26,10 @@ func fakeDial(t testing.TB, modes string, vars ...string) *Dial {
 	return &Dial{Config: &c, Stderr: new(Tail)}
 }
 
+// patient is how long a test waits for what must come: it never decides on a
+// test of code that works, however slow the machine.
+const patient = time.Minute
+
 func testReaper() *reaper { return newReaper(slog.New(slog.DiscardHandler), nil) }
 
 // startFake dials d and closes the link when the test ends.
@@ -36,7 +40,7 @@ func startFake(t testing.TB, d *Dial) *stdioLink {
 
 func startFakeWith(t testing.TB, d *Dial, r *reaper) *stdioLink {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	defer cancel()
 	l, err := dialStdio(ctx, d, r)
 	if err != nil {

@@ -49,6 +49,7 @@ const (
 // server is one run of the fake.
 type server struct {
 	modes map[string]bool
+	round *round // of the calls that come now; the reader's own
 
 	out sync.Mutex // guards stdout, so that lines stay whole
 	// asked counts the server's own requests, whose answers go to the channels
@@ -58,6 +59,14 @@ type server struct {
 	answers map[string]chan message
 }
 
+// round is the calls between one call of the tool release and the next.
+type round struct {
+	calls    sync.WaitGroup
+	released chan struct{} // closed by the call that ends the round
+}
+
+func newRound() *round { return &round{released: make(chan struct{})} }
+
 // message is any JSON-RPC message.
 type message struct {
 	JSONRPC string          `json:"jsonrpc"`
@@ -66,6 +75,9 @@ type message struct {
 	Params  json.RawMessage `json:"params,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Error   json.RawMessage `json:"error,omitempty"`
+
+	round   *round
+	counted bool // among the round's calls
 }
 
 // Main serves MCP on stdin and stdout until stdin ends, and returns the exit
@@ -91,7 +103,7 @@ type message struct {
 //	pings           sends a ping before each answer
 //	fast            after the handshake answers every request with {}, as fast as it can
 func Main(modes string) int {
-	s := &server{modes: make(map[string]bool), answers: make(map[string]chan message)}
+	s := &server{modes: make(map[string]bool), round: newRound(), answers: make(map[string]chan message)}
 	for m := range strings.SplitSeq(modes, ",") {
 		s.modes[m] = true
 	}
@@ -134,10 +146,28 @@ func (s *server) serve() int {
 			return 3
 		case m.Method == "initialize":
 			s.handle(m)
+		case m.Method == "tools/call":
+			go s.handle(s.enter(m))
 		default:
 			go s.handle(m)
 		}
 	}
+}
+
+// enter puts a call into the round that it came in, in the order of stdin, of
+// which its goroutine knows nothing.
+func (s *server) enter(m message) message {
+	var p struct{ Name string }
+	_ = json.Unmarshal(m.Params, &p)
+	m.round = s.round
+	if p.Name == "release" {
+		s.round = newRound()
+		close(m.round.released)
+		return m
+	}
+	m.round.calls.Add(1)
+	m.counted = true
+	return m
 }
 
 // fast answers requests with next to no work, many at a time.
@@ -192,6 +222,9 @@ func (s *server) handle(m message) {
 		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":` + result + `}`)
 	}
 	s.after(m)
+	if m.counted {
+		m.round.calls.Done()
+	}
 }
 
 // noise is printed between messages in the mode noise.

@@ -6,13 +6,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // The tools that the server offers, each with all arguments optional:
 //
 //	echo       returns its arguments and _meta as structuredContent
-//	sleep      {ms}: answers after that time
+//	hold       sends progress, and answers when release is called
+//	release    has hold answer, and answers when all calls before it are answered
 //	exit       {code, signal}: ends without an answer
 //	progress   {n, after}: n progress messages, then the answer, then after more
 //	elicit     asks elicitation/create and returns the client's answer as structuredContent
@@ -27,7 +27,7 @@ import (
 //	changed    sends notifications/tools/list_changed
 //	fail       answers with isError
 var tools = []string{
-	"echo", "sleep", "exit", "progress", "elicit", "sample", "roots", "giveup", "nonce", "env", "big", "deep", "log",
+	"echo", "hold", "release", "exit", "progress", "elicit", "sample", "roots", "giveup", "nonce", "env", "big", "deep", "log",
 	"changed", "fail",
 }
 
@@ -100,16 +100,20 @@ func (s *server) call(m message) (result, fault string) {
 	}
 	_ = json.Unmarshal(m.Params, &p)
 	var a struct {
-		MS, N, Code, Bytes, Depth int
-		Signal, Nonce             string
+		N, Code, Bytes, Depth int
+		Signal, Nonce         string
 	}
 	_ = json.Unmarshal(p.Arguments, &a)
 	switch p.Name {
 	case "echo":
 		return structured(`{"arguments":` + orNull(p.Arguments) + `,"_meta":` + orNull(p.Meta) + `}`), ""
-	case "sleep":
-		time.Sleep(time.Duration(a.MS) * time.Millisecond)
-		return text("slept"), ""
+	case "hold":
+		s.progress(p.Meta, 0, 1)
+		<-m.round.released
+		return text("held"), ""
+	case "release":
+		m.round.calls.Wait()
+		return text("released"), ""
 	case "exit":
 		die(a.Signal, a.Code)
 	case "progress":
