@@ -26,6 +26,7 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
 )
 
@@ -235,6 +236,18 @@ func waitABit(t *testing.T) {
 	}
 }
 
+// hold begins a call that the child has, and that it answers once another calls
+// release. What comes of it is the next event.
+func (c *client) hold(ctx context.Context, id string) <-chan jsonrpc.Event {
+	c.r.t.Helper()
+	body := `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call","params":{"name":"kid__hold","_meta":{"progressToken":1}}}`
+	events := c.events(ctx, c.request(ctx, "POST", body))
+	if p := c.next(events); !strings.Contains(p, "notifications/progress") {
+		c.r.t.Fatalf("want progress, got %s", p)
+	}
+	return events
+}
+
 // F36: what a cancelled call of one client still asks is given to no other.
 func TestCancelledCallsAskNobody(t *testing.T) {
 	cfg := settings(t)
@@ -244,17 +257,14 @@ func TestCancelledCallsAskNobody(t *testing.T) {
 	// Two clients in flight on one process: nobody can tell whose the question is.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	slow := make(chan reply, 1)
-	go func() { slow <- two.post(calls("1", "kid__sleep", `{"ms":1500}`)) }()
-	for r.set.Upstream("kid").Status().InFlight == 0 {
-		waitABit(t)
-	}
+	held := two.hold(ctx, "1")
 	got := one.do(one.request(ctx, "POST", calls("1", "kid__elicit", `{}`)))
 	if !strings.Contains(got.body, `"error"`) || strings.Contains(got.body, `"method":"elicitation/create"`) {
 		t.Errorf("an ambiguous question was relayed: %s", got.body)
 	}
-	if a := <-slow; strings.Contains(a.body, "elicitation") {
-		t.Errorf("it went to the other client: %s", a.body)
+	one.post(calls("4", "kid__release", `{}`))
+	if a := two.next(held); !strings.Contains(a, `"result"`) {
+		t.Errorf("it went to the other client: %s", a)
 	}
 	// Alone it is asked; what it asked for a call that is cancelled is taken back.
 	events := one.events(ctx, one.request(ctx, "POST", calls("2", "kid__elicit", `{}`)))
@@ -265,13 +275,10 @@ func TestCancelledCallsAskNobody(t *testing.T) {
 	for range events {
 	}
 	// A cancelled call that still runs: the other's question is not asked.
-	gone := make(chan reply, 1)
-	go func() { gone <- one.post(calls("3", "kid__sleep", `{"ms":2000}`)) }()
-	for r.set.Upstream("kid").Status().InFlight == 0 {
-		waitABit(t)
-	}
+	held = one.hold(ctx, "3")
 	one.post(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}`)
-	<-gone
+	for range held {
+	}
 	if got := two.post(calls("3", "kid__elicit", `{}`)); !strings.Contains(got.body, "did not relay") {
 		t.Errorf("with a cancelled call of another client on the link: %s", got.body)
 	}
