@@ -48,7 +48,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 		return
 	case b.requests == 0:
 		for _, m := range b.messages {
-			g.notified(r.Context(), s, m)
+			g.notified(s, m, new(sync.WaitGroup))
 		}
 		w.WriteHeader(http.StatusAccepted)
 		return
@@ -69,7 +69,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 	var all sync.WaitGroup
 	for _, m := range b.messages {
 		if m.Kind != jsonrpc.Request {
-			g.notified(ctx, s, m)
+			g.notified(s, m, new(sync.WaitGroup))
 			continue
 		}
 		ctx, x, err := g.enlist(ctx, s, m, st, r)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -101,31 +102,30 @@ func missingID(m jsonrpc.Message) *jsonrpc.Error {
 }
 
 // notified handles a notification or a response from the client. Neither is
-// answered.
-func (g *Gateway) notified(ctx context.Context, s *session, m jsonrpc.Message) {
+// answered. It does not wait for upstreams: told is done when they have what is
+// for them.
+func (g *Gateway) notified(s *session, m jsonrpc.Message, told *sync.WaitGroup) {
 	if m.Kind == jsonrpc.Result || m.Kind == jsonrpc.Failure {
-		s.answered(ctx, m)
+		s.answered(m, told)
 		return
 	}
 	switch m.MethodName() {
 	case "notifications/cancelled":
 		s.cancelled(m)
 	case "notifications/progress":
-		g.progressed(ctx, s, m)
+		g.progressed(s, m, told)
 	case "notifications/roots/list_changed":
-		g.rootsChanged(ctx, s, m)
+		g.rootsChanged(s, m, told)
 	}
 }
 
 // rootsChanged passes the client's word on to the links it owns: only those
 // were told its roots.
-func (g *Gateway) rootsChanged(ctx context.Context, s *session, m jsonrpc.Message) {
+func (g *Gateway) rootsChanged(s *session, m jsonrpc.Message, told *sync.WaitGroup) {
 	v := g.view.Load()
 	for _, u := range v.order {
-		if scope := s.scope(u); scope.Exclusive {
-			if err := u.Notify(ctx, scope, m.Raw); err != nil {
-				g.log.Debug("roots change not delivered", "upstream", u.Name(), "error", err)
-			}
+		if s.scope(u).Exclusive {
+			g.notify(s, u, m, told)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -169,7 +170,9 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string)
 		return
 	}
 	if m.Kind != jsonrpc.Request {
-		g.notified(r.Context(), s, m)
+		var told sync.WaitGroup
+		g.notified(s, m, &told)
+		told.Wait()
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}

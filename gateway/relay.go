@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
@@ -129,7 +130,7 @@ func (s *session) take(n uint64) *question {
 
 // answered carries a client's response to the server that asked, under the
 // server's id. An unknown or repeated one is dropped.
-func (s *session) answered(ctx context.Context, m jsonrpc.Message) {
+func (s *session) answered(m jsonrpc.Message, told *sync.WaitGroup) {
 	n, err := strconv.ParseUint(string(m.ID.Of(m.Raw)), 10, 64)
 	if err != nil {
 		return
@@ -140,18 +141,14 @@ func (s *session) answered(ctx context.Context, m jsonrpc.Message) {
 	}
 	var e jsonrpc.Edits
 	e.Replace(m.ID, q.Message.ID.Of(q.Message.Raw))
-	// The client's other messages do not wait for a server that reads slowly.
-	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
-		defer cancel()
-		// A link that was lost meanwhile has nobody waiting on it.
-		_ = q.Answer(ctx, e.Apply(nil, m.Raw))
-	}()
+	raw := e.Apply(nil, m.Raw)
+	// A link that was lost meanwhile has nobody waiting on it.
+	s.toward(q.upstream, told, func(ctx context.Context) { _ = q.Answer(ctx, raw) })
 }
 
 // progressed carries a client's progress on a question to the server that
 // asked. The token is the server's own, so that it goes as it is.
-func (g *Gateway) progressed(ctx context.Context, s *session, m jsonrpc.Message) {
+func (g *Gateway) progressed(s *session, m jsonrpc.Message, told *sync.WaitGroup) {
 	token := m.ProgressToken.Of(m.Raw)
 	if token == nil {
 		return
@@ -166,10 +163,20 @@ func (g *Gateway) progressed(ctx context.Context, s *session, m jsonrpc.Message)
 	}
 	s.mu.Unlock()
 	if u := g.set.Upstream(up); u != nil {
-		if err := u.Notify(ctx, s.scope(u), m.Raw); err != nil {
-			g.log.Debug("progress not delivered", "upstream", up, "error", err)
-		}
+		g.notify(s, u, m, told)
 	}
+}
+
+// notify passes a notification on to the session's link with an upstream.
+func (g *Gateway) notify(s *session, u *upstream.Upstream, m jsonrpc.Message, told *sync.WaitGroup) {
+	if s.crowded(u.Name()) {
+		return
+	}
+	s.toward(u.Name(), told, func(ctx context.Context) {
+		if err := u.Notify(ctx, s.scope(u), m.Raw); err != nil {
+			g.log.Debug("notification not delivered", "upstream", u.Name(), "method", m.MethodName(), "error", err)
+		}
+	})
 }
 
 // withdraw takes back the questions of a call that has ended, and tells the

@@ -30,8 +30,9 @@ type session struct {
 	client    clientCapabilities
 	inFlight  map[string]*exchange // by the client's id as bytes
 	questions map[uint64]*question
-	asked     uint64 // questions so far; the last one's id
-	level     string // logging level the client set, "" for none
+	asked     uint64          // questions so far; the last one's id
+	lanes     map[string]lane // by upstream; each has a goroutine that empties it
+	level     string          // logging level the client set, "" for none
 	subs      map[string]subscription
 	streams   map[string]*stream // answers that may still be resumed
 	retired   []*stream          // those of them that are complete, oldest first

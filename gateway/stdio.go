@@ -201,7 +201,7 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		return
 	}
 	if m.Kind != jsonrpc.Request {
-		g.notified(ctx, s, m)
+		g.notified(s, m, new(sync.WaitGroup))
 		return
 	}
 	id := m.ID.Of(m.Raw)

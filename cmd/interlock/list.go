@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -86,7 +87,7 @@ func remark(u admin.Upstream) string {
 func why(u admin.Upstream) string {
 	f := u.LastFailure
 	text := f.Stage + ": " + f.Message
-	if f.Exit != "" {
+	if f.Exit != "" && !strings.Contains(f.Message, f.Exit) {
 		text += " (" + f.Exit + ")"
 	}
 	return printable(text)
