@@ -158,7 +158,11 @@ func TestVariables(t *testing.T) {
 			}
 			_, s := tel.Server(t.Context(), Operation{Method: "ping"})
 			s.End(Outcome{})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			wait := time.Minute
+			if tc.spans == 0 { // the endpoint may be one where nobody is
+				wait = 100 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
 			if err := tel.Shutdown(ctx); err != nil && tc.spans > 0 {
 				t.Error(err)
@@ -185,8 +189,12 @@ func TestVariables(t *testing.T) {
 }
 
 // A collector that accepts and never answers costs no call and at the end what
-// Shutdown is given.
+// Shutdown is given. Each try has an hour, so that a call, or a Shutdown, that
+// waited for one would not return.
 func TestHungCollector(t *testing.T) {
+	for _, v := range []string{"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_BSP_EXPORT_TIMEOUT"} {
+		t.Setenv(v, "3600000")
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -200,22 +208,14 @@ func TestHungCollector(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
-		for range 3000 { // three times the queue
+		for range 3000 { // more than the queue holds
 			call(t.Context(), tel)
 		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%s: 3,000 calls took %v", protocol, took)
-		}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		start = time.Now()
 		if err := tel.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", protocol, err)
 		}
 		cancel()
-		if took := time.Since(start); took > 3*time.Second {
-			t.Errorf("%s: Shutdown took %v", protocol, took)
-		}
 	}
 }
 

@@ -33,6 +33,9 @@ func (l leakless) Run() int {
 	return code
 }
 
+// patient is how long a test waits for what must come, however slow the machine.
+const patient = time.Minute
+
 // promptExit keeps a binary with the race detector from sleeping for a second at
 // its end.
 const promptExit = "GORACE=atexit_sleep_ms=0"
@@ -85,7 +88,7 @@ func freeAddress() (string, error) {
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[0])
 	path := filepath.SplitList(ts.Getenv("PATH"))[0]
-	deadline, again := time.After(20*time.Second), time.NewTicker(20*time.Millisecond)
+	deadline, again := time.After(patient), time.NewTicker(20*time.Millisecond)
 	defer again.Stop()
 	for {
 		cmd := exec.Command(filepath.Join(path, args[1]), args[2:]...)

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // process is an `interlock` that runs while a test goes on.
@@ -36,7 +35,7 @@ func launch(t *testing.T, files map[string]string, stderr io.Writer, args ...str
 	for name, text := range files {
 		put(t, filepath.Join(dir, name), text)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	t.Cleanup(cancel)
 	p := &process{t: t, dir: dir, lines: make(chan string), ctx: ctx}
 	p.cmd = exec.CommandContext(ctx, "interlock", args...)

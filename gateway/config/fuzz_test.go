@@ -31,7 +31,7 @@ func FuzzLoad(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte, kind byte) {
 		if strings.Contains(string(data), "file:") || strings.Contains(string(data), "include") {
-			t.Skip("reads other files")
+			return // it reads other files
 		}
 		name := []string{"c.yaml", "c.json", "c.toml"}[kind%3]
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {

@@ -30,12 +30,12 @@ const (
 // The files are those of Config.Sources; when a reload changes these, end this
 // Watch and begin another.
 func Watch(ctx context.Context, files []string, changed func()) error {
-	return watch(ctx, files, changed, func() {})
+	return watch(ctx, files, sweep, changed, func() {})
 }
 
 // watch calls compared after each comparison, and the call of changed that it led
 // to; the first time when it has learnt what the files are.
-func watch(ctx context.Context, files []string, changed, compared func()) error {
+func watch(ctx context.Context, files []string, sweep time.Duration, changed, compared func()) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watching files: %w", err)
