@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,8 +165,8 @@ func (s *session) retire(st *stream) {
 	defer s.mu.Unlock()
 	s.retired = append(s.retired, st)
 	size := 0
-	for i := len(s.retired) - 1; i >= 0; i-- {
-		size += s.retired[i].kept()
+	for i, st := range slices.Backward(s.retired) {
+		size += st.kept()
 		if kept := len(s.retired) - i; kept > 1 && (kept > maxRetired || size > maxKept) {
 			s.forget(i + 1)
 			return

@@ -59,6 +59,7 @@ func exampleConfigs(t *testing.T) map[string]string {
 }
 
 func serveExample(t *testing.T, name, text string) {
+	t.Helper()
 	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	shared := filepath.Join(dir, "shared")
 	if err := os.Mkdir(shared, 0o700); err != nil {
@@ -98,8 +99,8 @@ func serveExample(t *testing.T, name, text string) {
 		}
 		waiting = notRunning(ctx, dir, config, machine)
 	}
-	if !stop(cmd, exited, 25*time.Second) {
-		t.Error("interlock serve ignored TERM for 25s")
+	if !stop(cmd, exited, time.Minute) {
+		t.Error("interlock serve ignored TERM for a minute")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -90,8 +91,8 @@ func (g *gateway) start() {
 // stop ends it with TERM; it must go by itself.
 func (g *gateway) stop() {
 	g.t.Helper()
-	if !stop(g.cmd, g.exited, 25*time.Second) {
-		g.t.Fatal("interlock serve ignored TERM for 25s")
+	if !stop(g.cmd, g.exited, time.Minute) {
+		g.t.Fatal("interlock serve ignored TERM for a minute")
 	}
 	if code := g.cmd.ProcessState.ExitCode(); code != 0 {
 		g.t.Errorf("interlock serve ended with %s", g.cmd.ProcessState)
@@ -143,15 +144,22 @@ func (g *gateway) run(args ...string) []byte {
 	return out
 }
 
-// freeAddr returns a loopback address that nothing listens on.
+// freeAddr returns a loopback address that nothing listens on. Its port is below
+// those that systems give out by themselves: nothing else gets it before it is
+// used, nor between two gateways that use it in turn.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }
 
 // The upstreams of these tests, as a user writes them.

@@ -24,7 +24,7 @@ func home(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		left := waitNone(dir, 5*time.Second)
+		left := waitNone(dir, time.Minute)
 		for pid, command := range left {
 			t.Errorf("process %d was left behind: %s", pid, command)
 			_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -120,7 +120,7 @@ func start(ctx context.Context, t *testing.T, dir string, cmd *exec.Cmd) (<-chan
 		select {
 		case <-exited:
 		default:
-			stop(cmd, exited, 20*time.Second)
+			stop(cmd, exited, time.Minute)
 		}
 		if strings.Contains(log.String(), "DATA RACE") {
 			t.Errorf("%s: a data race", cmd.Path)
