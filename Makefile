@@ -3,7 +3,8 @@
 # make cross      that it builds for macOS and Windows
 # make test       every test, also those with real servers and clients from npm
 # make e2e        only those
-# make bench      what the gateway costs beside a plain reverse proxy
+# make bench      what the gateway costs beside a plain reverse proxy and a bridge
+# make bench-quick the same in under two minutes, with more noise
 # make soak       long fuzzing and the fault tests, over and over (SOAK=10m)
 # make tools      the pinned tools, into .bin
 
@@ -13,7 +14,7 @@ SOAK     ?= 2m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FIXTURES := examples/e2e/node_modules/.package-lock.json
 
-.PHONY: build check cross format test e2e bench soak tools fetch clean
+.PHONY: build check cross format test e2e bench bench-quick soak tools fetch clean
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
 
@@ -43,6 +44,9 @@ e2e: fetch
 
 bench:
 	go run ./examples/bench $(BENCH)
+
+bench-quick:
+	go run ./examples/bench -quick $(BENCH)
 
 # Go fuzzes one target at a time, so each gets the whole of $(SOAK).
 soak: fetch

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,49 +18,132 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	goleak.VerifyTestMain(m)
 }
 
-// TestMeasure runs the whole of it for a moment: every path is used, and every
-// answer was the right one.
-func TestMeasure(t *testing.T) {
-	r, err := measure(t.Context(), plan{total: time.Second, rounds: 1, inFlight: []int{1, 8}})
+// tiny runs every path of the program, and measures nothing.
+func tiny() plan {
+	return plan{
+		rounds: 1, slice: 20 * time.Millisecond, tell: io.Discard,
+		sizes: sizes{
+			inFlight: []int{1}, lists: []int{50}, slow: 4, sessions: []int{20}, streams: 5, upstreams: []int{1, 3},
+		},
+		// Each path of the program once. A server over HTTP that was killed is away
+		// for seconds.
+		only: regexp.MustCompile(`^(calls-1/.*|five/http|result/http|arguments/stdio|list.*|slow/stdio|sessions.*|streams.*|cold.*|memory.*|killed/stdio|refused.*)$`),
+	}
+}
+
+// Every case runs, every answer was the right one, and what was measured makes
+// sense.
+func TestScenarios(t *testing.T) {
+	r, err := measure(t.Context(), tiny())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(cases(r)) != 13 {
+		t.Errorf("%d cases, want 13: %v", len(cases(r)), cases(r))
+	}
+	for _, w := range r.Rows {
+		if len(w.Figures) == 0 {
+			t.Errorf("%s %s: nothing was measured", w.Case, w.Way)
+		}
+		for name, f := range w.Figures {
+			if f.Low > f.Median || f.Median > f.High {
+				t.Errorf("%s %s %s is %+v", w.Case, w.Way, name, f.spread)
+			}
+			if f.Median <= 0 && name != perSession && name != addedP50 && name != objectsPerCall {
+				t.Errorf("%s %s %s is %v", w.Case, w.Way, name, f.Median)
+			}
+			if (f.Ratio != nil) != (w.Floor != "") && name != addedP50 && r.find(w.Case, w.Floor) != nil && r.find(w.Case, w.Floor).Figures[name] != nil {
+				t.Errorf("%s %s %s is compared: %v", w.Case, w.Way, name, f.Ratio)
+			}
+		}
+		if f := w.Figures[p50]; f != nil && w.Figures[p99] != nil && w.Figures[p99].Median < f.Median {
+			t.Errorf("%s %s: p99 %v, p50 %v", w.Case, w.Way, w.Figures[p99].Median, f.Median)
+		}
 	}
 	var out bytes.Buffer
 	if err := r.writeTable(&out); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Cells) != 10 {
-		t.Errorf("%d cells, want 10", len(r.Cells))
-	}
-	for _, c := range r.Cells {
-		if c.Calls == 0 || c.P99 < c.P50 || c.P50 <= 0 {
-			t.Errorf("%s %s %d: %d calls, p50 %.0f, p99 %.0f", c.Upstream, c.Path, c.InFlight, c.Calls, c.P50, c.P99)
+	for _, s := range scenarios(tiny().sizes) {
+		if tiny().only.MatchString(s.name) && !strings.Contains(out.String(), "\n"+s.title+" ("+s.upstream) {
+			t.Errorf("the table has no %q", s.title)
 		}
-		if (c.Beside != nil) != (c.Path == "Interlock") {
-			t.Errorf("%s %s is compared: %v", c.Upstream, c.Path, c.Beside)
-		}
-	}
-	if n := strings.Count(out.String(), "× "); n != 4 {
-		t.Errorf("%d comparisons, want 4:\n%s", n, &out)
 	}
 }
 
+func cases(r *report) map[string]bool {
+	all := map[string]bool{}
+	for _, w := range r.Rows {
+		all[w.Case] = true
+	}
+	return all
+}
+
 func TestAnswer(t *testing.T) {
+	s := newServer(0)
 	for _, c := range []struct{ name, message, want string }{
 		{
 			"call", `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"message":"hi"}}}`,
 			`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"hi"}]}}`,
 		},
+		{
+			"measure", `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"measure","arguments":{"message":"123456789"}}}`,
+			`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"11 2203660321"}]}}`,
+		},
 		{"string id at the end", `{"method":"ping","id":"a-1"}`, `{"jsonrpc":"2.0","id":"a-1","result":{}}`},
 		{"notification", `{"jsonrpc":"2.0","method":"notifications/initialized"}`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := string(answer(nil, []byte(c.message))); got != c.want {
+			if got := string(s.answer(nil, []byte(c.message))); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
+	}
+	list := `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	for _, n := range []int{0, 6, 100} {
+		if got := bytes.Count(newServer(n).answer(nil, []byte(list)), []byte(`"inputSchema"`)); got != max(n, len(ownTools)) {
+			t.Errorf("a server of %d tools lists %d", n, got)
+		}
+	}
+}
+
+// Ratios are taken in each repetition, and a bar looks at their median.
+func TestReport(t *testing.T) {
+	r := new(report)
+	ways := []*way{{name: direct}, {name: proxy}, {name: interlock, floor: proxy}}
+	rows := r.open(&scenario{name: "calls-1/http"}, ways)
+	for _, v := range [][3]float64{{10, 30, 40}, {10, 20, 30}, {10, 110, 60}} {
+		add(rows, []figures{{p50: v[0]}, {p50: v[1]}, {p50: v[2]}})
+	}
+	r.finish()
+	got := r.find("calls-1/http", interlock).Figures[addedP50]
+	if want := (spread{Median: 1.5, Low: 0.5, High: 2}); *got.Ratio != want {
+		t.Errorf("ratio of the added time is %+v, want %+v", *got.Ratio, want)
+	}
+	if want := (spread{Median: 30, Low: 20, High: 50}); got.spread != want {
+		t.Errorf("added time is %+v, want %+v", got.spread, want)
+	}
+	if len(r.Bars) != 1 || r.Bars[0].Pass || r.failed() != 1 {
+		t.Errorf("bars are %+v, want one that failed", r.Bars)
+	}
+	if got := (verdict{More: true, spread: spread{Median: 1.2}}); !got.meets(1.1) || got.meets(1.3) {
+		t.Error("more is not better where it should be")
+	}
+}
+
+// A bar that names a case or a way which is not there is never judged.
+func TestBarsHaveCases(t *testing.T) {
+	known := map[string]bool{}
+	for _, s := range scenarios(fullSizes()) {
+		known[s.name] = true
+	}
+	for _, b := range bars {
+		if !known[b.scenario] {
+			t.Errorf("the bar %q is of %s, which is no case", b.text, b.scenario)
+		}
 	}
 }

@@ -1,17 +1,18 @@
-// Command bench measures what a tools/call costs on its way through Interlock,
-// beside the same call made directly, through httputil.ReverseProxy, and through
-// the smallest bridge from HTTP to a process that could be written.
+// Command bench measures what Interlock costs, beside floors: httputil.ReverseProxy,
+// a hop that only scans and renames, and the smallest bridge from HTTP to a
+// process that could be written.
 //
-//	go run ./examples/bench [-t 60s] [-json] [-in-flight 1,32,256] [-interlock BINARY]
+//	go run ./examples/bench [-quick] [-json FILE] [-cases REGEXP] [-strict] [-interlock BINARY]
 //
 // Every party is a process of its own: this one makes the load, and runs itself
-// again as the upstream servers, the proxy and the bridge. The paths take turns
-// in short slices (A B C A B C ...), so that a slow moment of the machine hits
-// all of them. Clients are raw keep-alive connections with one call in flight
-// each; every answer is checked to be the answer to its own call.
+// again as the upstream servers and the floors. The ways take turns in short
+// slices (A B C A B C ...), so that a slow moment of the machine hits all of
+// them; figures are medians over the repetitions, and ratios are between
+// neighbours in time. Clients are raw keep-alive connections with one call in
+// flight each; every answer is checked to be the answer to its own call.
 //
-// CPU is user plus system time of the party in the middle alone, read from /proc
-// (Linux only); an upstream process that Interlock starts counts as its own.
+// CPU is user plus system time of the party in the middle alone, without its
+// children (Linux only).
 package main
 
 import (
@@ -20,69 +21,88 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
+	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	role := flag.String("role", "", "what this process is; only used by bench itself")
-	addr := flag.String("addr", "", "with -role: where to listen, or what to pass on to")
-	total := flag.Duration("t", time.Minute, "time for all measurements together")
-	rounds := flag.Int("rounds", 4, "slices that each path's time is cut into")
-	asJSON := flag.Bool("json", false, "print JSON")
-	inFlight := flag.String("in-flight", "1,32,256", "calls at once")
-	binary := flag.String("interlock", "", "the binary to measure; built from this module by default")
-	flag.Parse()
-
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := func() error {
-		defer cancel()
-		if *role != "" {
-			return play(ctx, *role, *addr)
-		}
-		levels, err := integers(*inFlight)
-		if err != nil {
-			return fmt.Errorf("-in-flight: %w", err)
-		}
-		report, err := measure(ctx, plan{total: *total, rounds: *rounds, inFlight: levels, binary: *binary})
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return report.writeJSON(os.Stdout)
-		}
-		return report.writeTable(os.Stdout)
-	}()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// play is the life of a process that bench started. It blocks.
-func play(ctx context.Context, role, addr string) error {
-	switch role {
-	case "upstream-http":
-		return serveHTTP(ctx, echoHandler())
-	case "upstream-stdio":
-		return serveStdio(os.Stdin, os.Stdout)
-	case "proxy":
-		return serveHTTP(ctx, proxyHandler(addr))
-	case "bridge":
-		return serveBridge(ctx)
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	var r role
+	targets := ""
+	flags.StringVar(&r.name, "role", "", "what this process is; this and the next four are used by bench itself")
+	flags.StringVar(&r.listen, "listen", "", "where a role listens")
+	flags.StringVar(&targets, "targets", "", "what a role passes on to")
+	flags.IntVar(&r.ports, "ports", 1, "how many upstreams a role is")
+	flags.IntVar(&r.tools, "tools", 0, "how many tools they have")
+
+	p := plan{sizes: fullSizes(), tell: os.Stderr}
+	quick := flags.Bool("quick", false, "three repetitions of short slices: under two minutes")
+	flags.IntVar(&p.rounds, "rounds", 5, "repetitions")
+	flags.DurationVar(&p.slice, "slice", time.Second, "time of one way in one repetition")
+	flags.StringVar(&p.binary, "interlock", "", "the binary to measure; built from this module by default")
+	only := flags.String("cases", "", "a regular expression of names of cases, such as calls-32 or /stdio")
+	file := flags.String("json", "", "also write JSON to this file")
+	strict := flags.Bool("strict", false, "exit with 1 when a bar is missed")
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
-	return fmt.Errorf("no role %q", role)
+	if r.name != "" {
+		if targets != "" {
+			r.targets = strings.Split(targets, ",")
+		}
+		return play(ctx, r)
+	}
+	limit := 15 * time.Minute
+	if *quick {
+		p.rounds, p.slice, limit = 3, 250*time.Millisecond, 2*time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if *only != "" {
+		var err error
+		if p.only, err = regexp.Compile(*only); err != nil {
+			return fmt.Errorf("-cases: %w", err)
+		}
+	}
+	report, err := measure(ctx, p)
+	if err != nil {
+		return err
+	}
+	return publish(report, *file, *strict)
 }
 
-func integers(list string) ([]int, error) {
-	var all []int
-	for word := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(word))
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is not a number of calls", word)
-		}
-		all = append(all, n)
+// publish prints the report, and writes it to a file if there is one.
+func publish(r *report, file string, strict bool) error {
+	if err := r.writeTable(os.Stdout); err != nil {
+		return err
 	}
-	return all, nil
+	if file != "" {
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		if err := r.writeJSON(f); err != nil {
+			f.Close()
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	if n := r.failed(); strict && n > 0 {
+		return fmt.Errorf("%d bars were missed", n)
+	}
+	return nil
 }

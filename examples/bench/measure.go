@@ -3,141 +3,80 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
-	"slices"
+	"regexp"
 	"time"
 )
 
 // plan says what to measure and how long.
 type plan struct {
-	total    time.Duration
-	rounds   int
-	inFlight []int
-	binary   string
+	rounds int
+	slice  time.Duration // of one way in one round
+	sizes  sizes
+	only   *regexp.Regexp // names of cases; nil for all
+	binary string         // the gateway's; built when empty
+	tell   io.Writer      // of progress
 }
 
-// path is one way from a client to an upstream.
-type path struct {
-	upstream, name string // http or stdio; direct, ReverseProxy, bridge, Interlock
-	url            string
-	session        string
-	tool           string
-	middle         *party // whose CPU and memory count; nil when there is nobody
-	used           int    // ids of each connection that are spent
-}
-
-// measure starts everything, pours load over it, and stops it all. It blocks for
-// about p.total.
+// measure runs the cases, one after the other, each on a stage of its own. It
+// leaves no process behind, also with an error.
 func measure(ctx context.Context, p plan) (*report, error) {
-	dir, err := os.MkdirTemp("", "il")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	if p.binary == "" {
+		dir, err := os.MkdirTemp("", "il")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
 		if p.binary, err = build(ctx, dir); err != nil {
 			return nil, err
 		}
 	}
-	parties, paths, err := stage(ctx, dir, p.binary)
-	defer func() {
-		for _, p := range slices.Backward(parties) { // upstreams last
-			p.stop()
+	r := newReport(p)
+	for _, s := range scenarios(p.sizes) {
+		if p.only != nil && !p.only.MatchString(s.name) {
+			continue
 		}
-	}()
-	if err != nil {
-		return nil, err
-	}
-
-	r := newReport(paths, p.inFlight)
-	slice := p.total / time.Duration(p.rounds*len(p.inFlight)*len(paths))
-	for round := range p.rounds + 1 { // the first warms up and is not counted
-		for _, n := range p.inFlight {
-			for _, way := range paths {
-				d := slice
-				if round == 0 {
-					d = min(slice, 300*time.Millisecond)
-				}
-				sample, err := one(ctx, way, n, d)
-				if err != nil {
-					return nil, err
-				}
-				if round > 0 {
-					r.add(way, n, sample)
-				}
-			}
+		began := time.Now()
+		if err := p.perform(ctx, s, r); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
+		fmt.Fprintf(p.tell, "%-16s %5.1fs\n", s.name, time.Since(began).Seconds())
 	}
+	r.finish()
 	return r, nil
 }
 
-// stage starts all parties. What it started is returned also with an error.
-func stage(ctx context.Context, dir, binary string) (all []*party, paths []*path, err error) {
-	add := func(p *party, err error) (*party, error) {
-		if err == nil {
-			all = append(all, p)
+// perform runs one case: its ways in turn, A B C A B C, so that a slow moment of
+// the machine hits all of them.
+func (p plan) perform(ctx context.Context, s *scenario, r *report) error {
+	st, err := newStage(p.binary)
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	ways, err := s.setup(ctx, st)
+	if err != nil {
+		return err
+	}
+	rows := r.open(s, ways)
+	for round := range p.rounds + 1 {
+		d := p.slice
+		if round == 0 { // warms up, and is not counted
+			if s.once {
+				continue
+			}
+			d = min(d, 300*time.Millisecond)
 		}
-		return p, err
-	}
-	upstream, err := add(again(ctx, "upstream-http", ""))
-	if err != nil {
-		return all, nil, err
-	}
-	proxy, err := add(again(ctx, "proxy", upstream.url))
-	if err != nil {
-		return all, nil, err
-	}
-	bridge, err := add(again(ctx, "bridge", ""))
-	if err != nil {
-		return all, nil, err
-	}
-	lock, err := add(gateway(ctx, dir, binary, upstream.url))
-	if err != nil {
-		return all, nil, err
-	}
-	id, err := session(ctx, lock.url)
-	if err != nil {
-		return all, nil, fmt.Errorf("interlock: %w", err)
-	}
-	return all, []*path{
-		{upstream: "http", name: "direct", url: upstream.url, tool: "echo"},
-		{upstream: "http", name: "ReverseProxy", url: proxy.url, tool: "echo", middle: proxy},
-		{upstream: "http", name: "Interlock", url: lock.url, session: id, tool: "http__echo", middle: lock},
-		{upstream: "stdio", name: "bridge", url: bridge.url, tool: "echo", middle: bridge},
-		{upstream: "stdio", name: "Interlock", url: lock.url, session: id, tool: "stdio__echo", middle: lock},
-	}, nil
-}
-
-// sample is one slice on one path.
-type sample struct {
-	load
-	cpu      time.Duration
-	resident int64
-}
-
-func one(ctx context.Context, way *path, n int, d time.Duration) (sample, error) {
-	var before time.Duration
-	var err error
-	if way.middle != nil {
-		if before, err = cpu(way.middle.cmd.Process.Pid); err != nil {
-			return sample{}, err
+		got := make([]figures, len(ways))
+		for i, w := range ways {
+			if got[i], err = w.run(ctx, d); err != nil {
+				return err
+			}
+		}
+		if round > 0 {
+			add(rows, got)
 		}
 	}
-	l, err := pour(ctx, way, n, d)
-	if err != nil {
-		return sample{}, err
-	}
-	s := sample{load: l}
-	if way.middle != nil {
-		pid := way.middle.cmd.Process.Pid
-		after, err := cpu(pid)
-		if err != nil {
-			return sample{}, err
-		}
-		s.cpu = after - before
-		if s.resident, err = resident(pid); err != nil {
-			return sample{}, err
-		}
-	}
-	return s, nil
+	return nil
 }

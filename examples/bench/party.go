@@ -4,115 +4,114 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// party is a process that takes part: an upstream, a proxy, the gateway.
+// party is a process that takes part: an upstream, a floor, the gateway.
 type party struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	url   string
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	out     *bufio.Reader // of its stdout, when it is one of ours
+	urls    []string
+	metrics string // where it says its count of allocations
+	log     bytes.Buffer
 }
 
-// again starts this program in another role and returns once it has said where
-// it listens.
-func again(ctx context.Context, role, addr string) (*party, error) {
+func (p *party) pid() int { return p.cmd.Process.Pid }
+
+// command makes a process that ends with ctx and with bench.
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	tied(cmd)
+	return cmd
+}
+
+// again starts this program in another role and returns, for roles that serve
+// HTTP, once it has said where it listens.
+func again(ctx context.Context, r role) (*party, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-role", role, "-addr", addr)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+	args := append([]string{"-role", r.name}, r.args()...)
+	p := &party{cmd: command(ctx, self, args...)}
+	p.cmd.Stderr = os.Stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
+	p.out = bufio.NewReaderSize(out, 1<<16)
+	if r.name == "upstream-stdio" {
+		return p, nil
 	}
-	p := &party{cmd: cmd, stdin: stdin}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	line, err := p.out.ReadString('\n')
 	if err != nil {
 		p.stop()
-		return nil, fmt.Errorf("%s: %w", role, err)
+		return nil, fmt.Errorf("%s: %w", r.name, err)
 	}
-	p.url = strings.TrimSpace(line)
+	p.urls = strings.Fields(line)
+	last := len(p.urls) - 1
+	p.urls, p.metrics = p.urls[:last], p.urls[last]
 	return p, nil
 }
 
-// stop ends the process and waits for it.
+func (r role) args() []string {
+	return []string{
+		"-listen", r.listen, "-targets", strings.Join(r.targets, ","),
+		"-ports", strconv.Itoa(r.ports), "-tools", strconv.Itoa(r.tools),
+	}
+}
+
+// stop ends the process and waits for it. It may be called again.
 func (p *party) stop() {
 	if p.stdin != nil {
 		_ = p.stdin.Close()
+	} else {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(15*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
 	_ = p.cmd.Wait()
 }
 
-// gateway starts `interlock serve` in dir in front of both upstreams and returns
-// once it is ready.
-func gateway(ctx context.Context, dir, binary, upstream string) (*party, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
-	config, err := json.Marshal(map[string]any{
-		"server":    map[string]any{"listen": addr},
-		"state_dir": filepath.Join(dir, "state"),
-		"telemetry": map[string]any{"logs": map[string]any{"level": "warn"}},
-		"upstreams": map[string]any{
-			"http":  map[string]any{"url": upstream, "required": true},
-			"stdio": map[string]any{"command": self, "args": []string{"-role", "upstream-stdio"}, "required": true},
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	file := filepath.Join(dir, "interlock.json")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, binary, "serve", "-c", file)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &party{cmd: cmd, url: "http://" + addr + "/mcp"}
-	if err := ready(ctx, "http://"+addr+"/readyz"); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("interlock serve: %w\n%s", err, &log)
-	}
-	return p, nil
+// kill ends the process as nothing else does, and waits for it.
+func (p *party) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
 }
 
-// ready polls a URL until it answers 200, for at most 20 seconds.
+// freeAddress is one that nothing listens on.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// ready polls a URL until it answers 200, for at most 30 seconds.
 func ready(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	retry := time.NewTicker(20 * time.Millisecond)
-	defer retry.Stop()
-	client := new(http.Client)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -124,50 +123,17 @@ func ready(ctx context.Context, url string) error {
 				return nil
 			}
 		}
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
+		if wait(ctx, 10*time.Millisecond); ctx.Err() != nil {
 			return fmt.Errorf("%s: not ready: %w", url, ctx.Err())
 		}
 	}
 }
 
-// session begins an MCP session and returns its id, "" if the server has none.
-func session(ctx context.Context, url string) (string, error) {
-	post := func(id, body string) (http.Header, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Accept", "application/json, text/event-stream")
-		if id != "" {
-			req.Header.Set("Mcp-Session-Id", id)
-			req.Header.Set("Mcp-Protocol-Version", "2025-11-25")
-		}
-		res, err := new(http.Client).Do(req)
-		if err != nil {
-			return nil, err
-		}
-		defer res.Body.Close()
-		if text, _ := io.ReadAll(res.Body); res.StatusCode/100 != 2 {
-			return nil, fmt.Errorf("%s: %s: %.300s", url, res.Status, text)
-		}
-		return res.Header, nil
-	}
-	header, err := post("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}`)
-	if err != nil {
-		return "", err
-	}
-	id := header.Get("Mcp-Session-Id")
-	_, err = post(id, `{"jsonrpc":"2.0","method":"notifications/initialized"}`)
-	return id, err
-}
-
 // build builds the gateway of this module into dir and returns its path.
 func build(ctx context.Context, dir string) (string, error) {
-	out := filepath.Join(dir, "interlock")
+	out := dir + "/interlock"
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "github.com/interlock-mcp/interlock/cmd/interlock")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("go build (run bench in the module, or name -interlock): %w", err)

@@ -2,139 +2,161 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"runtime"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
-// report holds the figures of each path at each level of load, in the order in
-// which they are printed.
+// The names of the metrics.
+const (
+	perSecond      = "calls_per_second"
+	p50            = "p50_us"
+	p99            = "p99_us"
+	addedP50       = "added_p50_us" // over the direct way of the same case
+	cpuSeconds     = "cpu_s_per_10k"
+	objectsPerCall = "allocations_per_call"
+	rss            = "rss_mib"
+	peakRSS        = "peak_rss_mib"
+	overIdle       = "peak_over_idle_mib"
+	anonMiB        = "anonymous_mib"
+	perSession     = "kib_per_session"
+	lastMS         = "last_ms"
+	coldMS         = "first_list_ms"
+	servedMS       = "served_ms"
+)
+
+// metrics are all of them in the order of the table: how a column is headed, and
+// how many digits are worth printing.
+var metrics = []struct {
+	name, head string
+	digits     int
+}{
+	{perSecond, "calls/s", 0},
+	{p50, "p50 µs", 0},
+	{addedP50, "added µs", 0},
+	{p99, "p99 µs", 0},
+	{cpuSeconds, "CPU s/10k", 2},
+	{objectsPerCall, "allocs/call", 1},
+	{rss, "RSS MiB", 1},
+	{overIdle, "peak over idle MiB", 1},
+	{anonMiB, "anonymous MiB", 1},
+	{perSession, "KiB/session", 2},
+	{lastMS, "last ms", 1},
+	{coldMS, "first list ms", 1},
+	{servedMS, "served ms", 1},
+}
+
+// report is what a run found.
 type report struct {
-	CPUs  int     `json:"cpus"`
-	Go    string  `json:"go"`
-	Cells []*cell `json:"cells"`
+	When   time.Time `json:"when"`
+	CPUs   int       `json:"cpus"`
+	Go     string    `json:"go"`
+	Rounds int       `json:"rounds"`
+	Slice  string    `json:"slice"`
+	Rows   []*row    `json:"rows"`
+	Bars   []verdict `json:"bars"`
 }
 
-// cell is one path at one level of load. Times are in microseconds.
-type cell struct {
-	Upstream string  `json:"upstream"`
-	Path     string  `json:"path"`
-	InFlight int     `json:"in_flight"`
-	Calls    int     `json:"calls"`
-	PerSec   float64 `json:"calls_per_second"`
-	P50      float64 `json:"p50_us"`
-	P99      float64 `json:"p99_us"`
-	// CPU is seconds for 10,000 calls of the process in the middle, MiB its
-	// memory after the last slice. 0 when nobody is in the middle.
-	CPU float64 `json:"cpu_s_per_10k,omitempty"`
-	MiB float64 `json:"rss_mib,omitempty"`
-	// Beside compares with Base: ReverseProxy for http, bridge for stdio.
-	Base   string  `json:"base,omitempty"`
-	Beside *beside `json:"beside,omitempty"`
-
-	latencies []time.Duration
-	took, cpu time.Duration
+// row is one way in one case.
+type row struct {
+	Case     string             `json:"case"`
+	Title    string             `json:"title"`
+	Era      string             `json:"era"`
+	Upstream string             `json:"upstream"`
+	Way      string             `json:"way"`
+	Floor    string             `json:"floor,omitempty"`
+	Figures  map[string]*figure `json:"figures"`
 }
 
-// beside holds ratios to the base: 1 is the same, for PerSec more is better, for
-// the others less.
-type beside struct {
-	PerSec float64 `json:"calls_per_second"`
-	P50    float64 `json:"p50"`
-	P99    float64 `json:"p99"`
-	CPU    float64 `json:"cpu"`
+// figure is one metric of one way over all repetitions. Ratio is to the floor in
+// the same repetition.
+type figure struct {
+	spread
+	Ratio *spread `json:"ratio,omitempty"`
+
+	values []float64
 }
 
-func newReport(paths []*path, levels []int) *report {
-	r := &report{CPUs: runtime.NumCPU(), Go: runtime.Version()}
-	for _, upstream := range []string{"http", "stdio"} {
-		for _, n := range levels {
-			for _, p := range paths {
-				if p.upstream == upstream {
-					r.Cells = append(r.Cells, &cell{Upstream: upstream, Path: p.name, InFlight: n})
+// spread is a median and the extremes around it.
+type spread struct {
+	Median float64 `json:"median"`
+	Low    float64 `json:"low"`
+	High   float64 `json:"high"`
+}
+
+func spreadOf(values []float64) spread {
+	v := slices.Sorted(slices.Values(values))
+	n := len(v)
+	return spread{Median: (v[(n-1)/2] + v[n/2]) / 2, Low: v[0], High: v[n-1]}
+}
+
+func newReport(p plan) *report {
+	return &report{When: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), Go: runtime.Version(), Rounds: p.rounds, Slice: p.slice.String()}
+}
+
+// open adds a row for each way of a case.
+func (r *report) open(s *scenario, ways []*way) []*row {
+	from := len(r.Rows)
+	for _, w := range ways {
+		r.Rows = append(r.Rows, &row{
+			Case: s.name, Title: s.title, Era: s.era, Upstream: s.upstream, Way: w.name, Floor: w.floor,
+			Figures: map[string]*figure{},
+		})
+	}
+	return r.Rows[from:]
+}
+
+// add takes one repetition of a case, with the figures of each of its rows.
+func add(rows []*row, got []figures) {
+	for i, f := range got {
+		if d := slices.IndexFunc(rows, func(r *row) bool { return r.Way == direct }); d >= 0 && d != i && f[p50] > 0 {
+			f[addedP50] = f[p50] - got[d][p50]
+		}
+		for name, v := range f {
+			if rows[i].Figures[name] == nil {
+				rows[i].Figures[name] = new(figure)
+			}
+			rows[i].Figures[name].values = append(rows[i].Figures[name].values, v)
+		}
+	}
+}
+
+// finish works out medians and ratios.
+func (r *report) finish() {
+	for _, w := range r.Rows {
+		floor := r.find(w.Case, w.Floor)
+		for name, f := range w.Figures {
+			f.spread = spreadOf(f.values)
+			if floor == nil || floor.Figures[name] == nil {
+				continue
+			}
+			var ratios []float64
+			for i, v := range f.values {
+				if base := floor.Figures[name].values; i < len(base) && base[i] > 0 {
+					ratios = append(ratios, v/base[i])
 				}
+			}
+			if len(ratios) > 0 {
+				s := spreadOf(ratios)
+				f.Ratio = &s
 			}
 		}
 	}
-	return r
+	r.Bars = judge(r)
 }
 
-func (r *report) add(p *path, n int, s sample) {
-	c := r.find(p.upstream, p.name, n)
-	c.Calls += s.calls
-	c.took += s.took
-	c.cpu += s.cpu
-	c.latencies = append(c.latencies, s.latencies...)
-	c.MiB = float64(s.resident) / (1 << 20)
-}
-
-func (r *report) find(upstream, name string, n int) *cell {
-	i := slices.IndexFunc(r.Cells, func(c *cell) bool { return c.Upstream == upstream && c.Path == name && c.InFlight == n })
-	return r.Cells[i]
-}
-
-// finish works out the figures from what was added.
-func (r *report) finish() {
-	for _, c := range r.Cells {
-		slices.Sort(c.latencies)
-		c.PerSec = float64(c.Calls) / c.took.Seconds()
-		c.P50, c.P99 = quantile(c.latencies, 0.50), quantile(c.latencies, 0.99)
-		c.CPU = c.cpu.Seconds() / float64(max(1, c.Calls)) * 10_000
+// find returns the row of a way in a case, nil if there is none.
+func (r *report) find(scenario, way string) *row {
+	i := slices.IndexFunc(r.Rows, func(w *row) bool { return w.Case == scenario && w.Way == way })
+	if i < 0 {
+		return nil
 	}
-	for _, c := range r.Cells {
-		if c.Path != "Interlock" {
-			continue
-		}
-		if c.Base = "ReverseProxy"; c.Upstream == "stdio" {
-			c.Base = "bridge"
-		}
-		b := r.find(c.Upstream, c.Base, c.InFlight)
-		c.Beside = &beside{PerSec: c.PerSec / b.PerSec, P50: c.P50 / b.P50, P99: c.P99 / b.P99, CPU: c.CPU / max(b.CPU, 1e-9)}
-	}
-}
-
-// quantile is of sorted latencies, in microseconds.
-func quantile(sorted []time.Duration, q float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return float64(sorted[int(q*float64(len(sorted)-1))]) / float64(time.Microsecond)
+	return r.Rows[i]
 }
 
 func (r *report) writeJSON(w io.Writer) error {
-	r.finish()
 	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", " ")
 	return enc.Encode(r)
-}
-
-func (r *report) writeTable(w io.Writer) error {
-	r.finish()
-	fmt.Fprintf(w, "%d CPUs, %s. CPU and memory are those of the process in the middle alone.\n\n", r.CPUs, r.Go)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "upstream\tin flight\tpath\tcalls/s\tp50 µs\tp99 µs\tCPU s/10k\tRSS MiB\t")
-	last := ""
-	for _, c := range r.Cells {
-		group := fmt.Sprint(c.Upstream, c.InFlight)
-		if last != "" && group != last {
-			fmt.Fprintln(t, "\t\t\t\t\t\t\t\t")
-		}
-		last = group
-		fmt.Fprintf(t, "%s\t%d\t%s\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n", c.Upstream, c.InFlight, c.Path, c.PerSec, c.P50, c.P99, known(c.CPU, 2), known(c.MiB, 0))
-		if b := c.Beside; b != nil {
-			fmt.Fprintf(t, "\t\t× %s\t%.2f\t%.2f\t%.2f\t%.2f\t\t\n", c.Base, b.PerSec, b.P50, b.P99, b.CPU)
-		}
-	}
-	return t.Flush()
-}
-
-// known prints v, or nothing for 0.
-func known(v float64, digits int) string {
-	if v == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.*f", digits, v)
 }

@@ -4,46 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
 	"sync"
 )
-
-// serveHTTP serves h on a free port, prints its URL as the first line on stdout,
-// and blocks until ctx ends or stdin does, which is how bench stops it.
-func serveHTTP(ctx context.Context, h http.Handler) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Printf("http://%s/mcp\n", l.Addr())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		l.Close()
-	}()
-	_ = http.Serve(l, h) // ends when l is closed
-	return nil
-}
-
-// proxyHandler is the standard library's reverse proxy with enough idle
-// connections for the load, and nothing else.
-func proxyHandler(target string) http.Handler {
-	to, err := url.Parse(target)
-	if err != nil {
-		return http.NotFoundHandler()
-	}
-	return &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: to.Scheme, Host: to.Host}) },
-		Transport: &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true},
-	}
-}
 
 // bridge passes POSTs on to a process: it gives each message an id of its own
 // and the client's id back to the answer. It is the floor for anything that
@@ -55,34 +22,47 @@ type bridge struct {
 	waiting map[int64]chan []byte
 }
 
-func serveBridge(ctx context.Context) error {
+// bridges serves several children under /mcp/0, /mcp/1 and so on.
+type bridges []*bridge
+
+// ServeHTTP passes a POST on to the child that its path means.
+func (all bridges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	all[index(r.URL.Path, len(all))].ServeHTTP(w, r)
+}
+
+func serveBridge(ctx context.Context, children int) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	child := exec.CommandContext(ctx, self, "-role", "upstream-stdio")
-	child.Stderr = os.Stderr
-	in, err := child.StdinPipe()
-	if err != nil {
-		return err
+	var all bridges
+	for range children {
+		child := exec.CommandContext(ctx, self, "-role", "upstream-stdio")
+		child.Stderr = os.Stderr
+		in, err := child.StdinPipe()
+		if err != nil {
+			return err
+		}
+		out, err := child.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		if err := child.Start(); err != nil {
+			return err
+		}
+		defer func() {
+			_ = in.Close()
+			_ = child.Wait()
+		}()
+		b := &bridge{in: in, waiting: map[int64]chan []byte{}}
+		go b.read(out)
+		all = append(all, b)
 	}
-	out, err := child.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := child.Start(); err != nil {
-		return err
-	}
-	b := &bridge{in: in, waiting: map[int64]chan []byte{}}
-	go b.read(out)
-	err = serveHTTP(ctx, b)
-	_ = in.Close()
-	_ = child.Wait()
-	return err
+	return serve(ctx, all, "", 1)
 }
 
 func (b *bridge) read(out io.Reader) {
-	lines := bufio.NewReaderSize(out, 1<<20)
+	lines := bufio.NewReaderSize(out, 1<<16)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -102,8 +82,9 @@ func (b *bridge) read(out io.Reader) {
 	}
 }
 
+// ServeHTTP passes a POST on to the child.
 func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
+	body, err := readAll(r)
 	id := value(body, `"id":`)
 	if err != nil || id == nil {
 		w.WriteHeader(http.StatusBadRequest)

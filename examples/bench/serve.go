@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// role is what a process does that bench started of itself.
+type role struct {
+	name    string
+	listen  string   // where, "" for any port
+	targets []string // what a proxy passes on to
+	ports   int      // how many ports an upstream has, or children a bridge
+	tools   int
+}
+
+// play is the life of such a process. It blocks until its stdin ends.
+func play(ctx context.Context, r role) error {
+	switch r.name {
+	case "upstream-http":
+		return serve(ctx, newServer(r.tools), r.listen, max(1, r.ports))
+	case "upstream-stdio":
+		return newServer(r.tools).serveStdio(os.Stdin, os.Stdout)
+	case "proxy":
+		return serve(ctx, newProxy(r.targets), r.listen, 1)
+	case "hop":
+		return serve(ctx, newHop(r.targets), r.listen, 1)
+	case "bridge":
+		return serveBridge(ctx, max(1, r.ports))
+	}
+	return fmt.Errorf("no role %q", r.name)
+}
+
+// serve serves h on as many ports, prints their URLs and that of the count of
+// allocations as the first line on stdout, and blocks until ctx ends or stdin
+// does, which is how bench stops it.
+func serve(ctx context.Context, h http.Handler, listen string, ports int) error {
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	var urls []string
+	ended := make(chan error, ports+1)
+	for i := range ports + 1 {
+		at, handler, path := listen, h, "/mcp"
+		if i == ports {
+			at, handler, path = "127.0.0.1:0", http.HandlerFunc(serveAllocations), "/metrics"
+		}
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		urls = append(urls, "http://"+l.Addr().String()+path)
+		go func() { ended <- http.Serve(l, handler) }()
+	}
+	fmt.Println(strings.Join(urls, " "))
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		ended <- nil
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// serveAllocations says how many objects this process has allocated, under the
+// name by which Prometheus has it.
+func serveAllocations(w http.ResponseWriter, _ *http.Request) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Fprintf(w, "go_memstats_mallocs_total %d\n", m.Mallocs)
+}
