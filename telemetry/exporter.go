@@ -35,6 +35,9 @@ func newExporter(ctx context.Context, c Config) (sdk.SpanExporter, error) {
 		os.Getenv("OTEL_TRACES_EXPORTER") == "" {
 		return nil, nil
 	}
+	if err := checkEndpoints(); err != nil {
+		return nil, err
+	}
 	protocol := set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 	if protocol == "" {
 		protocol = c.OTLP.Protocol
@@ -46,6 +49,32 @@ func newExporter(ctx context.Context, c Config) (sdk.SpanExporter, error) {
 		return otlptracehttp.New(ctx, options(c, otlptracehttp.WithEndpointURL, otlptracehttp.WithHeaders)...)
 	}
 	return nil, fmt.Errorf("protocol %q is not one of %s, %s", protocol, HTTPProtobuf, GRPC)
+}
+
+// checkEndpoints finds a variable that names no endpoint. The SDK prints what it
+// thinks of it and goes on to its own default, where nobody looks for traces.
+func checkEndpoints() error {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
+		v := os.Getenv(name)
+		if v == "" {
+			continue
+		}
+		if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("%s must be a URL such as http://localhost:4318, not %q", name, redacted(v, u))
+		}
+	}
+	return nil
+}
+
+// redacted is an endpoint as it may be shown: without its password.
+func redacted(v string, u *url.URL) string {
+	switch {
+	case u != nil:
+		return u.Redacted()
+	case strings.Contains(v, "@"):
+		return "***"
+	}
+	return v
 }
 
 // options are the exporter's, as far as no variable says otherwise: an option

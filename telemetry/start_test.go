@@ -315,3 +315,18 @@ func TestLoggerTrace(t *testing.T) {
 		t.Error(out.String())
 	}
 }
+
+// A variable that is no URL once made the SDK print a line of its own, and send
+// the traces to its default instead.
+func TestEndpointThatIsNone(t *testing.T) {
+	for _, tc := range []struct{ value, shown string }{
+		{"::bad", "::bad"}, {"localhost:4317", "localhost:4317"}, {"http://", "http:"}, {"ftp://me:secret@host", "me:xxxxx@host"}, {"http://me:secret@ho st", "***"},
+	} {
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", tc.value)
+		_, err := Start(t.Context(), Defaults(), Resource{})
+		if err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL") || !strings.Contains(err.Error(), tc.shown) ||
+			strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", tc.value, err)
+		}
+	}
+}

@@ -203,3 +203,32 @@ func (p *process) signalAgain(sig os.Signal) {
 		}
 	}
 }
+
+// A collector that is not there was once never mentioned.
+func TestDeadCollectorIsTold(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	_ = l.Close()
+	var stderr bytes.Buffer
+	config := quiet + clock + "telemetry: {otlp: {endpoint: 'http://" + nobody + "'}, logs: {level: warn}}\n"
+	config = strings.Replace(config, "telemetry: {logs: {level: warn}}\n", "", 1)
+	p := launch(t, map[string]string{"interlock.yaml": config}, &stderr, "serve")
+	endpoint := p.expect(`^endpoint  (http://\S+)$`)[1]
+	p.expect(`^1 of 1 server ready, 3 tools$`)
+	c, err := demo.Dial(t.Context(), endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Call(t.Context(), "clock__now", []byte("{}"), nil); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	p.signal(syscall.SIGTERM)
+	p.wait()
+	if !strings.Contains(stderr.String(), "traces cannot be exported") {
+		t.Errorf("stderr: %s", stderr.String())
+	}
+}

@@ -47,7 +47,7 @@ func (s *service) open(ctx context.Context) error {
 	}
 	s.log = telemetry.NewLogger(logs, s.app.errs, s.app.errs.terminal)
 	var err error
-	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, telemetry.Resource{Version: s.app.version}); err != nil {
+	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, telemetry.Resource{Version: s.app.version, Log: s.log}); err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	if s.watcher, err = upstream.StartWatcher(s.log); err != nil {

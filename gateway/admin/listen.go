@@ -83,7 +83,7 @@ func listenUnix(path string) (*Listener, error) {
 		return nil, fmt.Errorf("admin socket %s: the path is longer than the %d bytes a unix socket may have: set a shorter state_dir, or admin.listen: 127.0.0.1:7778", path, maxSocketPath)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
+		return nil, unwritable(path, err)
 	}
 	if err := mayReplace(path); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func listenUnix(path string) (*Listener, error) {
 	_ = os.Remove(temp) // of a gateway that died between the two steps
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
+		return nil, unwritable(path, err)
 	}
 	l.SetUnlinkOnClose(false) // it would unlink temp
 	if err = os.Chmod(temp, 0o600); err == nil {
@@ -108,6 +108,11 @@ func listenUnix(path string) (*Listener, error) {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}
 	return &Listener{Listener: l, Target: "unix:" + path, socket: path, inode: inode}, nil
+}
+
+// unwritable is the error of a folder that cannot be made or written to.
+func unwritable(path string, err error) error {
+	return fmt.Errorf("admin socket: %w: set state_dir (now %s) to a folder that may be written to", err, filepath.Dir(path))
 }
 
 // mayReplace returns nil if path is free, or a socket that nobody listens on.

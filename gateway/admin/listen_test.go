@@ -208,3 +208,15 @@ func TestEmptyTokenFile(t *testing.T) {
 		t.Error("an empty token was accepted")
 	}
 }
+
+// The error once spoke of a socket that nobody had asked for.
+func TestStateDirThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Listen("", "", file)
+	if err == nil || !strings.Contains(err.Error(), "set state_dir (now "+file+")") {
+		t.Errorf("got %v", err)
+	}
+}
