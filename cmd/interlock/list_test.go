@@ -19,3 +19,14 @@ func TestWhySaysTheExitOnce(t *testing.T) {
 		}
 	}
 }
+
+// What a server says of itself must not rearrange the lines of a table.
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\x1b[31mb\u009bc": "a?[31mb?c", "safe\u202etxt.exe\u2066": "safe?txt.exe?", "two\nlines\there": "two lines here",
+	} {
+		if got := printable(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // callResult is the part of a CallToolResult that a terminal shows.
@@ -75,7 +76,7 @@ func (a *app) showResult(f format, raw json.RawMessage) error {
 func (s *screen) text(text string) {
 	if s.terminal {
 		text = strings.Map(func(r rune) rune {
-			if r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0) {
+			if r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r)) {
 				return -1
 			}
 			return r
