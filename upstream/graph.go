@@ -68,38 +68,7 @@ func CheckGraph(configs []Config) error {
 	return errors.Join(errs...)
 }
 
-// StartOrder returns the names of the enabled configurations in levels: those of
-// one level may start together once the levels before have started. The order
-// within a level is that of configs. CheckGraph must have passed.
-func StartOrder(configs []Config) [][]string {
-	level := make(map[string]int)
-	var depth func(name string) int
-	edges := edgesOf(configs)
-	depth = func(name string) int {
-		if n, ok := level[name]; ok {
-			return n
-		}
-		n := 0
-		for _, on := range edges[name] {
-			n = max(n, depth(on)+1)
-		}
-		level[name] = n
-		return n
-	}
-	var levels [][]string
-	for i := range configs {
-		if !configs[i].Enabled {
-			continue
-		}
-		n := depth(configs[i].Name)
-		for len(levels) <= n {
-			levels = append(levels, nil)
-		}
-		levels[n] = append(levels[n], configs[i].Name)
-	}
-	return levels
-}
-
+// edgesOf returns what each enabled upstream depends on.
 func edgesOf(configs []Config) map[string][]string {
 	edges := make(map[string][]string, len(configs))
 	for i := range configs {

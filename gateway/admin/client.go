@@ -50,9 +50,6 @@ func NewClient(listen, token, stateDir string) (*Client, error) {
 	return &Client{http: &http.Client{Transport: new(http.Transport)}, base: "http://" + address, target: address, token: token}, nil
 }
 
-// Target says where the gateway is looked for.
-func (c *Client) Target() string { return c.target }
-
 // Close releases idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
