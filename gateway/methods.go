@@ -203,8 +203,8 @@ var levels = map[string]int{
 }
 
 // setLevel serves logging/setLevel (server/utilities/logging). The links that
-// the session owns are told, and those it opens later; on a shared link the
-// gateway filters.
+// the session owns are told, now and whenever they are made. Shared ones are asked
+// for whatever any client wants to see, and the gateway filters.
 func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	level := x.text(x.msg.Level)
 	if _, ok := levels[level]; !ok {
@@ -214,23 +214,36 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	s.mu.Lock()
 	s.level = level
 	s.mu.Unlock()
+	mildest := level
+	for _, other := range g.sessions.all() {
+		if l := other.logLevel(); l != "" && levels[l] < levels[mildest] {
+			mildest = l
+		}
+	}
 	// One that does not answer keeps neither the others nor the client waiting.
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var told sync.WaitGroup
 	for _, u := range x.view.order {
-		if scope := s.scope(u); scope.Exclusive {
-			told.Go(func() { u.SetLevel(ctx, scope, level) })
+		scope, wanted := s.scope(u), level
+		if !scope.Exclusive {
+			wanted = mildest
 		}
+		told.Go(func() { u.SetLevel(ctx, scope, wanted) })
 	}
 	told.Wait()
 	return resultOf(x.id(), []byte("{}")), outcome{}
 }
 
+// logLevel returns the level that the client set, "" for none.
+func (s *session) logLevel() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.level
+}
+
 // wants reports whether a log message passes the level that the client set.
 func (s *session) wants(m jsonrpc.Message) bool {
-	s.mu.Lock()
-	level := s.level
-	s.mu.Unlock()
+	level := s.logLevel()
 	return level == "" || levels[m.Text(m.Level)] >= levels[level]
 }

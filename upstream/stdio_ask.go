@@ -56,6 +56,17 @@ func (l *stdioLink) recipient() (relay func(*Question), why string) {
 	return nil, "calls of several clients are in flight, and it does not say for which it is"
 }
 
+// soleClient returns who is to see a log line of a shared process: the client
+// whose calls alone are in flight. Nil if there is none, or several.
+func (l *stdioLink) soleClient() Peer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if owner, sole := l.calls.sole(); sole && !l.exclusive {
+		return l.newestPeer(&owner)
+	}
+	return nil
+}
+
 // newestPeer returns the peer of the newest open call that has one, of one
 // owner only if owner is not nil. l.mu is held.
 func (l *stdioLink) newestPeer(owner *string) Peer {

@@ -125,8 +125,6 @@ func TestStdioCancelRaces(t *testing.T) {
 
 func TestStdioQuestions(t *testing.T) {
 	d := fakeDial(t, "pings")
-	inbox := newPeer()
-	d.Inbox = inbox
 	l := startFake(t, d)
 	client := newPeer()
 	ask := func(tool string) *Request {
@@ -153,19 +151,13 @@ func TestStdioQuestions(t *testing.T) {
 			t.Errorf("result = %s", got)
 		}
 	})
-	t.Run("belongs to no call", func(t *testing.T) {
-		resultOf(t, l, ask("log"))
-		if m := <-inbox.notes; m.MethodName() != "notifications/message" {
-			t.Errorf("told %s", m.Raw)
-		}
-	})
 	t.Run("gone with the link", func(t *testing.T) {
 		go func() { _, _ = l.Do(t.Context(), ask("elicit")) }()
 		q := <-client.asked
 		l.Close(t.Context())
 		<-q.Gone
 	})
-	if len(client.asked)+len(client.notes)+len(inbox.asked) > 0 {
+	if len(client.asked)+len(client.notes) > 0 {
 		t.Error("somebody was told too much")
 	}
 }
@@ -250,4 +242,35 @@ func TestAttribution(t *testing.T) {
 	if len(a.abandoned) != 0 {
 		t.Errorf("%d are remembered", len(a.abandoned))
 	}
+}
+
+// A log line says nothing of the call it came in: it is for the client whose calls
+// alone are in flight, else for nobody.
+func TestStdioLogLines(t *testing.T) {
+	d := fakeDial(t, "ok")
+	inbox := newPeer()
+	d.Inbox = inbox
+	l := startFake(t, d)
+	one, two := newPeer(), newPeer()
+	r := toolCall(t, "log", "{}", "")
+	r.Owner, r.Peer = "one", one
+	resultOf(t, l, r)
+	if m := <-one.notes; m.MethodName() != "notifications/message" {
+		t.Errorf("the client was told %s", m.Raw)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		slow := toolCall(t, "elicit", "{}", "")
+		slow.Owner, slow.Peer = "two", two
+		_, _ = l.Do(ctx, slow)
+	}()
+	<-two.asked
+	resultOf(t, l, r)
+	if m := <-inbox.notes; m.MethodName() != "notifications/message" || len(one.notes)+len(two.notes) != 0 {
+		t.Errorf("with calls of two clients in flight one was told: %s", m.Raw)
+	}
+	cancel()
+	<-done
 }

@@ -202,6 +202,12 @@ func (l *stdioLink) notified(m jsonrpc.Message) {
 		}
 	case "notifications/cancelled":
 		l.questions.withdraw(string(m.RequestID.Of(m.Raw)))
+	case "notifications/message":
+		if p := l.soleClient(); p != nil {
+			p.Notified(m)
+			return
+		}
+		fallthrough
 	default:
 		if l.inbox != nil {
 			l.inbox.Notified(m)
