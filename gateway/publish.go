@@ -87,11 +87,12 @@ func (p *publisher) withhold(ups []*upstream.Upstream, all []offered, now time.T
 	return wait
 }
 
-// pending reports whether an upstream that never listed may still do so soon.
+// pending reports whether an upstream that never listed may still do so soon:
+// one that failed already is waited for no more, however often it is tried.
 func pending(ups []*upstream.Upstream) bool {
 	for _, u := range ups {
 		st := u.Status()
-		if u.Inventory() == nil && st.Desired && (st.State == upstream.NotStarted || st.State == upstream.Starting) {
+		if u.Inventory() == nil && st.Desired && st.Failure == nil && (st.State == upstream.NotStarted || st.State == upstream.Starting) {
 			return true
 		}
 	}
