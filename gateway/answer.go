@@ -102,6 +102,10 @@ func faultOf(up string, err error) fault {
 	default:
 		f.Reason, f.text = "internal", "the call could not be made: "+err.Error()
 	}
+	if kept := new(withheld); errors.As(err, &kept) {
+		f.Executed = "yes"
+		f.text += ". The request WAS executed; its answer is withheld."
+	}
 	return f
 }
 

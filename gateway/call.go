@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/interlock-mcp/interlock/policy"
@@ -46,6 +48,16 @@ func (s *session) begin(x *exchange) error {
 	}
 	s.inFlight[id] = x
 	return nil
+}
+
+// underWay returns the requests in flight.
+func (s *session) underWay() []*exchange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.inFlight) == 0 {
+		return nil
+	}
+	return slices.Collect(maps.Values(s.inFlight))
 }
 
 // done takes the request out again, before its answer goes out: the client may
@@ -96,25 +108,44 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 	c := &call{x: x, g: g, route: r}
 	defer c.end()
 
-	pc := policy.Call{
-		Principal: x.session.principal, Session: x.session.key, Method: x.method,
-		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
-	}
-	if err := x.view.chain.Before(ctx, &pc); err != nil {
-		return g.failed(x, r, err)
-	}
-	m, err := g.ask(ctx, c, u, edits)
-	if err != nil {
-		if ctx.Err() != nil && errors.Is(context.Cause(ctx), err) {
-			return g.aborted(x, r, err)
-		}
-		return g.failed(x, r, err)
-	}
-	if err := x.view.chain.After(ctx, &pc, m); err != nil {
+	m, err := g.consulted(ctx, c, u, edits)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), err):
+		return g.aborted(x, r, err)
+	default:
 		return g.failed(x, r, err)
 	}
 	return carried(m, x.id()), outcomeOf(x.method, m)
 }
+
+// consulted makes the call with the chain's leave, before it and after.
+func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
+	x, r := c.x, c.route
+	if x.view.chain.Empty() {
+		return g.ask(ctx, c, u, edits)
+	}
+	pc := &policy.Call{
+		Principal: x.session.principal, Session: x.session.key, Method: x.method,
+		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
+	}
+	if err := x.view.chain.Before(ctx, pc); err != nil {
+		return jsonrpc.Message{}, err
+	}
+	m, err := g.ask(ctx, c, u, edits)
+	if err != nil {
+		return m, err
+	}
+	if err := x.view.chain.After(ctx, pc, m); err != nil {
+		return m, &withheld{err}
+	}
+	return m, nil
+}
+
+// withheld is a policy's refusal of an answer: the call has run.
+type withheld struct{ error }
+
+func (w *withheld) Unwrap() error { return w.error }
 
 // ask makes the upstream's call under a span of its own.
 func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
@@ -130,11 +161,13 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 		Method:     x.method,
 		Idempotent: x.method != "tools/call" || c.route.Idempotent,
 		Waiting:    c.waitsForPerson,
-		Event:      span.event,
 		Request: upstream.Request{
 			Message: x.msg, Edits: edits, Owner: x.session.owner(), Peer: c,
 			TraceParent: trace.Parent, TraceState: trace.State, Baggage: trace.Baggage,
 		},
+	}
+	if span.Span != nil {
+		uc.Event = span.event
 	}
 	m, err := u.Call(ctx, &uc)
 	if err != nil {

@@ -20,6 +20,7 @@ type exchange struct {
 	out     outlet // where messages that belong to the request go
 	header  traceHeader
 	from    string // the client's address, "" on stdio
+	begun   int64  // Unix nanoseconds, about
 	// cancel ends the request's context; the cause says why.
 	cancel context.CancelCauseFunc
 }

@@ -116,7 +116,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stop()
 	publisher.Wait()
 	g.endStream()
-	g.endHard()
+	g.giveUp()
 	for _, s := range g.sessions.all() {
 		s.end()
 	}
@@ -157,7 +157,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		g.endHard()
+		g.giveUp()
 		select {
 		case <-done:
 		case <-time.After(time.Second): // an answer that nobody reads is not waited for
@@ -173,8 +173,18 @@ func (g *Gateway) Drain(ctx context.Context) {
 
 // Kill makes every stop of an upstream one by force. It does not block.
 func (g *Gateway) Kill() {
-	g.endHard()
+	g.giveUp()
 	g.set.Kill()
+}
+
+// giveUp ends all requests in flight with an answer.
+func (g *Gateway) giveUp() {
+	g.endHard() // those that begin from now on see it themselves
+	for _, s := range g.sessions.all() {
+		for _, x := range s.underWay() {
+			x.cancel(errDraining)
+		}
+	}
 }
 
 // endSession ends a session and what it holds at upstreams.

@@ -77,6 +77,12 @@ func startWith(t *testing.T, cfg *config.Config, o Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveGateway(t, g)
+}
+
+// serveGateway runs g until the test ends or stop is called.
+func serveGateway(t *testing.T, g *Gateway) *rig {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()

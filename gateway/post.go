@@ -42,15 +42,26 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *se
 		writeJSON(w, http.StatusOK, x.turnedAway(err))
 		return
 	}
+	if g.hard.Err() != nil {
+		cancel(errDraining)
+	}
 	defer context.AfterFunc(r.Context(), p.clientGone)()
-	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
-	// A silent connection is cut by whatever is in between: begin a stream,
-	// which sends comments, before that.
-	quiet := time.AfterFunc(keepAlive, func() { p.begin() })
-	defer quiet.Stop()
 	a := g.serve(ctx, x)
 	s.done(x)
 	p.finish(a)
+}
+
+// breakSilence makes streams, which send comments, of answers that have been
+// awaited for keepAlive: whatever is in between cuts a silent connection. It is
+// one look at all of them now and then, so that a call needs no timer for it.
+func (g *Gateway) breakSilence(now time.Time) {
+	for _, s := range g.sessions.all() {
+		for _, x := range s.underWay() {
+			if p, ok := x.out.(*post); ok && now.UnixNano()-x.begun >= int64(keepAlive) {
+				p.begin()
+			}
+		}
+	}
 }
 
 // exchange makes the exchange for a request. r is nil on stdio.
@@ -60,7 +71,7 @@ func (g *Gateway) exchange(s *session, m jsonrpc.Message, out outlet, r *http.Re
 	if !ok { // its upstream was removed since the session began: nothing is left in its view
 		c = emptyCatalog
 	}
-	x := &exchange{session: s, view: v, catalog: c, msg: m, method: m.MethodName(), out: out, cancel: cancel}
+	x := &exchange{session: s, view: v, catalog: c, msg: m, method: m.MethodName(), out: out, begun: s.used.Load(), cancel: cancel}
 	if r != nil {
 		x.from = r.RemoteAddr
 		x.header = traceHeader{r.Header.Get("Traceparent"), r.Header.Get("Tracestate"), r.Header.Get("Baggage")}

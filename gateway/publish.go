@@ -203,14 +203,19 @@ func (s *session) catchUp() {
 func (g *Gateway) runPublisher(ctx context.Context) {
 	p := &publisher{grace: time.NewTimer(time.Hour)}
 	defer p.grace.Stop()
-	sweep := time.NewTicker(15 * time.Second)
+	sweep := time.NewTicker(keepAlive)
 	defer sweep.Stop()
-	for {
-		g.publish(p)
-		select {
-		case g.changes <- struct{}{}:
-		default:
+	pulse := time.NewTicker(keepAlive / 5)
+	defer pulse.Stop()
+	for publish := true; ; {
+		if publish {
+			g.publish(p)
+			select {
+			case g.changes <- struct{}{}:
+			default:
+			}
 		}
+		publish = true
 		select {
 		case <-ctx.Done():
 			return
@@ -219,6 +224,10 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 		case <-p.grace.C:
 		case now := <-sweep.C:
 			g.expire(now)
+			publish = false
+		case now := <-pulse.C:
+			g.breakSilence(now)
+			publish = false
 		}
 	}
 }

@@ -67,6 +67,9 @@ type Chain struct{ policies []Policy }
 // NewChain returns a chain of the policies in their order.
 func NewChain(policies ...Policy) *Chain { return &Chain{policies} }
 
+// Empty reports whether there is nobody to consult.
+func (c *Chain) Empty() bool { return c == nil || len(c.policies) == 0 }
+
 // Before consults the policies in order and stops at the first error.
 func (c *Chain) Before(ctx context.Context, call *Call) error {
 	if c == nil {

@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+	"github.com/interlock-mcp/interlock/upstream/linktest"
+)
+
+// warden refuses calls whose target, or whose answer, has its word.
+type warden struct {
+	target, answer string
+	seen           *policy.Call
+}
+
+func (*warden) Name() string { return "warden" }
+
+func (w *warden) Before(_ context.Context, c *policy.Call) error {
+	w.seen = c
+	if w.target != "" && c.Target == w.target {
+		return &policy.Denial{Policy: "warden", Reason: "not on my watch"}
+	}
+	return nil
+}
+
+func (w *warden) After(_ context.Context, _ *policy.Call, answer jsonrpc.Message) error {
+	if w.answer != "" && strings.Contains(string(answer.Raw), w.answer) {
+		return &policy.Denial{Policy: "warden", Reason: "keep that to yourself"}
+	}
+	return nil
+}
+
+// What the chain refuses does not reach the upstream, or its answer the client.
+func TestChainIsConsulted(t *testing.T) {
+	d := new(linktest.Dialer)
+	d.Server("a").Tools, d.Server("a").OnRequest = []string{"echo", "no"}, echo
+	cfg := settings(t, "a")
+	g, err := New(cfg, Options{Dialer: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &warden{target: "no", answer: "secret"}
+	g.chain = policy.NewChain(w)
+	r := serveGateway(t, g)
+	r.dialer = d
+	r.running()
+	c := r.connect(`{}`)
+	if got := c.post(calls("1", "a__echo", `{}`)).result(t); got["isError"] != nil {
+		t.Errorf("an allowed call: %v", got)
+	}
+	if w.seen.Upstream != "a" || w.seen.Target != "echo" || w.seen.Exposed != "a__echo" || w.seen.Method != "tools/call" || w.seen.Session == "" {
+		t.Errorf("the policy saw %+v", w.seen)
+	}
+	before := d.Server("a").Asked("tools/call")
+	if got := c.post(calls("2", "a__no", `{}`)).body; !strings.Contains(got, "not on my watch") || !strings.Contains(got, `"reason":"denied"`) || !strings.Contains(got, `"executed":"no"`) {
+		t.Errorf("a refused call: %s", got)
+	}
+	if n := d.Server("a").Asked("tools/call"); n != before {
+		t.Error("a refused call reached the upstream")
+	}
+	got := c.post(calls("3", "a__echo", `{"x":"secret"}`)).body
+	if !strings.Contains(got, "keep that to yourself") || !strings.Contains(got, `"executed":"yes"`) || strings.Contains(got, "secret") {
+		t.Errorf("a refused answer: %s", got)
+	}
+}
