@@ -439,3 +439,36 @@ func TestOperatorsCall(t *testing.T) {
 		t.Errorf("an unknown tool: %v", err)
 	}
 }
+
+// A shared server says that a URL elicitation is complete by its id alone: the
+// client that was asked hears of it, and no other.
+func TestElicitationComplete(t *testing.T) {
+	r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
+		ask, got := asked(t, `{"jsonrpc":"2.0","id":5,"method":"elicitation/create","params":{"mode":"url","elicitationId":"e-1","url":"http://x"}}`)
+		q.Peer.Asked(ask)
+		<-got
+		return json.RawMessage(`{}`), nil
+	})
+	one, two := r.connect(`{"elicitation":{"url":{}}}`), r.connect(`{"elicitation":{"url":{}}}`)
+	first, second := one.listen(t.Context()), two.listen(t.Context())
+	<-first
+	<-second
+	call := one.events(t.Context(), one.request(t.Context(), "POST", calls("1", "a__do", "{}")))
+	one.next(call)
+	one.post(`{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}`)
+	one.next(call)
+	say := func(id string) string {
+		raw := `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"` + id + `"}}`
+		r.dialer.Server("a").Last().Dial.Inbox.Notified(serverMessage(t, raw))
+		return raw
+	}
+	say("e-2")
+	want := say("e-1")
+	if got := one.next(first); got != want {
+		t.Errorf("the client heard %s", got)
+	}
+	r.sessions.find(two.session).tell([]byte(`{"jsonrpc":"2.0","method":"end"}`), needed)
+	if got := two.next(second); !strings.Contains(got, "end") {
+		t.Errorf("another client heard %s", got)
+	}
+}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -61,6 +62,7 @@ func (s *session) ask(uq *upstream.Question, out outlet, c *call, up string) {
 		s.questions = make(map[uint64]*question)
 	}
 	s.questions[n] = q
+	s.note(up, uq.Message)
 	if c != nil {
 		c.waiting.Add(1)
 	}
@@ -76,6 +78,41 @@ func (s *session) ask(uq *upstream.Question, out outlet, c *call, up string) {
 	go s.watch(n, q)
 	if c != nil && c.over.Load() { // it ended meanwhile, and may not have seen this one
 		s.withdraw(c)
+	}
+}
+
+// maxElicited bounds how many URL elicitations of a session are remembered.
+const maxElicited = 64
+
+// note remembers to whom a URL elicitation went: the server says that it is
+// complete by its id alone, maybe long after the call (MCP 2025-11-25
+// client/elicitation, "Completion Notifications"). The caller holds mu.
+func (s *session) note(up string, m jsonrpc.Message) {
+	id, ok := jsonrpc.Lookup(m.Raw, m.Params, "elicitationId")
+	if !ok || m.MethodName() != "elicitation/create" {
+		return
+	}
+	if len(s.elicited) == maxElicited {
+		s.elicited = append([]string(nil), s.elicited[1:]...)
+	}
+	s.elicited = append(s.elicited, up+"\x00"+m.Text(id))
+}
+
+// elicitationOver tells the session that was asked, whichever it is, that a URL
+// elicitation on a shared link is complete.
+func (g *Gateway) elicitationOver(up string, m jsonrpc.Message) {
+	id, ok := jsonrpc.Lookup(m.Raw, m.Params, "elicitationId")
+	if !ok {
+		return
+	}
+	key := up + "\x00" + m.Text(id)
+	for _, s := range g.sessions.all() {
+		s.mu.Lock()
+		asked := slices.Contains(s.elicited, key)
+		s.mu.Unlock()
+		if asked {
+			s.tell(m.Raw, needed)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type session struct {
 	inFlight  map[string]*exchange // by the client's id as bytes
 	questions map[uint64]*question
 	asked     uint64          // questions so far; the last one's id
+	elicited  []string        // upstream\x00id of URL elicitations, oldest first
 	lanes     map[string]lane // by upstream; each has a goroutine that empties it
 	level     string          // logging level the client set, "" for none
 	subs      map[string]subscription

@@ -176,10 +176,13 @@ func (g *Gateway) subscriptionFailed(ctx context.Context, x *exchange, r *router
 func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
 	method := m.MethodName()
 	if !scope.Exclusive {
-		if method == "notifications/resources/updated" {
+		switch method {
+		case "notifications/resources/updated":
 			for s, uri := range g.subs.of(up, m.Text(m.URI)) {
 				s.updated(m, uri)
 			}
+		case "notifications/elicitation/complete":
+			g.elicitationOver(up, m)
 		}
 		return
 	}

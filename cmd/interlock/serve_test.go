@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -58,6 +59,49 @@ func TestReload(t *testing.T) {
 	}
 	if files, _ := filepath.Glob(filepath.Join(p.dir, "interlock", "admin.sock*")); len(files) > 0 {
 		t.Errorf("left behind: %v", files)
+	}
+}
+
+// telemetry.metrics.listen is a listener for /metrics and nothing else.
+func TestMetricsListener(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	p := launch(t, map[string]string{"interlock.yaml": strings.Replace(quiet, "logs:", "metrics: {listen: '"+address+"'}, logs:", 1) + clock}, nil, "serve")
+	p.expect(`^1 of 1 server ready`)
+	get := func(path, origin string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return res.StatusCode, string(body)
+	}
+	if code, body := get("/metrics", ""); code != 200 || !strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_") {
+		t.Errorf("/metrics: %d %.200s", code, body)
+	}
+	if code, _ := get("/mcp", ""); code != 404 {
+		t.Errorf("the endpoint is there too: %d", code)
+	}
+	if code, _ := get("/metrics", "http://evil.example"); code != 403 {
+		t.Errorf("a page reads them: %d", code)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	p.signal(syscall.SIGTERM)
+	if code := p.wait(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }
 

@@ -129,9 +129,16 @@ func (s *service) close() {
 }
 
 // metricsServer serves /metrics alone, for a Prometheus that may not see the
-// admin listener.
+// admin listener. Prometheus sends any Host and never an Origin: a page does.
 func (s *service) metricsServer() *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.tel.MetricsHandler())
+	metrics := s.tel.MetricsHandler()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header["Origin"] != nil {
+			http.Error(w, "metrics are not for pages in a browser", http.StatusForbidden)
+			return
+		}
+		metrics.ServeHTTP(w, r)
+	})
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
