@@ -472,3 +472,116 @@ func TestElicitationComplete(t *testing.T) {
 		t.Errorf("another client heard %s", got)
 	}
 }
+
+// A shutdown that is out of time ends an operator's call with an answer, as it
+// does a client's.
+func TestOperatorsCallAtShutdown(t *testing.T) {
+	began := make(chan struct{})
+	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
+		close(began)
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	})
+	got := make(chan string, 1)
+	go func() {
+		b, err := r.State().Call(context.WithoutCancel(t.Context()), "a__do", nil)
+		got <- fmt.Sprint(string(b), err)
+	}()
+	<-began
+	r.Drain(done0())
+	if a := <-got; !strings.Contains(a, `"reason":"shutdown"`) || !strings.Contains(a, `"executed":"unknown"`) {
+		t.Errorf("answered %s", a)
+	}
+	if _, err := r.State().Call(t.Context(), "a__do", nil); err == nil || !strings.Contains(err.Error(), "shutting down") {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// What an operator sees of an upstream comes from the running server.
+func TestUpstreamsAsTheOperatorSeesThem(t *testing.T) {
+	r := echoing(t, "a")
+	all := r.State().Upstreams()
+	if len(all) != 1 || all[0].Server == nil || all[0].Server.Name != "fake" || all[0].Protocol != "2025-11-25" || all[0].Tools != 1 || all[0].State != "running" {
+		t.Errorf("%+v", all)
+	}
+	if tools := r.State().Tools(); len(tools) != 1 || tools[0].Name != "a__echo" || string(tools[0].InputSchema) != `{"type":"object"}` || !tools[0].Listed {
+		t.Errorf("%+v", tools)
+	}
+	if ok, waiting := r.State().Ready(); !ok || len(waiting) != 0 {
+		t.Errorf("ready %v %v", ok, waiting)
+	}
+}
+
+// A client's progress on what it was asked goes to the server that asked, under the
+// server's token.
+func TestProgressOnAQuestion(t *testing.T) {
+	r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
+		ask, got := asked(t, `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{"_meta":{"progressToken":"té"}}}`)
+		q.Peer.Asked(ask)
+		<-got
+		return json.RawMessage(`{}`), nil
+	})
+	c := r.connect(`{"sampling":{}}`)
+	call := c.events(t.Context(), c.request(t.Context(), "POST", calls("1", "a__do", "{}")))
+	c.next(call)
+	progress := func(token string) string {
+		return `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":` + token + `,"progress":1}}`
+	}
+	c.post(progress(`"other"`))
+	c.post(progress(`"té"`))
+	c.post(`{"jsonrpc":"2.0","method":"notifications/progress","params":{}}`)
+	if got := r.dialer.Server("a").Last().Notifications(); !slices.Equal(got, []string{progress(`"té"`)}) {
+		t.Errorf("the server was told %q", got)
+	}
+	c.post(`{"jsonrpc":"2.0","id":1,"result":{}}`)
+	for range call {
+	}
+	c.post(progress(`"té"`)) // after the answer: for nobody
+	c.post(`{"jsonrpc":"2.0","id":1,"result":{}}`)
+	c.post(`{"jsonrpc":"2.0","id":"x","result":{}}`)
+	if got := r.dialer.Server("a").Last().Notifications(); len(got) != 1 {
+		t.Errorf("the server was told %q", got)
+	}
+}
+
+func TestBadInitialize(t *testing.T) {
+	r := echoing(t, "a")
+	c := &client{r: r, path: "/mcp"}
+	for _, params := range []string{`{}`, `{"protocolVersion":1}`, `{"protocolVersion":"2025-06-18","capabilities":[]}`} {
+		got := c.post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":` + params + `}`)
+		if got.rpcCode() != -32602 || got.header.Get(headerSession) != "" {
+			t.Errorf("%s: %s", params, got.body)
+		}
+	}
+	if got := c.post(`{"jsonrpc":"2.0","id":1,"method":"initialize"}`); got.rpcCode() != -32602 {
+		t.Errorf("without params: %s", got.body)
+	}
+	huge := `{"x":"` + strings.Repeat("y", 8<<10) + `"}`
+	if got := c.post(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":` + huge + `}}`); got.rpcCode() != -32602 {
+		t.Errorf("capabilities that no header can carry: %s", got.body)
+	}
+}
+
+// Health may be asked for by any Host, but who waits for what is for those who may
+// use the gateway.
+func TestReadyForStrangers(t *testing.T) {
+	d := new(linktest.Dialer)
+	d.Server("secret").OnDial = func(ctx context.Context, _ int, _ *upstream.Dial) error { <-ctx.Done(); return context.Cause(ctx) }
+	cfg := settings(t, "secret")
+	cfg.Upstreams[0].Required = true
+	r := start(t, cfg, d)
+	for host, names := range map[string]bool{"": true, "10.0.0.7:80": false} {
+		c := &client{r: r, path: "/readyz"}
+		req := c.request(t.Context(), "GET", "")
+		if host != "" {
+			req.Host = host
+		}
+		if got := c.do(req); got.status != 503 || strings.Contains(got.body, "secret") != names {
+			t.Errorf("Host %q: %d %s", host, got.status, got.body)
+		}
+	}
+	c := &client{r: r, path: "/livez"}
+	if got := c.do(c.request(t.Context(), "GET", "")); got.status != 200 {
+		t.Errorf("livez: %d", got.status)
+	}
+}

@@ -72,6 +72,10 @@ type Server struct {
 	CloseTime time.Duration
 	// Tools are the names that are listed.
 	Tools []string
+	// Capabilities and Instructions are those of the handshake; nil capabilities
+	// are tools, logging and resources.
+	Capabilities json.RawMessage
+	Instructions string
 
 	dialer *Dialer
 	mu     sync.Mutex // guards the fields of the script and what follows
@@ -273,6 +277,12 @@ func (l *Link) Hello() *upstream.Hello {
 		Version:      "2025-11-25",
 		Capabilities: json.RawMessage(`{"tools":{"listChanged":true},"logging":{},"resources":{"subscribe":true}}`),
 		ServerInfo:   json.RawMessage(`{"name":"fake","version":"1"}`),
+	}
+	l.server.mu.Lock()
+	defer l.server.mu.Unlock()
+	h.Instructions = l.server.Instructions
+	if l.server.Capabilities != nil {
+		h.Capabilities = l.server.Capabilities
 	}
 	if l.Dial.Config.Kind() == upstream.Stdio {
 		h.PID = l.pid
