@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -39,6 +40,24 @@ func newGuard(s config.Server) *guard {
 		g.origins[strings.ToLower(strings.TrimSuffix(o, "/"))] = true
 	}
 	return g
+}
+
+// Guarded is h behind the endpoint's own rules for Host and Origin, for a further
+// listener at the address listen.
+func (g *Gateway) Guarded(listen string, h http.Handler) http.Handler {
+	own := strings.ToLower(hostOnly(listen))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		here := *g.guard.Load()
+		if ip := net.ParseIP(own); own != "" && (ip == nil || !ip.IsUnspecified()) {
+			here.hosts = maps.Clone(here.hosts)
+			here.hosts[own] = true
+		}
+		if why := here.refuses(r); why != "" {
+			plainText(w, http.StatusForbidden, why)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // hostOnly strips the port and the brackets of an IPv6 address.

@@ -68,3 +68,33 @@ func TestGuard(t *testing.T) {
 		t.Error("the wildcard address passed as a Host")
 	}
 }
+
+// The listener for metrics once answered any Host and Origin, so that a page
+// could read it by rebinding its own name.
+func TestGuardedListener(t *testing.T) {
+	r := echoing(t, "a")
+	for _, c := range []struct {
+		listen, host, origin string
+		status               int
+	}{
+		{"127.0.0.1:9464", "127.0.0.1:9464", "", http.StatusOK},
+		{"10.1.2.3:9464", "10.1.2.3:9464", "", http.StatusOK},
+		{"127.0.0.1:9464", "10.1.2.3:9464", "", http.StatusForbidden},
+		{"127.0.0.1:9464", "evil.example", "", http.StatusForbidden},
+		{"127.0.0.1:9464", "127.0.0.1:9464", "https://evil.example", http.StatusForbidden},
+		{"0.0.0.0:9464", "0.0.0.0:9464", "", http.StatusForbidden},
+		{":9464", "", "", http.StatusForbidden},
+	} {
+		h := r.Guarded(c.listen, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		req.Host = c.host
+		if c.origin != "" {
+			req.Header.Set("Origin", c.origin)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		if w.Code != c.status {
+			t.Errorf("listening on %s, Host %q, Origin %q: %d, want %d", c.listen, c.host, c.origin, w.Code, c.status)
+		}
+	}
+}

@@ -129,16 +129,11 @@ func (s *service) close() {
 }
 
 // metricsServer serves /metrics alone, for a Prometheus that may not see the
-// admin listener. Prometheus sends any Host and never an Origin: a page does.
+// admin listener. A page that rebinds its own name sends no Origin here, so that
+// the Host is looked at too.
 func (s *service) metricsServer() *http.Server {
 	mux := http.NewServeMux()
-	metrics := s.tel.MetricsHandler()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header["Origin"] != nil {
-			http.Error(w, "metrics are not for pages in a browser", http.StatusForbidden)
-			return
-		}
-		metrics.ServeHTTP(w, r)
-	})
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	mux.Handle("GET /metrics", s.tel.MetricsHandler())
+	h := s.gw.Guarded(s.cfg.Telemetry.Metrics.Listen, mux)
+	return &http.Server{Handler: h, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
