@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/xml"
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,13 +23,29 @@ func TestMain(m *testing.M) {
 		return
 	}
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
-	goleak.VerifyTestMain(m)
+	dir, err := os.MkdirTemp("", "il")
+	if err != nil {
+		panic(err)
+	}
+	binary = sync.OnceValues(func() (string, error) { return build(context.Background(), dir) })
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
+// binary builds the gateway once.
+var binary func() (string, error)
+
 // tiny runs every path of the program, and measures nothing.
-func tiny() plan {
+func tiny(t *testing.T) plan {
+	t.Helper()
+	built, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	return plan{
-		rounds: 1, slice: 20 * time.Millisecond, tell: io.Discard,
+		binary: built, rounds: 1, slice: 20 * time.Millisecond, tell: io.Discard,
 		sizes: sizes{
 			inFlight: []int{1}, lists: []int{50}, slow: 4, sessions: []int{20}, streams: 5, upstreams: []int{1, 3},
 		},
@@ -38,7 +58,9 @@ func tiny() plan {
 // Every case runs, every answer was the right one, and what was measured makes
 // sense.
 func TestScenarios(t *testing.T) {
-	r, err := measure(t.Context(), tiny())
+	t.Parallel()
+	p := tiny(t)
+	r, err := measure(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +90,8 @@ func TestScenarios(t *testing.T) {
 	if err := r.writeTable(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range scenarios(tiny().sizes) {
-		if tiny().only.MatchString(s.name) && !strings.Contains(out.String(), "\n"+s.title+" ("+s.upstream) {
+	for _, s := range scenarios(p.sizes) {
+		if p.only.MatchString(s.name) && !strings.Contains(out.String(), "\n"+s.title+" ("+s.upstream) {
 			t.Errorf("the table has no %q", s.title)
 		}
 	}
@@ -144,6 +166,55 @@ func TestBarsHaveCases(t *testing.T) {
 	for _, b := range bars {
 		if !known[b.scenario] {
 			t.Errorf("the bar %q is of %s, which is no case", b.text, b.scenario)
+		}
+	}
+}
+
+// A picture is well-formed, and says what it shows.
+func TestPlot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := tiny(t)
+	small := dimension{"sessions", "Calls & sessions", "sessions", []int{1, 3}, growSessions}
+	if err := grow(t.Context(), p, dir, []dimension{small}); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(dir + "/growth-sessions.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, d := "", xml.NewDecoder(bytes.NewReader(raw))
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, raw)
+		}
+		if s, ok := token.(xml.CharData); ok {
+			texts += string(s)
+		}
+	}
+	for _, want := range []string{"Calls & sessions", "sessions", "µs a call", "MiB", "● ReverseProxy", "● Interlock"} {
+		if !strings.Contains(texts, want) {
+			t.Errorf("the picture does not say %q", want)
+		}
+	}
+	if got := strings.Count(string(raw), "<circle"); got != 8 || strings.Contains(string(raw), "NaN") {
+		t.Errorf("%d points, want 8: two ways at two places in two panels\n%s", got, raw)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.5: "0.5", 999: "999", 1000: "1,000", 50000: "50,000"} {
+		if got := number(v); got != want {
+			t.Errorf("number(%v) is %q, want %q", v, got, want)
+		}
+	}
+	for v, want := range map[float64]float64{0.3: 0.5, 1: 1, 1.1: 2, 21: 50, 70: 100} {
+		if got := nice(v); math.Abs(got-want) > 1e-9 {
+			t.Errorf("nice(%v) is %v, want %v", v, got, want)
 		}
 	}
 }

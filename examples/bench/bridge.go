@@ -16,8 +16,9 @@ import (
 // and the client's id back to the answer. It is the floor for anything that
 // puts HTTP in front of a stdio server.
 type bridge struct {
-	mu      sync.Mutex // guards what follows, and writes to in
+	writes  sync.Mutex // guards in: not mu, or a full pipe would keep answers from being read
 	in      io.Writer
+	mu      sync.Mutex // guards what follows
 	next    int64
 	waiting map[int64]chan []byte
 }
@@ -95,20 +96,23 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line := make([]byte, 0, len(body)+24)
 	b.mu.Lock()
 	b.next++
-	b.waiting[b.next] = answered
-	line = strconv.AppendInt(append(line, body[:at]...), b.next, 10)
-	line = append(append(line, body[at+len(id):]...), '\n')
-	_, err = b.in.Write(line)
+	own := b.next
+	b.waiting[own] = answered
 	b.mu.Unlock()
+	line = strconv.AppendInt(append(line, body[:at]...), own, 10)
+	line = append(append(line, body[at+len(id):]...), '\n')
+	b.writes.Lock()
+	_, err = b.in.Write(line)
+	b.writes.Unlock()
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
 	got := <-answered
-	own := value(got, `"id":`)
+	theirs := value(got, `"id":`)
 	at = bytes.Index(got, []byte(`"id":`)) + len(`"id":`)
 	out := make([]byte, 0, len(got)+len(id))
-	out = append(append(append(out, got[:at]...), id...), got[at+len(own):]...)
+	out = append(append(append(out, got[:at]...), id...), got[at+len(theirs):]...)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(out)
 }

@@ -3,6 +3,7 @@
 // process that could be written.
 //
 //	go run ./examples/bench [-quick] [-json FILE] [-cases REGEXP] [-strict] [-interlock BINARY]
+//	go run ./examples/bench -growth DIR [-quick]
 //
 // Every party is a process of its own: this one makes the load, and runs itself
 // again as the upstream servers and the floors. The ways take turns in short
@@ -12,7 +13,7 @@
 // flight each; every answer is checked to be the answer to its own call.
 //
 // CPU is user plus system time of the party in the middle alone, without its
-// children (Linux only).
+// children (Linux only). docs/performance.md says more.
 package main
 
 import (
@@ -55,6 +56,7 @@ func run(ctx context.Context, args []string) error {
 	only := flags.String("cases", "", "a regular expression of names of cases, such as calls-32 or /stdio")
 	file := flags.String("json", "", "also write JSON to this file")
 	strict := flags.Bool("strict", false, "exit with 1 when a bar is missed")
+	growth := flags.String("growth", "", "measure growth instead, and draw it into this directory")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -75,6 +77,10 @@ func run(ctx context.Context, args []string) error {
 		if p.only, err = regexp.Compile(*only); err != nil {
 			return fmt.Errorf("-cases: %w", err)
 		}
+	}
+	if *growth != "" {
+		p.rounds, p.slice = min(p.rounds, 3), min(p.slice, 400*time.Millisecond)
+		return grow(ctx, p, *growth, dimensions(*quick))
 	}
 	report, err := measure(ctx, p)
 	if err != nil {
