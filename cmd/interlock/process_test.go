@@ -18,6 +18,7 @@ type process struct {
 	dir   string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
+	out   *os.File    // where its stdout is read
 	lines chan string // stdout and stderr, closed at their end
 	seen  []string
 	ctx   context.Context //nolint:containedctx // the deadline of all waits
@@ -45,6 +46,7 @@ func launch(t *testing.T, files map[string]string, stderr io.Writer, args ...str
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.out = r
 	p.cmd.Stdout, p.cmd.Stderr = w, w
 	if stderr != nil {
 		p.cmd.Stderr = stderr

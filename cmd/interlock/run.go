@@ -48,6 +48,7 @@ func (s *service) run(ctx context.Context) error {
 		servers = append(servers, face)
 		tasks.Go(func() { end(served("endpoint", face.Serve(s.face))) })
 	} else {
+		defer surviveClosedPipes()()
 		tasks.Go(func() {
 			err := s.gw.ServeStdio(operators, s.app.in, s.app.out)
 			if err == nil || errors.Is(err, context.Canceled) {

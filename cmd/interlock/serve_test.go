@@ -191,6 +191,20 @@ func TestStdio(t *testing.T) {
 	}
 }
 
+// A client that goes away without a word gets an orderly end: SIGPIPE once ended
+// the gateway on the spot, with its servers left to the watcher.
+func TestStdioClosed(t *testing.T) {
+	var stderr bytes.Buffer
+	p := launch(t, map[string]string{"interlock.yaml": quiet + clock}, &stderr, "serve", "--stdio")
+	p.say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
+	p.expect(`^\{"jsonrpc":"2.0","id":1,"result":`)
+	_ = p.out.Close()
+	p.say(`{"jsonrpc":"2.0","id":2,"method":"ping"}`)
+	if code := p.wait(); code != exitFailed || !strings.Contains(stderr.String(), "broken pipe") {
+		t.Errorf("exit code %d, want %d:\n%s", code, exitFailed, &stderr)
+	}
+}
+
 // The demo shows a call and how to connect, and leaves nothing behind.
 func TestDemo(t *testing.T) {
 	p := launch(t, nil, nil, "demo", "--listen", "127.0.0.1:0")
