@@ -585,3 +585,57 @@ func TestReadyForStrangers(t *testing.T) {
 		t.Errorf("livez: %d", got.status)
 	}
 }
+
+// A session keeps no complete answer for longer than somebody may come back for it.
+func TestAnswersAreForgotten(t *testing.T) {
+	r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+		q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`))
+		return json.RawMessage(`{}`), nil
+	})
+	c := r.connectAt("/mcp", "2025-03-26", `{}`)
+	c.post(calls("1", "a__do", "{}"))
+	c.post(`[` + calls("2", "a__do", "{}") + `]`)
+	s := r.sessions.find(c.session)
+	held := func() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.streams) }
+	if n := held(); n != 2 {
+		t.Errorf("%d answers can be resumed", n)
+	}
+	s.sweep(time.Now().Add(resumeWindow + time.Second))
+	if n := held(); n != 0 {
+		t.Errorf("%d answers are kept", n)
+	}
+}
+
+// A change of a list is told once, also to one that opens its stream again.
+func TestListChangedIsToldOnce(t *testing.T) {
+	s := newSession(ticket{Nonce: "n", Version: "2025-11-25"}, "x").useStreams()
+	s.listsChanged(listTools)
+	s.listsChanged(listTools | listPrompts)
+	for range 3 {
+		s.mu.Lock()
+		s.catchUp()
+		s.mu.Unlock()
+	}
+	if n := len(s.standing.events); n != 2 || s.stale != 0 {
+		t.Errorf("told %d times, still stale: %b", n, s.stale)
+	}
+}
+
+// A shutdown that is out of time answers all of a batch.
+func TestBatchAtShutdown(t *testing.T) {
+	began := make(chan struct{}, 2)
+	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
+		began <- struct{}{}
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	})
+	c := r.connectAt("/mcp", "2025-03-26", `{}`)
+	got := make(chan reply, 1)
+	go func() { got <- c.post(`[` + calls("1", "a__do", "{}") + `,` + calls("2", "a__do", "{}") + `]`) }()
+	<-began
+	<-began
+	r.Drain(done0())
+	if a := <-got; strings.Count(a.body, `"reason":"shutdown"`) != 2 {
+		t.Errorf("answered %s", a.body)
+	}
+}
