@@ -5,6 +5,8 @@
 # make e2e        only those
 # make bench      what the gateway costs beside a plain reverse proxy and a bridge
 # make bench-quick the same in under two minutes, with more noise
+# make bench-growth draws how the cost grows into docs/
+# make allocs     that a call allocates no more than .ci/allocs.txt says
 # make soak       long fuzzing and the fault tests, over and over (SOAK=10m)
 # make tools      the pinned tools, into .bin
 
@@ -14,7 +16,7 @@ SOAK     ?= 2m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FIXTURES := examples/e2e/node_modules/.package-lock.json
 
-.PHONY: build check cross format test e2e bench bench-quick soak tools fetch clean
+.PHONY: build check cross format test e2e bench bench-quick bench-growth allocs soak tools fetch clean
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
 
@@ -47,6 +49,13 @@ bench:
 
 bench-quick:
 	go run ./examples/bench -quick $(BENCH)
+
+bench-growth:
+	go run ./examples/bench -growth docs $(BENCH)
+
+# WRITE=1 writes the table anew.
+allocs:
+	WRITE=$(WRITE) .ci/allocs
 
 # Go fuzzes one target at a time, so each gets the whole of $(SOAK).
 soak: fetch
