@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
@@ -98,108 +96,8 @@ func TestEvictedSessionsHoldNothing(t *testing.T) {
 
 // A batch that is refused does nothing; in one that is taken, notifications take
 // effect where they stand.
-func TestBatchNotifications(t *testing.T) {
-	began := make(chan struct{}, 1)
-	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
-		began <- struct{}{}
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
-	})
-	c := r.connectAt("/mcp", "2025-03-26", `{}`)
-	got := make(chan reply, 1)
-	go func() { got <- c.post(calls("1", "a__do", "{}")) }()
-	<-began
-	const cancel1 = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`
-	if bad := c.post(`[` + cancel1 + `,{"jsonrpc":"2.0","id":2}]`); bad.status != 400 {
-		t.Errorf("a bad batch: %d", bad.status)
-	}
-	select {
-	case a := <-got:
-		t.Fatalf("a refused batch cancelled the call: %s", a.body)
-	default:
-	}
-	batch := `[` + calls("3", "a__do", "{}") + `,` + cancel1 + `,{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}},{"jsonrpc":"2.0","id":4,"method":"ping"}]`
-	if good := c.post(batch); strings.Count(good.body, `"jsonrpc"`) != 1 || !strings.Contains(good.body, `"id":4,"result":{}`) {
-		t.Errorf("the batch was answered %s", good.body)
-	}
-	if a := <-got; a.body != "" {
-		t.Errorf("the cancelled call was answered %s", a.body)
-	}
-	if only := c.post(`[` + cancel1 + `]`); only.status != 202 {
-		t.Errorf("a batch of notifications: %d", only.status)
-	}
-	if twice := c.post(`[{"jsonrpc":"2.0","id":5,"method":"ping"},{"jsonrpc":"2.0","id":"5","method":"ping"}]`); strings.Count(twice.body, `"result"`) != 2 {
-		t.Errorf("two ids: %s", twice.body)
-	}
-}
-
 // Batches of 2025-03-26 over the two transports whose answers go one way.
-func TestBatchOnStdio(t *testing.T) {
-	r := echoing(t, "a")
-	initialize := func(v string) string {
-		return `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"` + v + `","capabilities":{}}}` + "\n"
-	}
-	batch := `[{"jsonrpc":"2.0","id":1,"method":"ping"},7,[{"jsonrpc":"2.0","id":2,"method":"ping"}]]` + "\n"
-	for v, want := range map[string][]string{
-		"2025-03-26": {`"id":1,"result":{}`, `"code":-32600`, `"code":-32600`},
-		"2025-06-18": {`"code":-32600`},
-	} {
-		var out strings.Builder
-		if err := r.ServeStdio(t.Context(), strings.NewReader(initialize(v)+batch+"[]\n"), &out); err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(out.String(), "\n"); n != 2+len(want) {
-			t.Errorf("%s: %d answers, want %d: %s", v, n, 2+len(want), out.String())
-		}
-		for _, w := range want {
-			if !strings.Contains(out.String(), w) {
-				t.Errorf("%s: no %s in %s", v, w, out.String())
-			}
-		}
-		if strings.Contains(out.String(), `"id":2,"result"`) {
-			t.Errorf("%s: a batch in a batch was served", v)
-		}
-	}
-}
-
-func TestBatchOnSSE(t *testing.T) {
-	r := echoing(t, "a")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	c := &client{r: r, path: "/sse"}
-	events := c.events(ctx, c.request(ctx, "GET", ""))
-	c.path = string((<-events).Data)
-	c.post(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-03-26","capabilities":{}}}`)
-	c.next(events)
-	if got := c.post(`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`); got.status != 202 {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-	if got := c.next(events); got != `{"jsonrpc":"2.0","id":1,"result":{}}` {
-		t.Errorf("answered %s", got)
-	}
-	if got := c.post(`[]`); got.status != 400 {
-		t.Errorf("an empty batch: %d", got.status)
-	}
-	s := r.sessions.named(strings.TrimPrefix(c.path, ssePost+"?session="))
-	if s.home.(*stream).kept() != 0 {
-		t.Error("answers are kept that nobody can ask for")
-	}
-}
-
 // A client on stdio that reads nothing does not hold up the end.
-func TestStdioClientThatDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := echoing(t, "a")
-		_, out := io.Pipe()
-		defer out.Close()
-		begun := time.Now()
-		err := r.ServeStdio(t.Context(), strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n"), out)
-		if !errors.Is(err, errStuck) || time.Since(begun) > flushTimeout {
-			t.Errorf("ServeStdio = %v after %v", err, time.Since(begun))
-		}
-	})
-}
-
 // What came on a call's own stream is for its client, also what the gateway does
 // not know.
 func TestNotificationsOfACall(t *testing.T) {
@@ -411,35 +309,6 @@ func TestEndedSessionsAreForgottenInTheEnd(t *testing.T) {
 
 // An operator's call takes the way of a client's, on links of its own that end
 // with it, and can be asked nothing.
-func TestOperatorsCall(t *testing.T) {
-	answers := make(chan string, 1)
-	d := dialer("do")
-	d.Server("a").OnRequest = func(ctx context.Context, _ *linktest.Link, method string, q *upstream.Request) (json.RawMessage, error) {
-		if method != "tools/call" {
-			return nil, nil
-		}
-		ask, got := asked(t, `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage"}`)
-		q.Peer.Asked(ask)
-		answers <- <-got
-		return json.RawMessage(`{"content":[],"n":1.0}`), nil
-	}
-	r := start(t, settings(t, "a=http"), d).running()
-	got, err := r.State().Call(t.Context(), "a__do", nil)
-	if err != nil || string(got) != `{"content":[],"n":1.0}` {
-		t.Errorf("Call = %s, %v", got, err)
-	}
-	if a := <-answers; !strings.Contains(a, "-32601") {
-		t.Errorf("the server was answered %s", a)
-	}
-	<-d.Server("a").Last().Lost()
-	if n := len(r.sessions.all()); n != 0 {
-		t.Errorf("%d sessions are left", n)
-	}
-	if _, err := r.State().Call(t.Context(), "a__none", nil); err == nil || !strings.Contains(err.Error(), "unknown tool") {
-		t.Errorf("an unknown tool: %v", err)
-	}
-}
-
 // A shared server says that a URL elicitation is complete by its id alone: the
 // client that was asked hears of it, and no other.
 func TestElicitationComplete(t *testing.T) {
@@ -475,43 +344,7 @@ func TestElicitationComplete(t *testing.T) {
 
 // A shutdown that is out of time ends an operator's call with an answer, as it
 // does a client's.
-func TestOperatorsCallAtShutdown(t *testing.T) {
-	began := make(chan struct{})
-	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
-		close(began)
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
-	})
-	got := make(chan string, 1)
-	go func() {
-		b, err := r.State().Call(context.WithoutCancel(t.Context()), "a__do", nil)
-		got <- fmt.Sprint(string(b), err)
-	}()
-	<-began
-	r.Drain(done0())
-	if a := <-got; !strings.Contains(a, `"reason":"shutdown"`) || !strings.Contains(a, `"executed":"unknown"`) {
-		t.Errorf("answered %s", a)
-	}
-	if _, err := r.State().Call(t.Context(), "a__do", nil); err == nil || !strings.Contains(err.Error(), "shutting down") {
-		t.Errorf("after it: %v", err)
-	}
-}
-
 // What an operator sees of an upstream comes from the running server.
-func TestUpstreamsAsTheOperatorSeesThem(t *testing.T) {
-	r := echoing(t, "a")
-	all := r.State().Upstreams()
-	if len(all) != 1 || all[0].Server == nil || all[0].Server.Name != "fake" || all[0].Protocol != "2025-11-25" || all[0].Tools != 1 || all[0].State != "running" {
-		t.Errorf("%+v", all)
-	}
-	if tools := r.State().Tools(); len(tools) != 1 || tools[0].Name != "a__echo" || string(tools[0].InputSchema) != `{"type":"object"}` || !tools[0].Listed {
-		t.Errorf("%+v", tools)
-	}
-	if ok, waiting := r.State().Ready(); !ok || len(waiting) != 0 {
-		t.Errorf("ready %v %v", ok, waiting)
-	}
-}
-
 // A client's progress on what it was asked goes to the server that asked, under the
 // server's token.
 func TestProgressOnAQuestion(t *testing.T) {
@@ -564,28 +397,6 @@ func TestBadInitialize(t *testing.T) {
 
 // Health may be asked for by any Host, but who waits for what is for those who may
 // use the gateway.
-func TestReadyForStrangers(t *testing.T) {
-	d := new(linktest.Dialer)
-	d.Server("secret").OnDial = func(ctx context.Context, _ int, _ *upstream.Dial) error { <-ctx.Done(); return context.Cause(ctx) }
-	cfg := settings(t, "secret")
-	cfg.Upstreams[0].Required = true
-	r := start(t, cfg, d)
-	for host, names := range map[string]bool{"": true, "10.0.0.7:80": false} {
-		c := &client{r: r, path: "/readyz"}
-		req := c.request(t.Context(), "GET", "")
-		if host != "" {
-			req.Host = host
-		}
-		if got := c.do(req); got.status != 503 || strings.Contains(got.body, "secret") != names {
-			t.Errorf("Host %q: %d %s", host, got.status, got.body)
-		}
-	}
-	c := &client{r: r, path: "/livez"}
-	if got := c.do(c.request(t.Context(), "GET", "")); got.status != 200 {
-		t.Errorf("livez: %d", got.status)
-	}
-}
-
 // A session keeps no complete answer for longer than somebody may come back for it.
 func TestAnswersAreForgotten(t *testing.T) {
 	r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
@@ -622,20 +433,18 @@ func TestListChangedIsToldOnce(t *testing.T) {
 }
 
 // A shutdown that is out of time answers all of a batch.
-func TestBatchAtShutdown(t *testing.T) {
-	began := make(chan struct{}, 2)
-	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
-		began <- struct{}{}
-		<-ctx.Done()
-		return nil, context.Cause(ctx)
-	})
-	c := r.connectAt("/mcp", "2025-03-26", `{}`)
-	got := make(chan reply, 1)
-	go func() { got <- c.post(`[` + calls("1", "a__do", "{}") + `,` + calls("2", "a__do", "{}") + `]`) }()
-	<-began
-	<-began
-	r.Drain(done0())
-	if a := <-got; strings.Count(a.body, `"reason":"shutdown"`) != 2 {
-		t.Errorf("answered %s", a.body)
+
+// A question that is registered at the moment its call ends is taken back.
+func TestQuestionAtTheEndOfItsCall(t *testing.T) {
+	s := newSession(ticket{Nonce: "n", Version: "2025-11-25", Capabilities: json.RawMessage(`{"sampling":{}}`)}, "x").useStreams()
+	c := &call{x: &exchange{session: s, out: s.standing}}
+	c.end()
+	q, got := asked(t, `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage"}`)
+	s.ask(q, s.standing, c, "a")
+	if a := <-got; !strings.Contains(a, "has ended") {
+		t.Errorf("the server was told %s", a)
+	}
+	if c.waitsForPerson() || len(s.questions) != 0 {
+		t.Error("it is still waited for")
 	}
 }

@@ -169,3 +169,19 @@ func TestParseEventIDOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// Nothing is heaped up for a client that listens to no stream: what it can do
+// without is kept for as long as somebody may come back.
+func TestStreamThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newStream("s1", "", false)
+		time.Sleep(resumeWindow)
+		if !st.send([]byte(`{"n":1}`), optional) {
+			t.Error("dropped within the window")
+		}
+		time.Sleep(time.Second)
+		if st.send([]byte(`{"n":2}`), optional) || !st.send([]byte(`{"n":3}`), needed) || !st.send([]byte(`{"n":4}`), answering) {
+			t.Error("after the window a log line was kept, or a question or an answer not")
+		}
+	})
+}
