@@ -19,33 +19,34 @@ import (
 
 // peers are servers of other people. Each has a tool `work` that sends progress
 // and, where asks is set, elicits, then says "done"; add makes another tool.
+// heard is told when the client has the progress.
 var peers = []struct {
 	name      string
 	transport Transport
 	asks      bool
 	silent    bool // JSON answers: nothing else can be sent during a call
-	make      func() (h http.Handler, add func())
+	make      func(heard <-chan struct{}) (h http.Handler, add func())
 }{
-	{"go-sdk, streams", HTTP, true, false, func() (http.Handler, func()) {
+	{"go-sdk, streams", HTTP, true, false, func(<-chan struct{}) (http.Handler, func()) {
 		s, add := goSDK()
 		return gosdk.NewStreamableHTTPHandler(func(*http.Request) *gosdk.Server { return s },
 			&gosdk.StreamableHTTPOptions{EventStore: gosdk.NewMemoryEventStore(nil)}), add
 	}},
-	{"go-sdk, JSON", HTTP, false, true, func() (http.Handler, func()) {
+	{"go-sdk, JSON", HTTP, false, true, func(<-chan struct{}) (http.Handler, func()) {
 		s, add := goSDK()
 		return gosdk.NewStreamableHTTPHandler(func(*http.Request) *gosdk.Server { return s },
 			&gosdk.StreamableHTTPOptions{JSONResponse: true}), add
 	}},
-	{"go-sdk, SSE", SSE, true, false, func() (http.Handler, func()) {
+	{"go-sdk, SSE", SSE, true, false, func(<-chan struct{}) (http.Handler, func()) {
 		s, add := goSDK()
 		return gosdk.NewSSEHandler(func(*http.Request) *gosdk.Server { return s }, nil), add
 	}},
-	{"mcp-go, streams", HTTP, false, false, func() (http.Handler, func()) {
-		s, add := mcpGo()
+	{"mcp-go, streams", HTTP, false, false, func(heard <-chan struct{}) (http.Handler, func()) {
+		s, add := mcpGo(heard)
 		return mcpgoserver.NewStreamableHTTPServer(s, mcpgoserver.WithStateful(true)), add
 	}},
-	{"mcp-go, SSE", SSE, false, false, func() (http.Handler, func()) {
-		s, add := mcpGo()
+	{"mcp-go, SSE", SSE, false, false, func(heard <-chan struct{}) (http.Handler, func()) {
+		s, add := mcpGo(heard)
 		return mcpgoserver.NewSSEServer(s), add
 	}},
 }
@@ -55,9 +56,8 @@ func goSDK() (*gosdk.Server, func()) {
 	schema := json.RawMessage(`{"type":"object"}`)
 	work := func(ctx context.Context, r *gosdk.CallToolRequest) (*gosdk.CallToolResult, error) {
 		if token := r.Params.GetProgressToken(); token != nil {
-			if err := r.Session.NotifyProgress(ctx, &gosdk.ProgressNotificationParams{ProgressToken: token, Progress: 1}); err != nil {
-				return nil, err
-			}
+			// Answering in JSON it sends this on the GET stream, and fails if that is not open yet.
+			_ = r.Session.NotifyProgress(ctx, &gosdk.ProgressNotificationParams{ProgressToken: token, Progress: 1})
 		}
 		text := "done"
 		if strings.Contains(string(r.Params.Arguments), "ask") {
@@ -75,7 +75,7 @@ func goSDK() (*gosdk.Server, func()) {
 	return s, func() { s.AddTool(&gosdk.Tool{Name: "late", InputSchema: schema}, work) }
 }
 
-func mcpGo() (*mcpgoserver.MCPServer, func()) {
+func mcpGo(heard <-chan struct{}) (*mcpgoserver.MCPServer, func()) {
 	s := mcpgoserver.NewMCPServer("peer", "1", mcpgoserver.WithToolCapabilities(true), mcpgoserver.WithPaginationLimit(2))
 	work := func(ctx context.Context, r mcpgo.CallToolRequest) (*mcpgo.CallToolResult, error) {
 		if r.Params.Meta != nil && r.Params.Meta.ProgressToken != nil {
@@ -84,8 +84,10 @@ func mcpGo() (*mcpgoserver.MCPServer, func()) {
 			if err != nil {
 				return nil, err
 			}
-			// It loses what is sent just before the answer.
-			<-time.After(20 * time.Millisecond)
+			select { // it loses what is sent just before the answer
+			case <-heard:
+			case <-ctx.Done():
+			}
 		}
 		return mcpgo.NewToolResultText("done"), nil
 	}
@@ -98,7 +100,8 @@ func mcpGo() (*mcpgoserver.MCPServer, func()) {
 func TestRemotePeers(t *testing.T) {
 	for _, p := range peers {
 		t.Run(p.name, func(t *testing.T) {
-			h, add := p.make()
+			heard := make(chan struct{}, 2) // for each call that work makes
+			h, add := p.make(heard)
 			srv := httptest.NewServer(h)
 			t.Cleanup(srv.Close)
 			path := "/mcp"
@@ -116,9 +119,9 @@ func TestRemotePeers(t *testing.T) {
 			if len(inv.Tools) != 5 || inv.Truncated != nil {
 				t.Errorf("%d tools, truncated %v", len(inv.Tools), inv.Truncated)
 			}
-			work(t, l, p.silent, false)
+			work(t, l, heard, p.silent, false)
 			if p.asks {
-				work(t, l, p.silent, true)
+				work(t, l, heard, p.silent, true)
 			}
 			hears(t, d, add)
 			ctx, stop := context.WithTimeout(t.Context(), patient)
@@ -131,7 +134,7 @@ func TestRemotePeers(t *testing.T) {
 }
 
 // work calls the tool and checks what comes of it.
-func work(t *testing.T, l Link, silent, ask bool) {
+func work(t *testing.T, l Link, heard chan<- struct{}, silent, ask bool) {
 	t.Helper()
 	arguments, want := `{}`, `"text":"done"`
 	if ask {
@@ -151,7 +154,17 @@ func work(t *testing.T, l Link, silent, ask bool) {
 			}
 		})
 	}
-	m, err := l.Do(t.Context(), r)
+	ctx, stop := context.WithTimeout(t.Context(), patient)
+	defer stop()
+	client.Go(func() {
+		select {
+		case <-peer.noted:
+			heard <- struct{}{}
+		case <-ctx.Done():
+		}
+	})
+	m, err := l.Do(ctx, r)
+	stop()
 	if err != nil {
 		t.Fatal(err)
 	}
