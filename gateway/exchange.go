@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -42,10 +43,18 @@ func (x *exchange) kindOf(s jsonrpc.Span) byte {
 
 // serve answers one request. It blocks until the answer is known or the client
 // cancelled, which gives the zero answer.
-func (g *Gateway) serve(ctx context.Context, x *exchange) answer {
+func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 	ctx, span := g.startServer(ctx, x)
-	a, out := g.dispatch(ctx, x)
-	span.End(out)
+	var out outcome
+	defer func() {
+		// One request's fault must not end the process, and everybody's with it.
+		if fault := recover(); fault != nil {
+			g.log.Error("panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
+			a, out = refused(errorOf(x.id(), jsonrpc.CodeInternal, "internal error: this is a defect of the gateway, and its log has the details", nil), jsonrpc.CodeInternal)
+		}
+		span.End(out)
+	}()
+	a, out = g.dispatch(ctx, x)
 	return a
 }
 

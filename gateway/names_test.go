@@ -38,12 +38,18 @@ func TestNamesGoUpAsTheUpstreamKnowsThem(t *testing.T) {
 	c := r.connect(`{}`)
 	for _, x := range []struct{ method, params, want string }{
 		{"prompts/get", `{"name":"b__p","arguments":{"x":"1"}}`, `{"name":"p","arguments":{"x":"1"}}`},
-		{"completion/complete", `{"argument":{"name":"x","value":""},"ref":{"name":"b__p","type":"ref/prompt"}}`,
-			`{"argument":{"name":"x","value":""},"ref":{"name":"p","type":"ref/prompt"}}`},
-		{"completion/complete", `{"ref":{"type":"ref/resource","uri":"db:///{table}"},"argument":{"name":"table","value":"o"}}`,
-			`{"ref":{"type":"ref/resource","uri":"db:///{table}"},"argument":{"name":"table","value":"o"}}`},
-		{"completion/complete", `{"ref":{"type":"ref/resource","uri":"interlock://b/db%3A%2F%2F%2F%7Btable%7D"},"argument":{"name":"table","value":"o"}}`,
-			`{"ref":{"type":"ref/resource","uri":"db:///{table}"},"argument":{"name":"table","value":"o"}}`},
+		{
+			"completion/complete", `{"argument":{"name":"x","value":""},"ref":{"name":"b__p","type":"ref/prompt"}}`,
+			`{"argument":{"name":"x","value":""},"ref":{"name":"p","type":"ref/prompt"}}`,
+		},
+		{
+			"completion/complete", `{"ref":{"type":"ref/resource","uri":"db:///{table}"},"argument":{"name":"table","value":"o"}}`,
+			`{"ref":{"type":"ref/resource","uri":"db:///{table}"},"argument":{"name":"table","value":"o"}}`,
+		},
+		{
+			"completion/complete", `{"ref":{"type":"ref/resource","uri":"interlock://b/db%3A%2F%2F%2F%7Btable%7D"},"argument":{"name":"table","value":"o"}}`,
+			`{"ref":{"type":"ref/resource","uri":"db:///{table}"},"argument":{"name":"table","value":"o"}}`,
+		},
 		{"resources/read", `{"uri":"db:///one"}`, `{"uri":"db:///one"}`},
 		{"resources/read", `{"uri":"db:///two"}`, `{"uri":"db:///two"}`},
 		{"resources/read", `{"uri":"interlock://b/db%3A%2F%2F%2Fone"}`, `{"uri":"db:///one"}`},

@@ -188,6 +188,18 @@ func TestRootsOutliveTheCallTheyAreAskedIn(t *testing.T) {
 	}
 }
 
+// A defect met by one request ends neither the process nor the session.
+func TestPanicIsAnswered(t *testing.T) {
+	r := tool(t, func(context.Context, *upstream.Request) (json.RawMessage, error) { panic("boom") })
+	c := r.connect(`{}`)
+	if got := c.post(calls("1", "a__do", "{}")); got.rpcCode() != -32603 || strings.Contains(got.body, "boom") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+	if got := c.post(`{"jsonrpc":"2.0","id":1,"method":"ping"}`); got.status != 200 || got.rpcCode() != 0 {
+		t.Errorf("afterwards: %d %s", got.status, got.body)
+	}
+}
+
 // F21: a cancel reaches that one upstream request, and the client gets no
 // answer to it.
 func TestCancel(t *testing.T) {
