@@ -63,9 +63,9 @@ func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
 	case "ping":
 		return resultOf(x.id(), []byte("{}")), outcome{}
 	case "tools/call":
-		return g.callTool(ctx, x)
+		return g.callNamed(ctx, x, "tool", (*router.Catalog).Tool)
 	case "prompts/get":
-		return g.getPrompt(ctx, x)
+		return g.callNamed(ctx, x, "prompt", (*router.Catalog).Prompt)
 	case "resources/read":
 		return g.readResource(ctx, x)
 	case "completion/complete":

@@ -11,38 +11,22 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// callTool serves tools/call.
-func (g *Gateway) callTool(ctx context.Context, x *exchange) (answer, outcome) {
+// callNamed serves tools/call and prompts/get: something with a name, called with
+// arguments. find is the catalog's way from such a name to its route.
+func (g *Gateway) callNamed(ctx context.Context, x *exchange, kind string, find func(*router.Catalog, string) (*router.Route, bool)) (answer, outcome) {
 	if x.kindOf(x.msg.Name) != '"' {
 		return x.badParams("params.name must be a string")
 	}
 	if k := x.kindOf(x.msg.Arguments); k != 0 && k != '{' {
 		return x.badParams("params.arguments must be an object")
 	}
-	r, ok := x.catalog.Tool(x.text(x.msg.Name))
+	name := x.text(x.msg.Name)
+	r, ok := find(x.catalog, name)
 	if !ok {
-		// A gateway that has just begun may not know the tool yet.
+		// A gateway that has just begun may not know it yet.
 		g.awaitLists(ctx, x)
-		if r, ok = x.catalog.Tool(x.text(x.msg.Name)); !ok {
-			return g.unknown(x, "tool", x.text(x.msg.Name))
-		}
-	}
-	return g.forward(ctx, x, r, rename(x, r))
-}
-
-// getPrompt serves prompts/get.
-func (g *Gateway) getPrompt(ctx context.Context, x *exchange) (answer, outcome) {
-	if x.kindOf(x.msg.Name) != '"' {
-		return x.badParams("params.name must be a string")
-	}
-	if k := x.kindOf(x.msg.Arguments); k != 0 && k != '{' {
-		return x.badParams("params.arguments must be an object")
-	}
-	r, ok := x.catalog.Prompt(x.text(x.msg.Name))
-	if !ok {
-		g.awaitLists(ctx, x)
-		if r, ok = x.catalog.Prompt(x.text(x.msg.Name)); !ok {
-			return g.unknown(x, "prompt", x.text(x.msg.Name))
+		if r, ok = find(x.catalog, name); !ok {
+			return g.unknown(x, kind, name)
 		}
 	}
 	return g.forward(ctx, x, r, rename(x, r))
