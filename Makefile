@@ -1,5 +1,6 @@
 # make            builds ./interlock
-# make check      everything that reads the code: format, vet, lint, import directions, go.mod
+# make check      what must pass before a commit: lint and test
+# make lint       everything that reads the code: format, vet, golangci-lint, import directions, go.mod
 # make cross      that it builds for macOS and Windows
 # make test       every test, also those with real servers and clients from npm
 # make e2e        only those
@@ -16,11 +17,13 @@ SOAK     ?= 2m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FIXTURES := examples/e2e/node_modules/.package-lock.json
 
-.PHONY: build check cross format test e2e bench bench-quick bench-growth allocs soak tools fetch clean
+.PHONY: build check lint cross format test e2e bench bench-quick bench-growth allocs soak tools fetch clean
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
 
-check: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
+check: lint test
+
+lint: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
 	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs -r .bin/gofumpt-$(GOFUMPT) -l); \
 		[ -z "$$bad" ] || { echo "not formatted (make format):"; echo "$$bad"; exit 1; }
 	go mod tidy -diff
