@@ -157,6 +157,38 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A page keeps all but the figures of the run before.
+func TestPage(t *testing.T) {
+	r := new(report)
+	add(r.open(&scenario{name: "calls-1/http", title: "small"}, []*way{{name: direct}}), []figures{{p50: 10}})
+	r.finish()
+	page := t.TempDir() + "/page.md"
+	for range 2 {
+		before, _ := os.ReadFile(page)
+		if len(before) == 0 {
+			before = []byte("above\n" + figuresFrom + "old\n" + figuresTo + "below\n")
+		}
+		if err := os.WriteFile(page, before, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.insert(page); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := os.ReadFile(page)
+		s := string(got)
+		if !strings.HasPrefix(s, "above\n"+figuresFrom) || !strings.HasSuffix(s, figuresTo+"below\n") || strings.Contains(s, "old") ||
+			strings.Count(s, "\nsmall (") != 1 {
+			t.Errorf("the page is\n%s", s)
+		}
+	}
+	if err := os.WriteFile(page, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r.insert(page) == nil {
+		t.Error("a page without a place for figures was changed")
+	}
+}
+
 // A bar that names a case or a way which is not there is never judged.
 func TestBarsHaveCases(t *testing.T) {
 	known := map[string]bool{}

@@ -68,6 +68,10 @@ func grow(ctx context.Context, p plan, dir string, along []dimension) error {
 				fmt.Fprintf(p.tell, "%-10s %6d  %-16s %6.0f µs CPU  %6.0f µs p50  %6.1f MiB\n", d.name, n, w.Way, cpu.Median, w.Figures[p50].Median, mem.Median)
 			}
 		}
+		for _, l := range c.panels[0].lines {
+			first, last := l.points[0], l.points[len(l.points)-1]
+			fmt.Fprintf(p.tell, "%-10s from %g to %g: %s costs %.2f times as much a call\n", d.name, first.x, last.x, l.name, last.y.Median/first.y.Median)
+		}
 		f, err := os.Create(filepath.Join(dir, "growth-"+d.name+".svg"))
 		if err != nil {
 			return err

@@ -2,7 +2,7 @@
 // a hop that only scans and renames, and the smallest bridge from HTTP to a
 // process that could be written.
 //
-//	go run ./examples/bench [-quick] [-json FILE] [-cases REGEXP] [-strict] [-interlock BINARY]
+//	go run ./examples/bench [-quick] [-json FILE] [-page FILE] [-cases REGEXP] [-strict] [-interlock BINARY]
 //	go run ./examples/bench -growth DIR [-quick]
 //
 // Every party is a process of its own: this one makes the load, and runs itself
@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&p.binary, "interlock", "", "the binary to measure; built from this module by default")
 	only := flags.String("cases", "", "a regular expression of names of cases, such as calls-32 or /stdio")
 	file := flags.String("json", "", "also write JSON to this file")
+	page := flags.String("page", "", "also put the figures into this page, such as docs/performance.md")
 	strict := flags.Bool("strict", false, "exit with 1 when a bar is missed")
 	growth := flags.String("growth", "", "measure growth instead, and draw it into this directory")
 	if err := flags.Parse(args); err != nil {
@@ -86,11 +87,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return publish(report, *file, *strict)
+	return publish(report, *file, *page, *strict)
 }
 
-// publish prints the report, and writes it to a file if there is one.
-func publish(r *report, file string, strict bool) error {
+// publish prints the report, and writes it to a file and a page if there are any.
+func publish(r *report, file, page string, strict bool) error {
 	if err := r.writeTable(os.Stdout); err != nil {
 		return err
 	}
@@ -104,6 +105,11 @@ func publish(r *report, file string, strict bool) error {
 			return err
 		}
 		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	if page != "" {
+		if err := r.insert(page); err != nil {
 			return err
 		}
 	}
