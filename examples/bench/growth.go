@@ -49,6 +49,9 @@ func grow(ctx context.Context, p plan, dir string, along []dimension) error {
 		}
 	}
 	for _, d := range along {
+		if p.only != nil && !p.only.MatchString(d.name) {
+			continue
+		}
 		c := chart{title: d.title, across: d.across, panels: []panel{
 			{up: "CPU of the process in the middle, µs a call"},
 			{up: "its anonymous memory after the load, MiB"},
@@ -65,7 +68,8 @@ func grow(ctx context.Context, p plan, dir string, along []dimension) error {
 				cpu = spread{cpu.Median * 100, cpu.Low * 100, cpu.High * 100} // s per 10,000 to µs
 				c.panels[0].add(w.Way, float64(n), cpu)
 				c.panels[1].add(w.Way, float64(n), mem)
-				fmt.Fprintf(p.tell, "%-10s %6d  %-16s %6.0f µs CPU  %6.0f µs p50  %6.1f MiB\n", d.name, n, w.Way, cpu.Median, w.Figures[p50].Median, mem.Median)
+				fmt.Fprintf(p.tell, "%-10s %6d  %-16s %6.0f µs CPU  %6.0f µs p50  %6.1f allocations  %6.1f MiB\n",
+					d.name, n, w.Way, cpu.Median, w.Figures[p50].Median, w.Figures[objectsPerCall].Median, mem.Median)
 			}
 		}
 		for _, l := range c.panels[0].lines {
@@ -166,6 +170,10 @@ func growSessions(ctx context.Context, s *stage, n int) ([]*way, error) {
 	for _, id := range ids {
 		one.session = id
 		lock.targets = append(lock.targets, one)
+	}
+	// What the first call of a session costs is no matter of how many there are.
+	if err := lock.visit(ctx, echo, during); err != nil {
+		return nil, err
 	}
 	return []*way{proxied.holding(during), lock.holding(during)}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -62,6 +63,33 @@ func (w *way) pour(ctx context.Context, a ask, n int, d time.Duration) (load, er
 	}
 	w.used += most + 1
 	return out, nil
+}
+
+// visit asks each target once, over n connections.
+func (w *way) visit(ctx context.Context, a ask, n int) error {
+	callers, err := w.connect(ctx, n)
+	defer func() {
+		for _, c := range callers {
+			c.wire.close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i, c := range callers {
+		wg.Go(func() {
+			for range c.targets {
+				if errs[i] = errors.Join(c.once(a), ctx.Err()); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	w.used += len(w.targets) + 1
+	return errors.Join(errs...)
 }
 
 // connect opens n connections. What it opened is returned also with an error.

@@ -3,7 +3,7 @@
 // process that could be written.
 //
 //	go run ./examples/bench [-quick] [-json FILE] [-page FILE] [-cases REGEXP] [-strict] [-interlock BINARY]
-//	go run ./examples/bench -growth DIR [-quick]
+//	go run ./examples/bench -growth DIR [-quick] [-cases REGEXP]
 //
 // Every party is a process of its own: this one makes the load, and runs itself
 // again as the upstream servers and the floors. The ways take turns in short
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&p.rounds, "rounds", 5, "repetitions")
 	flags.DurationVar(&p.slice, "slice", time.Second, "time of one way in one repetition")
 	flags.StringVar(&p.binary, "interlock", "", "the binary to measure; built from this module by default")
-	only := flags.String("cases", "", "a regular expression of names of cases, such as calls-32 or /stdio")
+	only := flags.String("cases", "", "a regular expression of names of cases, such as calls-32 or /stdio, or with -growth of what grows")
 	file := flags.String("json", "", "also write JSON to this file")
 	page := flags.String("page", "", "also put the figures into this page, such as docs/performance.md")
 	strict := flags.Bool("strict", false, "exit with 1 when a bar is missed")

@@ -31,9 +31,10 @@ func besideSlow(upstream string, n int) func(context.Context, *stage) ([]*way, e
 			name  string
 			where []target
 		}{{"beside slow ones elsewhere", second}, {"beside slow ones there", first}} {
-			// Ids of one session are never used twice: the slow ones' begin high.
-			waiting := &way{name: "slow", targets: c.where, used: 500_000_000 - 400_000_000*len(ways)/2}
-			w := &way{name: c.name, floor: "alone", targets: first, middle: lock.middle}
+			// All share a session, in which no id is used twice.
+			share := len(ways) * 200_000_000
+			waiting := &way{name: "slow", targets: c.where, used: share}
+			w := &way{name: c.name, floor: "alone", targets: first, middle: lock.middle, used: share + 100_000_000}
 			w.run = func(ctx context.Context, d time.Duration) (figures, error) {
 				// They are all asked once, wait for as long as the load takes, and
 				// are answered after it.
@@ -51,8 +52,6 @@ func besideSlow(upstream string, n int) func(context.Context, *stage) ([]*way, e
 			}
 			ways = append(ways, w)
 		}
-		// All three share a session, so also their ids.
-		alone.used, ways[1].used, ways[2].used = 0, 600_000_000, 700_000_000
 		return ways, nil
 	}
 }
