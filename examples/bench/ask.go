@@ -134,7 +134,7 @@ func listed(tools int) ask {
 			cursor = `"cursor":` + string(value(res.body[i:], `"nextCursor":`))
 		}
 		if got != tools {
-			return fmt.Errorf("a list has %d tools, want %d", got, tools)
+			return &answerError{id: id, status: 200, body: fmt.Sprintf("a list of %d tools, want %d", got, tools)}
 		}
 		return nil
 	}

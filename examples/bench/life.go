@@ -40,7 +40,8 @@ func coldStart(_ context.Context, s *stage) ([]*way, error) {
 				s.drop(p)
 			}
 		}()
-		return timed(coldMS, func() error {
+		asked := 0
+		f, err := timed(coldMS, func() error {
 			if p, err = s.launch(ctx, with); err != nil {
 				return err
 			}
@@ -53,8 +54,13 @@ func coldStart(_ context.Context, s *stage) ([]*way, error) {
 				return err
 			}
 			c := &caller{wire: w, targets: []target{{}}, next: 1}
-			return c.once(listed(servers * len(ownTools)))
+			return c.until(ctx, func(c *caller, id int) error {
+				asked++
+				return listed(servers*len(ownTools))(c, id)
+			})
 		})
+		f[shortLists] = float64(asked - 1)
+		return f, err
 	}
 	return []*way{alone, lock}, nil
 }

@@ -23,6 +23,7 @@ const (
 	perSession     = "kib_per_session"
 	lastMS         = "last_ms"
 	coldMS         = "first_list_ms"
+	shortLists     = "incomplete_lists" // that came before the complete one
 	servedMS       = "served_ms"
 )
 
@@ -44,6 +45,7 @@ var metrics = []struct {
 	{perSession, "KiB/session", 2},
 	{lastMS, "last ms", 1},
 	{coldMS, "first list ms", 1},
+	{shortLists, "incomplete before", 0},
 	{servedMS, "served ms", 1},
 }
 
