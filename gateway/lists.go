@@ -26,21 +26,28 @@ func (g *Gateway) list(ctx context.Context, x *exchange, k router.Kind) (answer,
 func (g *Gateway) awaitLists(ctx context.Context, x *exchange) {
 	select {
 	case <-x.view.ready:
-		return
 	default:
+		g.waitFor(ctx, x.view.ready)
 	}
-	left := time.Until(time.Unix(0, g.listsBy.Load()))
-	if left > 0 {
-		t := time.NewTimer(left)
-		defer t.Stop()
-		select {
-		case <-x.view.ready:
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
+	// Also when there was nothing to wait for: what made the lists ready may have
+	// come just after the exchange took its view.
 	x.view = g.view.Load()
 	if c, ok := x.view.catalogFor(x.session.view); ok {
 		x.catalog = c
+	}
+}
+
+// waitFor blocks until the lists are ready, list_wait is over or ctx is done.
+func (g *Gateway) waitFor(ctx context.Context, ready <-chan struct{}) {
+	left := time.Until(time.Unix(0, g.listsBy.Load()))
+	if left <= 0 {
+		return
+	}
+	t := time.NewTimer(left)
+	defer t.Stop()
+	select {
+	case <-ready:
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }

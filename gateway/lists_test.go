@@ -48,3 +48,18 @@ func TestListsWaitOnceForAServerThatHangs(t *testing.T) {
 		}
 	})
 }
+
+// A list that took its view a moment before the last upstream had listed shows
+// that one all the same: about one start in a hundred once gave a list without.
+func TestListShowsWhatMadeItReady(t *testing.T) {
+	r := echoing(t, "a")
+	s := operator()
+	m := serverMessage(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
+	x := r.exchange(s, m, s.home, nil, func(error) {})
+	before := *x.view
+	before.catalog = emptyCatalog
+	x.view, x.catalog = &before, emptyCatalog
+	if got := string(r.serve(t.Context(), x).bytes()); !strings.Contains(got, "a__echo") {
+		t.Errorf("listed %s", got)
+	}
+}

@@ -31,6 +31,7 @@ func (g *Gateway) publish(p *publisher) {
 	cfg := g.cfg.Load()
 	ups := g.set.Upstreams()
 	now := time.Now()
+	waiting := pending(ups) // before the offers are read: what is learnt between is not in them
 	next := offers(ups)
 	wait := p.withhold(ups, next, now)
 	if wait > 0 {
@@ -45,7 +46,7 @@ func (g *Gateway) publish(p *publisher) {
 		g.announce(old, v)
 		old = v
 	}
-	g.settle(old, pending(ups))
+	g.settle(old, waiting)
 }
 
 // offers are what the upstreams have to offer, each listed that is meant to be up.
