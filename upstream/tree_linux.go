@@ -26,7 +26,8 @@ func newTree(pgid int, marker string) (*tree, error) {
 // were. Of those seen, the dead that became children of this process are reaped,
 // but for the leader, which its exec.Cmd waits for.
 func (t *tree) signal(sig syscall.Signal) (alive int) {
-	if sig != 0 {
+	ours := t.ours()
+	if sig != 0 && ours {
 		_ = syscall.Kill(-t.pgid, sig) // the whole group in one step: none forks away from it
 	}
 	all := allProcs()
@@ -37,7 +38,9 @@ func (t *tree) signal(sig syscall.Signal) (alive int) {
 		return 0
 	}
 	self := os.Getpid()
-	for _, p := range family(all, t.belongs) {
+	for _, p := range family(all, func(p procInfo) bool {
+		return ours && p.pgrp == t.pgid && p.start >= t.since || t.belongs(p)
+	}) {
 		t.known[p.pid] = p.start
 		if p.zombie {
 			if p.ppid == self && p.pid != t.pgid && !reap(p.pid) {
@@ -46,18 +49,27 @@ func (t *tree) signal(sig syscall.Signal) (alive int) {
 			continue
 		}
 		alive++
-		if sig != 0 && p.pgrp != t.pgid {
+		if sig != 0 && (p.pgrp != t.pgid || !ours) {
 			_ = syscall.Kill(p.pid, sig)
 		}
 	}
 	return alive
 }
 
+// ours reports whether the group's number still means the child's group. Once
+// the child was waited for and no member is left, the system may give its number
+// to a stranger, and where numbers end at 32,768 it soon does.
+func (t *tree) ours() bool {
+	leader, ok := readProc(t.pgid)
+	return !ok || leader.start == t.since
+}
+
+// belongs reports whether p is of the tree for another reason than its group.
 func (t *tree) belongs(p procInfo) bool {
 	if p.start < t.since {
 		return false
 	}
-	return p.pgrp == t.pgid || t.known[p.pid] == p.start || !p.zombie && marked(p.pid, t.marker+"\x00")
+	return t.known[p.pid] == p.start || !p.zombie && marked(p.pid, t.marker+"\x00")
 }
 
 // reap takes the exit status of a dead child of this process that nobody else
