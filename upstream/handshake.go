@@ -11,8 +11,12 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// latestLegacy is the revision offered in initialize.
-const latestLegacy = "2025-11-25"
+// The revisions that the link speaks best: latestLegacy is offered in
+// initialize, latestModern in each request to a server that is modern.
+const (
+	latestLegacy = "2025-11-25"
+	latestModern = "2026-07-28"
+)
 
 // legacyVersions are the revisions that a server may answer initialize with.
 var legacyVersions = [...]string{"2024-11-05", "2025-03-26", "2025-06-18", latestLegacy}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -51,6 +52,31 @@ type Request struct {
 	// TraceParent, TraceState and Baggage go into HTTP headers (W3C Trace
 	// Context); "" for none. In _meta they are Edits.
 	TraceParent, TraceState, Baggage string
+
+	// What follows is for links of the modern era; a legacy one ignores it.
+
+	// Modern says that the client itself speaks 2026-07-28: the message has the
+	// _meta that the revision requires, and an answer that requires input
+	// (resultType input_required) goes back to it as it is. Without it a modern
+	// link adds _meta from Client, and fulfils what the server requires by asking
+	// Peer, as if the server had sent the requests.
+	Modern bool
+	// Client is what a legacy client declared at initialize: what a modern link
+	// puts into _meta, exactly that and never more.
+	Client Client
+	// Params are the Mcp-Param-* headers that the client sent. A modern link over
+	// HTTP sends on those that it does not make itself.
+	Params http.Header
+}
+
+// Client is what a legacy client said of itself, for servers that want to be
+// told with each request.
+type Client struct {
+	// Capabilities and Info are JSON objects; nil declares nothing, and is the
+	// gateway's own name.
+	Capabilities, Info json.RawMessage
+	// LogLevel is the least level of log messages it wants, "" for none.
+	LogLevel string
 }
 
 // Peer is the client's side of a request.
@@ -93,6 +119,10 @@ type Hello struct {
 	// PID is the child's process id, 0 for a remote.
 	PID int
 }
+
+// Modern reports whether the revision is 2026-07-28 or later: no sessions, and
+// all that a server must know is in each request.
+func (h *Hello) Modern() bool { return h.Version >= latestModern }
 
 // Dial is what a Dialer is asked for.
 type Dial struct {

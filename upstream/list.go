@@ -30,6 +30,7 @@ func learn(ctx context.Context, l Link, max int) (*Inventory, error) {
 	h := l.Hello()
 	inv := &Inventory{
 		Version: h.Version, Capabilities: h.Capabilities, ServerInfo: h.ServerInfo, Instructions: h.Instructions,
+		Private: true,
 	}
 	for _, list := range []struct {
 		capability, method, member string

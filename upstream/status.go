@@ -75,8 +75,13 @@ type Inventory struct {
 	Resources []json.RawMessage `json:"resources,omitempty"`
 	Templates []json.RawMessage `json:"templates,omitempty"`
 	// Truncated names lists that were cut because their pages never ended.
-	Truncated []string  `json:"truncated,omitempty"`
-	Learnt    time.Time `json:"learnt"`
+	Truncated []string `json:"truncated,omitempty"`
+	// TTL is how long the shortest-lived page of the lists may be kept, 0 if the
+	// server did not say (a legacy one cannot). Private says that the lists are
+	// for the one who asked alone, or that the server did not say.
+	TTL     time.Duration `json:"ttl,omitempty"`
+	Private bool          `json:"private,omitempty"`
+	Learnt  time.Time     `json:"learnt"`
 }
 
 func (f *Failure) Error() string { return f.Message }

@@ -35,6 +35,7 @@ func (s *Set) load(c *Config) *Inventory {
 		s.o.Log.Warn("kept inventory not read", "upstream", c.Name, "error", err)
 		return nil
 	}
+	inv.Private = inv.Private || inv.Version < latestModern // kept before there was a word for it
 	return inv
 }
 
