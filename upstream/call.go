@@ -38,6 +38,12 @@ type Call struct {
 	// Event is told of what befalls the call: waiting (for a start), queued (for
 	// a slot), dial (a link of its own), retry. It may be nil.
 	Event func(kind string)
+	// Cancel, if not nil, ends the context that the call is made with, and is
+	// called when the call's time is up. Without it each attempt needs a context
+	// of its own.
+	Cancel context.CancelCauseFunc
+
+	flight flight
 }
 
 func (c *Call) event(kind string) {
@@ -57,16 +63,17 @@ func (c *Call) of() string {
 // Call sends a request and blocks until its answer, which is a Result or a
 // Failure under an id of the link's. It waits for a start that is under way and
 // for a slot, up to limits.queue_timeout, and sends again what certainly did not
-// run. The error is a *CallError, or context.Cause(ctx) when ctx ended first.
+// run. The error is a *CallError, or context.Cause(ctx) when ctx ended first. A
+// Call is made once and belongs to Call from then on.
 func (u *Upstream) Call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
-	f := newFlight(u, c)
+	f := c.fly(u)
 	executed := ExecutedNo
 	for tries := 0; ; tries++ {
 		m, e := u.try(ctx, f)
 		if e == nil {
 			return m, nil
 		}
-		if ctx.Err() != nil {
+		if givenUp(ctx) {
 			return jsonrpc.Message{}, context.Cause(ctx)
 		}
 		if e.Executed == ExecutedUnknown {
@@ -75,7 +82,7 @@ func (u *Upstream) Call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
 		e.Executed = executed
 		pause, again := f.again(e, tries)
 		if !again || sleep(ctx, pause) != nil {
-			if ctx.Err() != nil {
+			if givenUp(ctx) {
 				return jsonrpc.Message{}, context.Cause(ctx)
 			}
 			return jsonrpc.Message{}, e
@@ -83,6 +90,9 @@ func (u *Upstream) Call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
 		c.event("retry")
 	}
 }
+
+// givenUp reports whether the caller ended ctx, rather than a clock of ours.
+func givenUp(ctx context.Context) bool { return ctx.Err() != nil && !expired(context.Cause(ctx)) }
 
 // try lets a call in and sends it. The error is worth nothing where ctx ended:
 // then it is not counted either, whatever the link says of it.
@@ -100,7 +110,7 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 	case err == nil:
 		u.succeeded(s)
 		return m, nil
-	case ctx.Err() != nil:
+	case givenUp(ctx):
 		return m, u.refuse("canceled", err.Error(), 0)
 	}
 	return m, u.broken(s, f.call, err)
@@ -119,7 +129,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	e := &CallError{Upstream: u.name, Executed: ExecutedUnknown, Err: err}
 	var way *TransportError
 	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errTooLong):
+	case expired(err):
 		e.Reason, e.Text = "timeout", err.Error()+"; it was cancelled"
 		u.timedOut(s)
 		return e
@@ -159,7 +169,7 @@ func (u *Upstream) timedOut(s seat) {
 
 // again decides whether a call is sent once more, and after which pause.
 func (f *flight) again(e *CallError, tries int) (pause time.Duration, again bool) {
-	left := f.left()
+	left := f.left(time.Now())
 	switch {
 	case e.Err == nil: // we refused it
 		return 0, false

@@ -22,7 +22,7 @@ var (
 type flight struct {
 	u       *Upstream
 	call    *Call
-	request Request // the call's, with the flight as its Peer
+	peer    Peer // the call's; the link is given the flight in its place
 	begun   time.Time
 	silence time.Duration // call_timeout
 	limit   time.Duration // max_call_timeout
@@ -30,43 +30,46 @@ type flight struct {
 	open    atomic.Int64  // questions that are not answered
 
 	cancel context.CancelCauseFunc
-	clock  *time.Timer
+	clock  Stay[*flight] // in u.clocks
 
 	mu      sync.Mutex // guards the rest
 	over    bool
 	resting bool // the slot is left to others
 }
 
-func newFlight(u *Upstream, c *Call) *flight {
+func (c *Call) fly(u *Upstream) *flight {
 	cfg := u.Config()
-	return &flight{u: u, call: c, begun: time.Now(), silence: cfg.CallTimeout, limit: cfg.MaxCallTimeout}
+	f := &c.flight
+	f.u, f.call, f.begun, f.silence, f.limit = u, c, time.Now(), cfg.CallTimeout, cfg.MaxCallTimeout
+	f.peer, c.Request.Peer = c.Request.Peer, f
+	return f
 }
 
 // send sends the call once, in a seat that it gives back. The error is the
 // link's, or what ended the wait.
 func (f *flight) send(ctx context.Context, s seat) (jsonrpc.Message, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	f.cancel = cancel
+	if f.cancel = f.call.Cancel; f.cancel == nil {
+		ctx, f.cancel = context.WithCancelCause(ctx)
+		defer f.cancel(nil)
+	}
 	f.mu.Lock()
 	f.over, f.resting = false, false
-	f.clock = time.AfterFunc(f.left(), f.rang)
 	f.mu.Unlock()
-	f.request = f.call.Request
-	f.request.Peer = f
+	now := time.Now()
+	f.u.clocks.Enter(&f.clock, f, now, f.left(now))
 	s.link.calls.Add(1)
 	f.u.calls.Add(1)
-	m, err := s.link.Do(ctx, &f.request)
+	m, err := s.link.Do(ctx, &f.call.Request)
 	s.link.calls.Add(-1)
+	f.u.clocks.Leave(&f.clock)
 	f.land()
-	cancel(nil)
 	return m, err
 }
 
-// land stops the clock and gives the slot back.
+// land gives the slot back.
 func (f *flight) land() {
 	f.mu.Lock()
 	f.over = true
-	f.clock.Stop()
 	held := !f.resting
 	f.mu.Unlock()
 	if held {
@@ -77,31 +80,35 @@ func (f *flight) land() {
 }
 
 // left returns how long the call may still be silent.
-func (f *flight) left() time.Duration {
-	spent := time.Since(f.begun)
+func (f *flight) left(now time.Time) time.Duration {
+	spent := now.Sub(f.begun)
 	return min(f.silence-(spent-time.Duration(f.heard.Load())), f.limit-spent)
 }
 
-// rang is called when the clock rings.
-func (f *flight) rang() {
+// late is called when the clock rings. It ends the call, or returns how long it
+// may go on.
+func (f *flight) late() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.over {
-		return
-	}
-	if time.Since(f.begun) >= f.limit {
+	now := time.Now()
+	switch {
+	case f.over:
+		return 0
+	case now.Sub(f.begun) >= f.limit:
 		f.cancel(fmt.Errorf("%w (%v)", errTooLong, f.limit))
-		return
-	}
-	if f.waiting() {
+		return 0
+	case f.waiting():
 		f.alive()
 	}
-	if left := f.left(); left > 0 {
-		f.clock.Reset(left)
-		return
+	left := f.left(now)
+	if left <= 0 {
+		f.cancel(fmt.Errorf("%w: silence for %v", errSilent, f.silence))
 	}
-	f.cancel(fmt.Errorf("%w: silence for %v", errSilent, f.silence))
+	return left
 }
+
+// expired reports whether err says that a clock ended the call.
+func expired(err error) bool { return errors.Is(err, errSilent) || errors.Is(err, errTooLong) }
 
 // waiting reports whether a person is being waited for.
 func (f *flight) waiting() bool {
@@ -123,14 +130,14 @@ func (f *flight) Notified(m jsonrpc.Message) {
 		poke(f.u.listed)
 		return
 	}
-	if p := f.call.Request.Peer; p != nil {
+	if p := f.peer; p != nil {
 		p.Notified(m)
 	}
 }
 
 // Asked implements Peer. While a question is open the slot is left to others.
 func (f *flight) Asked(q *Question) {
-	p := f.call.Request.Peer
+	p := f.peer
 	if p == nil {
 		in := inbox{u: f.u}
 		in.decline(q)

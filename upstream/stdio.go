@@ -53,6 +53,7 @@ type stdioCall struct {
 	peer   Peer
 	token  []byte       // the client's progress token, nil for none
 	digits [20]byte     // of the id
+	edits  jsonrpc.Edits
 	answer chan outcome // capacity 1: whoever takes the call out of pending sends once
 }
 
@@ -189,7 +190,7 @@ func newStdioCall(r *Request) *stdioCall {
 }
 
 func (c *stdioCall) free() {
-	c.peer, c.token = nil, nil
+	c.peer, c.token, c.edits = nil, nil, jsonrpc.Edits{}
 	c.frame = frame{b: c.frame.b}
 	stdioCalls.Put(c)
 }
@@ -198,11 +199,11 @@ func (c *stdioCall) free() {
 // which is its progress token too.
 func (c *stdioCall) encode(r *Request, id uint64) {
 	own := strconv.AppendUint(c.digits[:0], id, 10)
-	edits := r.Edits.Clone()
-	edits.Replace(r.Message.ID, own)
-	edits.Replace(r.Message.MetaProgressToken, own)
+	c.edits.Copy(r.Edits)
+	c.edits.Replace(r.Message.ID, own)
+	c.edits.Replace(r.Message.MetaProgressToken, own)
 	raw := r.Message.Raw
-	c.frame.b = oneLine(edits.Apply(slices.Grow(c.frame.b[:0], len(raw)+64), raw))
+	c.frame.b = oneLine(c.edits.Apply(slices.Grow(c.frame.b[:0], len(raw)+64), raw))
 }
 
 // oneLine ends b, which it may change, with its only line break. Inside JSON one

@@ -21,6 +21,7 @@ type Upstream struct {
 
 	breaker  *breaker
 	bulkhead bulkhead
+	clocks   Overdue[*flight]
 	pool     pool
 	wants    wants
 
@@ -81,6 +82,7 @@ func newUpstream(s *Set, c *Config) *Upstream {
 	u.orders.up = true
 	u.breaker = newBreaker(func() BreakerConfig { return u.Config().Breaker })
 	u.bulkhead.limits = func() Limits { return u.Config().Limits }
+	u.clocks.Late = (*flight).late
 	u.pool.init(u)
 	u.wants.links = make(map[string]*want)
 	u.phase.Store(&phase{

@@ -3,7 +3,7 @@ package jsonrpc
 import "slices"
 
 // Edits is a set of splices to apply to one message. The zero value is empty
-// and ready to use; it must not be copied, but for Clone. Spans must not
+// and ready to use; it must not be copied, but by Clone and Copy. Spans must not
 // overlap, except that replacing a span again takes the place of what was
 // there. The order of adding does not matter, except that insertions at one
 // place keep the order they were added in. Bytes given are kept, not copied.
@@ -40,11 +40,18 @@ func (e *Edits) Empty() bool { return e == nil || len(e.list) == 0 }
 // an empty set.
 func (e *Edits) Clone() *Edits {
 	c := new(Edits)
-	if e != nil {
-		c.list = append(c.buf[:0], e.list...)
-		c.fresh = slices.Clone(e.fresh)
-	}
+	c.Copy(e)
 	return c
+}
+
+// Copy makes e a copy of from that can be added to without changing it. A nil
+// from gives an empty set.
+func (e *Edits) Copy(from *Edits) {
+	e.list, e.fresh = nil, nil
+	if from != nil {
+		e.list = append(e.buf[:0], from.list...)
+		e.fresh = slices.Clone(from.fresh)
+	}
 }
 
 // add keeps the list in order of place, by insertion: lists are a handful long.
