@@ -35,6 +35,7 @@ var errDuplicate = errors.New("duplicate id")
 // it. The error is errDuplicate or errEnded.
 func (s *session) begin(x *exchange) error {
 	id := string(x.id())
+	x.key = id
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -64,11 +65,10 @@ func (s *session) underWay() []*exchange {
 // use the id again then.
 func (s *session) done(x *exchange) {
 	s.touch() // a long call is no idleness
-	id := string(x.id())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inFlight[id] == x {
-		delete(s.inFlight, id)
+	if s.inFlight[x.key] == x {
+		delete(s.inFlight, x.key)
 	}
 }
 
@@ -105,7 +105,9 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 			Upstream: r.Upstream, Reason: "removed", Text: "it is no longer configured", Executed: upstream.ExecutedNo,
 		})
 	}
-	c := &call{x: x, g: g, route: r}
+	x.route = r
+	c := &x.call
+	c.x, c.g, c.route = x, g, r
 	defer c.end()
 
 	m, err := g.consulted(ctx, c, u, edits)
@@ -150,26 +152,24 @@ func (w *withheld) Unwrap() error { return w.error }
 // ask makes the upstream's call under a span of its own.
 func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
 	x := c.x
-	ctx, span, trace := g.startClient(ctx, x, c.route, u)
+	ctx, span, trace := g.startClient(ctx, x)
 	if trace.Parent != "" {
 		edits = trace.inject(edits, &x.msg)
 	} else {
 		trace = x.header // nothing is exported: what the client sent goes on as it came
 	}
-	uc := upstream.Call{
-		Scope:      x.session.scope(u),
-		Method:     x.method,
-		Idempotent: x.method != "tools/call" || c.route.Idempotent,
-		Waiting:    c.waitsForPerson,
-		Request: upstream.Request{
-			Message: x.msg, Edits: edits, Owner: x.session.owner(), Peer: c,
-			TraceParent: trace.Parent, TraceState: trace.State, Baggage: trace.Baggage,
-		},
-	}
+	uc := &x.ask
+	uc.Scope = x.session.scope(u)
+	uc.Method = x.method
+	uc.Idempotent = x.method != "tools/call" || c.route.Idempotent
+	uc.Cancel = x.cancel
+	r := &uc.Request
+	r.Message, r.Edits, r.Owner, r.Peer = x.msg, edits, x.session.owner(), c
+	r.TraceParent, r.TraceState, r.Baggage = trace.Parent, trace.State, trace.Baggage
 	if span.Span != nil {
 		uc.Event = span.event
 	}
-	m, err := u.Call(ctx, &uc)
+	m, err := u.Call(ctx, uc)
 	if err != nil {
 		span.End(outcomeOfError(err))
 		return m, err
@@ -206,8 +206,8 @@ func (g *Gateway) aborted(x *exchange, r *router.Route, cause error) (answer, ou
 	return a, outcomeOfError(cause)
 }
 
-// waitsForPerson tells the upstream whether the call's clock rests.
-func (c *call) waitsForPerson() bool { return c.waiting.Load() > 0 }
+// Waiting implements upstream.Waiter: whether the call's clock rests.
+func (c *call) Waiting() bool { return c.waiting.Load() > 0 }
 
 // end drops what still comes for the call, and takes back its open questions.
 func (c *call) end() {

@@ -21,9 +21,16 @@ type exchange struct {
 	out     outlet // where messages that belong to the request go
 	header  traceHeader
 	from    string // the client's address, "" on stdio
-	begun   int64  // Unix nanoseconds, about
 	// cancel ends the request's context; the cause says why.
 	cancel context.CancelCauseFunc
+	key    string        // the id, among those in flight
+	route  *router.Route // where it goes, nil until that is known
+
+	// What a call of an upstream needs is part of it, so that it costs one
+	// allocation in all.
+	call  call
+	ask   upstream.Call
+	edits jsonrpc.Edits
 }
 
 // id is the client's request id as bytes.

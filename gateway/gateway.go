@@ -46,6 +46,9 @@ type Gateway struct {
 	sessions *sessions
 	subs     *subscribers
 
+	lingering upstream.Overdue[*post]      // answers awaited on POSTs
+	bodies    upstream.Overdue[*timedBody] // bodies that have begun to arrive
+
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
 
@@ -70,6 +73,8 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		sessions: newSessions(), subs: newSubscribers(),
 		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1),
 	}
+	g.lingering.Late = (*post).lingers
+	g.bodies.Late = (*timedBody).overdue
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}

@@ -444,7 +444,7 @@ func TestQuestionAtTheEndOfItsCall(t *testing.T) {
 	if a := <-got; !strings.Contains(a, "has ended") {
 		t.Errorf("the server was told %s", a)
 	}
-	if c.waitsForPerson() || len(s.questions) != 0 {
+	if c.Waiting() || len(s.questions) != 0 {
 		t.Error("it is still waited for")
 	}
 }

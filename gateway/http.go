@@ -52,7 +52,7 @@ func (g *Gateway) Handler() http.Handler {
 		}
 		plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
 	})
-	return timeBodies(mux)
+	return g.timeBodies(mux)
 }
 
 // Server returns an HTTP server for the endpoint whose limits keep slow clients
@@ -81,13 +81,13 @@ func rpcError(w http.ResponseWriter, status int, id []byte, code int, text strin
 var contentJSON = []string{"application/json"} // shared by all answers; never changed
 
 func writeJSON(w http.ResponseWriter, status int, a answer) {
+	extend(w)
 	h := w.Header()
 	h["Content-Type"] = contentJSON
 	if a.size() > 2000 { // net/http counts shorter ones itself
 		h.Set("Content-Length", strconv.Itoa(a.size()))
 	}
 	w.WriteHeader(status)
-	extend(w)
 	// A client that is gone reads nothing: there is nobody to tell.
 	for _, b := range [...][]byte{a.head, a.id, a.tail} {
 		if len(b) > maxPiece {

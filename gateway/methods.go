@@ -29,7 +29,7 @@ func (g *Gateway) callNamed(ctx context.Context, x *exchange, kind string, find 
 			return g.unknown(x, kind, name)
 		}
 	}
-	return g.forward(ctx, x, r, rename(x, r))
+	return g.forward(ctx, x, r, x.replace(x.msg.Name, r))
 }
 
 // unlearnt returns the upstream that a name which nobody lists may belong to: one
@@ -79,13 +79,13 @@ func neverListed(u *upstream.Upstream) error {
 	return e
 }
 
-// rename returns the edit that gives the upstream its own name.
-func rename(x *exchange, r *router.Route) *jsonrpc.Edits {
-	e := new(jsonrpc.Edits)
+// replace returns the edit that gives the upstream its own name or URI, in the
+// place of the one at s.
+func (x *exchange) replace(s jsonrpc.Span, r *router.Route) *jsonrpc.Edits {
 	if r.Target != r.Exposed {
-		e.Replace(x.msg.Name, r.Quoted)
+		x.edits.Replace(s, r.Quoted)
 	}
-	return e
+	return &x.edits
 }
 
 // readResource serves resources/read.
@@ -97,7 +97,7 @@ func (g *Gateway) readResource(ctx context.Context, x *exchange) (answer, outcom
 	case r.Upstream == "": // the gateway's own: all instructions in full
 		return resultOf(x.id(), instructionsResult(x.catalog.FullInstructions())), outcome{}
 	}
-	return g.forward(ctx, x, r, readdress(r, x.msg.URI))
+	return g.forward(ctx, x, r, x.replace(x.msg.URI, r))
 }
 
 func instructionsResult(text string) []byte {
@@ -136,15 +136,6 @@ func clipURI(uri string) string {
 	return uri
 }
 
-// readdress returns the edit that gives the upstream its own URI.
-func readdress(r *router.Route, at jsonrpc.Span) *jsonrpc.Edits {
-	e := new(jsonrpc.Edits)
-	if r.Target != r.Exposed {
-		e.Replace(at, r.Quoted)
-	}
-	return e
-}
-
 // complete serves completion/complete (server/utilities/completion).
 func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
 	raw, ref := x.msg.Raw, x.msg.Ref
@@ -163,11 +154,7 @@ func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
 		if !ok {
 			return g.unknown(x, "prompt", x.text(name))
 		}
-		e := new(jsonrpc.Edits)
-		if r.Target != r.Exposed {
-			e.Replace(name, r.Quoted)
-		}
-		return g.forward(ctx, x, r, e)
+		return g.forward(ctx, x, r, x.replace(name, r))
 	case "ref/resource":
 		if x.kindOf(uri) != '"' {
 			return x.badParams("params.ref.uri must be a string")
@@ -176,7 +163,7 @@ func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
 		if err != nil {
 			return x.badParams(err.Error())
 		}
-		return g.forward(ctx, x, r, readdress(r, uri))
+		return g.forward(ctx, x, r, x.replace(uri, r))
 	}
 	return x.badParams("params.ref.type must be ref/prompt or ref/resource")
 }

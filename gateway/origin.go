@@ -105,8 +105,11 @@ var varyOrigin = []string{"Origin"} // shared by all answers; never changed
 // cors answers what a browser asks for (Fetch standard, "CORS protocol").
 func cors(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h["Vary"] = varyOrigin
 	origin := r.Header.Get("Origin")
+	if origin == "" && r.Method == http.MethodPost { // no cache keeps it
+		return
+	}
+	h["Vary"] = varyOrigin
 	if origin == "" {
 		return
 	}

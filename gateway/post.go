@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -15,11 +16,11 @@ import (
 // other message makes it a stream, which a goroutine of its own writes.
 type post struct {
 	g       *Gateway
-	session *session
-	id      []byte
 	w       http.ResponseWriter
 	r       *http.Request
-	cancel  context.CancelCauseFunc
+	x       exchange
+	stay    upstream.Stay[*post] // in g.lingering
+	unwatch func() bool          // ends the watch for the loss of the connection, nil when there is none
 
 	mu       sync.Mutex // guards all below
 	stream   *stream    // nil until something is streamed
@@ -30,10 +31,11 @@ type post struct {
 // servePostRequest serves one request on its own POST.
 func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *session, m jsonrpc.Message) {
 	// The call may outlive the connection: a client that lost it can resume.
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	p := &post{g: g, session: s, id: m.ID.Of(m.Raw), w: w, r: r, cancel: cancel}
-	x := g.exchange(s, m, p, r, cancel)
+	p := &post{g: g, w: w, r: r}
+	x := &p.x
+	g.fill(x, s, m, p, r, cancel)
 	switch err := s.begin(x); {
 	case errors.Is(err, errEnded):
 		noSession(w, x.id())
@@ -45,38 +47,50 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *se
 	if g.hard.Err() != nil {
 		cancel(errDraining)
 	}
-	defer context.AfterFunc(r.Context(), p.clientGone)()
+	g.lingering.Enter(&p.stay, p, time.Now(), unwatched)
 	a := g.serve(ctx, x)
+	g.lingering.Leave(&p.stay)
+	if p.unwatch != nil {
+		p.unwatch()
+	}
 	s.done(x)
 	p.finish(a)
 }
 
-// breakSilence makes streams, which send comments, of answers that have been
-// awaited for keepAlive: whatever is in between cuts a silent connection. It is
-// one look at all of them now and then, so that a call needs no timer for it.
-func (g *Gateway) breakSilence(now time.Time) {
-	for _, s := range g.sessions.all() {
-		for _, x := range s.underWay() {
-			if p, ok := x.out.(*post); ok && now.UnixNano()-x.begun >= int64(keepAlive) {
-				p.begin()
-			}
-		}
+// unwatched is for how long the loss of a connection goes unnoticed: most calls
+// are over by then.
+const unwatched = 20 * time.Millisecond
+
+// lingers is called when the answer has been awaited for a while, and again
+// after keepAlive. Whatever is in between cuts a connection that is silent for
+// long: the answer becomes a stream, which sends comments.
+func (p *post) lingers() (more time.Duration) {
+	if p.unwatch == nil {
+		p.unwatch = context.AfterFunc(p.r.Context(), p.clientGone)
+		return keepAlive - unwatched
 	}
+	p.begin()
+	return 0
 }
 
 // exchange makes the exchange for a request. r is nil on stdio.
 func (g *Gateway) exchange(s *session, m jsonrpc.Message, out outlet, r *http.Request, cancel context.CancelCauseFunc) *exchange {
+	x := new(exchange)
+	g.fill(x, s, m, out, r, cancel)
+	return x
+}
+
+func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, r *http.Request, cancel context.CancelCauseFunc) {
 	v := g.view.Load()
 	c, ok := v.catalogFor(s.view)
 	if !ok { // its upstream was removed since the session began: nothing is left in its view
 		c = emptyCatalog
 	}
-	x := &exchange{session: s, view: v, catalog: c, msg: m, method: m.MethodName(), out: out, begun: s.used.Load(), cancel: cancel}
+	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, m, m.MethodName(), out, cancel
 	if r != nil {
 		x.from = r.RemoteAddr
 		x.header = traceHeader{r.Header.Get("Traceparent"), r.Header.Get("Tracestate"), r.Header.Get("Baggage")}
 	}
-	return x
 }
 
 // begin makes the answer a stream, and returns it; nil if the answer is out.
@@ -84,7 +98,7 @@ func (p *post) begin() *stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stream == nil && !p.answered {
-		p.stream = p.session.newStream(p.id, func() { p.cancel(errClientGone) })
+		p.stream = p.x.session.newStream(p.x.id(), func() { p.x.cancel(errClientGone) })
 		p.written = make(chan struct{})
 		go func() {
 			defer close(p.written)
@@ -114,7 +128,7 @@ func (p *post) finish(a answer) {
 		}
 		st.finish(raw)
 		<-p.written
-		p.session.retire(st)
+		p.x.session.retire(st)
 	case a.empty():
 		// Cancelled before anything was sent: an empty stream says that no
 		// answer will come.
@@ -133,6 +147,6 @@ func (p *post) clientGone() {
 	nobody := p.stream == nil && !p.answered
 	p.mu.Unlock()
 	if nobody {
-		p.cancel(errClientGone)
+		p.x.cancel(errClientGone)
 	}
 }

@@ -139,7 +139,8 @@ func (g *Gateway) build(cfg *config.Config, ups []*upstream.Upstream, from []off
 		offers[i] = offerOf(o)
 	}
 	return &view{
-		cfg: cfg, catalog: router.Build(cfg.Names, offers), chain: g.chain,
+		meters: &meterTable{m: make(map[meterKey]*meters)},
+		cfg:    cfg, catalog: router.Build(cfg.Names, offers), chain: g.chain,
 		upstreams: byName, order: ups,
 	}
 }
@@ -206,8 +207,6 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 	defer p.grace.Stop()
 	sweep := time.NewTicker(keepAlive)
 	defer sweep.Stop()
-	pulse := time.NewTicker(keepAlive / 5)
-	defer pulse.Stop()
 	for publish := true; ; {
 		if publish {
 			g.publish(p)
@@ -225,9 +224,6 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 		case <-p.grace.C:
 		case now := <-sweep.C:
 			g.expire(now)
-			publish = false
-		case now := <-pulse.C:
-			g.breakSilence(now)
 			publish = false
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
@@ -41,13 +43,71 @@ type outcome struct {
 	ToolError bool   // the result of a tool has isError
 }
 
-// span is a telemetry span that knows the gateway's outcomes.
-type span struct{ *telemetry.Span }
+// span is a telemetry span that knows the gateway's outcomes. When no traces are
+// exported there is none, and the operation is only counted.
+type span struct {
+	*telemetry.Span
+	meter func(*Gateway, *exchange) *telemetry.Meter // nil when nothing is counted
+	g     *Gateway
+	x     *exchange
+	begun time.Time
+}
 
 // End ends the span.
 func (s span) End(o outcome) {
-	s.Span.End(telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError})
+	to := telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError}
+	if s.meter != nil {
+		s.meter(s.g, s.x).Count(time.Since(s.begun), to)
+		return
+	}
+	s.Span.End(to)
 }
+
+// meters count the calls of one route.
+type meters struct{ server, client *telemetry.Meter }
+
+// meters returns those of the route that x takes. They are kept with the view,
+// since to look one up by all its labels costs more than to count.
+func (g *Gateway) meters(x *exchange) *meters {
+	if x.route != nil && (x.method == "tools/call" || x.method == "prompts/get") {
+		return x.view.meters.of(meterKey{x.route, x.from != ""}, func() *meters {
+			return &meters{g.tel.ServerMeter(g.serverOperation(x)), g.tel.ClientMeter(clientOperation(x))}
+		})
+	}
+	m := &meters{server: g.tel.ServerMeter(g.serverOperation(x))}
+	if x.route != nil {
+		m.client = g.tel.ClientMeter(clientOperation(x))
+	}
+	return m
+}
+
+// meterTable holds the meters of routes that were called.
+type meterTable struct {
+	mu sync.RWMutex // guards m
+	m  map[meterKey]*meters
+}
+
+type meterKey struct {
+	route *router.Route
+	tcp   bool
+}
+
+func (t *meterTable) of(k meterKey, make func() *meters) *meters {
+	t.mu.RLock()
+	m := t.m[k]
+	t.mu.RUnlock()
+	if m != nil {
+		return m
+	}
+	m = make()
+	t.mu.Lock()
+	t.m[k] = m
+	t.mu.Unlock()
+	return m
+}
+
+func serverMeter(g *Gateway, x *exchange) *telemetry.Meter { return g.meters(x).server }
+func clientMeter(g *Gateway, x *exchange) *telemetry.Meter { return g.meters(x).client }
 
 // event adds what befell the call on its way.
 func (s span) event(kind string) { s.Event(kind) }
@@ -57,6 +117,14 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 	if !g.tel.Watching() {
 		return ctx, span{}
 	}
+	if !g.tel.Enabled() {
+		return ctx, span{meter: serverMeter, g: g, x: x, begun: time.Now()}
+	}
+	ctx, s := g.tel.Server(ctx, g.serverOperation(x))
+	return ctx, span{Span: s}
+}
+
+func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
 	m := &x.msg
 	op := telemetry.Operation{
 		Method: x.method, RequestID: string(x.id()), SessionID: x.session.key, ProtocolVersion: x.session.negotiated(),
@@ -84,18 +152,33 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 	case "resources/read", "resources/subscribe", "resources/unsubscribe":
 		op.URI = clipURI(x.text(m.URI))
 	}
-	ctx, s := g.tel.Server(ctx, op)
-	return ctx, span{s}
+	return op
 }
 
 // startClient begins the CLIENT span of a request to an upstream, and returns
 // the context to send with it: none when nothing is exported, so that what the
 // client sent passes as it is.
-func (g *Gateway) startClient(ctx context.Context, x *exchange, r *router.Route, u *upstream.Upstream) (context.Context, span, traceHeader) {
+func (g *Gateway) startClient(ctx context.Context, x *exchange) (context.Context, span, traceHeader) {
 	if !g.tel.Watching() {
 		return ctx, span{}, traceHeader{}
 	}
+	if !g.tel.Enabled() {
+		return ctx, span{meter: clientMeter, g: g, x: x, begun: time.Now()}, traceHeader{}
+	}
+	ctx, s := g.tel.Client(ctx, clientOperation(x))
+	var t traceHeader
+	t.Parent, t.State, t.Baggage = g.tel.Inject(ctx)
+	return ctx, span{Span: s}, t
+}
+
+// clientOperation describes the call of x's route.
+func clientOperation(x *exchange) telemetry.Operation {
+	r := x.route
 	op := telemetry.Operation{Method: x.method, Upstream: r.Upstream, Transport: "pipe"}
+	u := x.view.upstreams[r.Upstream]
+	if u == nil {
+		return op
+	}
 	cfg := u.Config()
 	if cfg.Kind() != upstream.Stdio {
 		op.Transport = "tcp"
@@ -115,10 +198,7 @@ func (g *Gateway) startClient(ctx context.Context, x *exchange, r *router.Route,
 	case "resources/read":
 		op.URI = clipURI(r.Target)
 	}
-	ctx, s := g.tel.Client(ctx, op)
-	var t traceHeader
-	t.Parent, t.State, t.Baggage = g.tel.Inject(ctx)
-	return ctx, span{s}, t
+	return op
 }
 
 // outcomeOf reads from an answer how the request ended. Of a tool's result it

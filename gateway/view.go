@@ -15,6 +15,7 @@ type view struct {
 	chain     *policy.Chain
 	upstreams map[string]*upstream.Upstream
 	order     []*upstream.Upstream
+	meters    *meterTable   // filled as routes are called
 	ready     chan struct{} // closed when no upstream is left that never listed and still may
 }
 

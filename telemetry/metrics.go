@@ -75,11 +75,15 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 	return t.metrics.Load().handler
 }
 
-func (m *metrics) observe(s *Span, took time.Duration) {
-	d := &m.client
-	if s.server {
-		d = &m.server
+func (m *metrics) durations(server bool) *durations {
+	if server {
+		return &m.server
 	}
+	return &m.client
+}
+
+func (m *metrics) observe(s *Span, took time.Duration) {
+	d := m.durations(s.server)
 	o := d.observer(s.series, s.server)
 	if s.span != nil && s.span.SpanContext().IsSampled() {
 		if e, ok := o.(prometheus.ExemplarObserver); ok {

@@ -124,16 +124,7 @@ func (t *Telemetry) Internal(ctx context.Context, name string, kv ...string) (co
 func (t *Telemetry) begin(ctx context.Context, from *Operation, kind trace.SpanKind) (context.Context, *Span) {
 	op := *from // the caller's stays on its stack
 	s := &Span{telemetry: t, start: time.Now(), server: kind == trace.SpanKindServer, metered: true}
-	s.series = series{method: knownMethod(op.Method), transport: op.Transport}
-	switch op.TargetKind {
-	case Tool:
-		s.series.tool = op.Target
-	case Prompt:
-		s.series.prompt = op.Target
-	}
-	if !s.server {
-		s.series.upstream = op.Upstream
-	}
+	s.series = op.series(s.server)
 	if t.tracer == nil {
 		return ctx, s
 	}
@@ -149,6 +140,21 @@ func (t *Telemetry) begin(ctx context.Context, from *Operation, kind trace.SpanK
 		s.span.SetAttributes(op.attributes()...)
 	}
 	return ctx, s
+}
+
+// series returns what a successful operation is counted under.
+func (op *Operation) series(server bool) series {
+	s := series{method: knownMethod(op.Method), transport: op.Transport}
+	switch op.TargetKind {
+	case Tool:
+		s.tool = op.Target
+	case Prompt:
+		s.prompt = op.Target
+	}
+	if !server {
+		s.upstream = op.Upstream
+	}
+	return s
 }
 
 // name is `{mcp.method.name} {target}`. A URI is no target: there are too many.

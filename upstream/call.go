@@ -32,9 +32,6 @@ type Call struct {
 	// Idempotent says that the request may be sent once more when it is unknown
 	// whether it ran.
 	Idempotent bool
-	// Waiting tells whether a person is being waited for: then silence does not
-	// count. Nil means that one is while a question of the server is open.
-	Waiting func() bool
 	// Event is told of what befalls the call: waiting (for a start), queued (for
 	// a slot), dial (a link of its own), retry. It may be nil.
 	Event func(kind string)

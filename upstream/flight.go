@@ -112,8 +112,8 @@ func expired(err error) bool { return errors.Is(err, errSilent) || errors.Is(err
 
 // waiting reports whether a person is being waited for.
 func (f *flight) waiting() bool {
-	if f.call.Waiting != nil {
-		return f.call.Waiting()
+	if p, ok := f.peer.(Waiter); ok {
+		return p.Waiting()
 	}
 	return f.open.Load() > 0
 }

@@ -89,6 +89,11 @@ type Peer interface {
 	Asked(q *Question)
 }
 
+// Waiter is a Peer that can tell whether a person is being waited for: then
+// silence does not count. Of any other Peer that is assumed while a question of
+// the server is open.
+type Waiter interface{ Waiting() bool }
+
 // Question is a request that a server sent: sampling, elicitation, roots.
 type Question struct {
 	// Message is the request under the server's own id.
