@@ -24,6 +24,7 @@ const oneAsking = 200 * time.Millisecond
 // run serves until a signal, ctx, the client on stdin or a listener's failure
 // ends it, and blocks until nothing is left.
 func (s *service) run(ctx context.Context) error {
+	paceCollector()
 	signals := make(chan os.Signal, 4) // as many as may come while one is handled
 	signal.Notify(signals, stopSignals...)
 	signal.Notify(signals, reloadSignals...)
