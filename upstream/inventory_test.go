@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,6 +154,37 @@ func TestSubscriptionsAreRenewed(t *testing.T) {
 		err := a.Subscribe(t.Context(), shared, "file:///y")
 		if e, ok := err.(*upstream.ServerError); !ok || e.Code != jsonrpc.CodeInvalidParams {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestLevelBeforeFirstCall: a scope's link was used while it was still being told
+// what its client wants to see, and the first lines of the first call were lost.
+func TestLevelBeforeFirstCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		s := d.Server("a")
+		var order []string
+		s.OnRequest = func(ctx context.Context, l *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
+			if l.Dial.Exclusive {
+				order = append(order, method)
+				if method == "logging/setLevel" {
+					_ = linktest.Sleep(ctx, time.Second)
+					order = append(order, "level is set")
+				}
+			}
+			return nil, nil
+		}
+		b := begin(t, d, command("a"))
+		a, own := b.up("a"), upstream.Scope{Key: "one", Exclusive: true}
+		a.SetLevel(t.Context(), own, "debug")
+		x := tool("x")
+		x.Scope = own
+		if _, err := a.Call(t.Context(), x); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"logging/setLevel", "level is set", "tools/call"}; !slices.Equal(order, want) {
+			t.Errorf("the link was asked %v, want %v", order, want)
 		}
 	})
 }

@@ -135,6 +135,11 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 		Exclusive: scope.Exclusive, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
 		Renewed: func(*Hello) { u.renewed(l) },
 	})
+	var level string
+	if err == nil {
+		l.Link = link
+		level = u.relevel(ctx, l)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer close(x.made)
@@ -151,9 +156,8 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 		x.err = errPoolClosed
 		u.tasks.run(func() { link.Close(done()) })
 	default:
-		l.Link = link
 		x.link = l
-		u.renew(l)
+		u.renew(l, level)
 	}
 }
 

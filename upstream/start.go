@@ -105,7 +105,7 @@ func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 		return startFailure(ctx, "list", err)
 	}
 	r.learnt(inv)
-	r.renew(l)
+	r.renew(l, r.relevel(ctx, l))
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (u *Upstream) renewed(l *live) {
 	if l.scope.Key == "" {
 		poke(u.listed)
 	}
-	u.renew(l)
+	u.renew(l, "")
 }
 
 // learnt takes over an inventory, if it differs from the one there is.

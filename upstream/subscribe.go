@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -160,8 +161,36 @@ func (u *Upstream) sendLevel(ctx context.Context, l *live, level string) {
 	}
 }
 
-// renew asks a new link, in a task, for what the last one was asked for.
-func (u *Upstream) renew(l *live) {
+// levelTimeout is how long a new link may take to accept a log level before it
+// is used without.
+const levelTimeout = 2 * time.Second
+
+// relevel asks a new link for the log level that is wanted on it and returns that
+// when the server has answered, so that the first call on the link loses none of
+// its lines.
+func (u *Upstream) relevel(ctx context.Context, l *live) string {
+	level := u.wants.level(l.scope.Key)
+	if level != "" {
+		ctx, cancel := context.WithTimeout(ctx, levelTimeout)
+		defer cancel()
+		u.sendLevel(ctx, l, level)
+	}
+	return level
+}
+
+// level returns the log level that is wanted on the link of a scope.
+func (w *wants) level(key string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.links[key]; x != nil {
+		return x.level
+	}
+	return ""
+}
+
+// renew asks a new link, in a task, for what the last one was asked for, but for
+// the log level that it was told already.
+func (u *Upstream) renew(l *live, told string) {
 	w := &u.wants
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -180,7 +209,7 @@ func (u *Upstream) renew(l *live) {
 	u.tasks.run(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), timeout)
 		defer cancel()
-		if level != "" {
+		if level != told {
 			u.sendLevel(ctx, l, level)
 		}
 		for _, uri := range uris {
