@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 var scored = map[era]int{legacy: 30, modern: 37}
 
 // TestConformance has the official suite judge the gateway in front of go-sdk's
-// reference server, whose names it passes on as they are: every scenario that
-// the revision requires, and those beside them that the reference itself passes.
+// reference server: every scenario that the revision requires, and those beside
+// them that the reference itself passes. With names as they are, over HTTP and to
+// a process, and behind a prefix and beside four other servers, where a proxy
+// maps the names, nothing may differ.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, speaks := range []era{legacy} {
@@ -22,10 +25,47 @@ func TestConformance(t *testing.T) {
 			ctx, dir := deadline(t, 2*time.Minute), home(t)
 			url := referenceRemote(ctx, t, dir, speaks)
 			must := mustPass(ctx, t, dir, url, speaks)
-			g := newGateway(ctx, t, dir, fields{"reference": fields{"url": url, "prefix": "", "required": true}})
-			judge(t, t.Name(), suite(ctx, t, dir, nil, "server", "--url", g.url(), "--requirements", speaks.revision()), must)
+			plain := fields{"reference": fields{"url": url, "prefix": "", "required": true}}
+			want := serverSuite(ctx, t, dir, newGateway(ctx, t, dir, plain).url(), speaks)
+			judge(t, string(speaks), want, must)
+			for _, run := range []struct {
+				name, prefix string
+				upstreams    func(t *testing.T, dir string) fields
+			}{
+				{"process", "", func(t *testing.T, _ string) fields {
+					t.Helper()
+					return fields{"reference": referenceStdio(t)}
+				}},
+				{"beside others", "reference__", func(t *testing.T, dir string) fields {
+					t.Helper()
+					twin := referenceStdio(t)
+					delete(twin, "prefix")
+					return fields{
+						"reference":  fields{"url": url, "required": true},
+						"twin":       twin,
+						"everything": everythingStdio(), "files": filesystem(dir), "memory": memory(filepath.Join(dir, "memory.json")),
+					}
+				}},
+			} {
+				t.Run(run.name, func(t *testing.T) {
+					t.Parallel()
+					dir := home(t)
+					endpoint := newGateway(ctx, t, dir, run.upstreams(t, dir)).url()
+					if run.prefix != "" {
+						endpoint = newRenamer(t, endpoint, run.prefix)
+					}
+					got := serverSuite(ctx, t, dir, endpoint, speaks)
+					judge(t, string(speaks)+", "+run.name, got, must)
+				})
+			}
 		})
 	}
+}
+
+// serverSuite has the suite judge a server by what the era's revision requires.
+func serverSuite(ctx context.Context, t *testing.T, dir, url string, speaks era) outcome {
+	t.Helper()
+	return suite(ctx, t, dir, nil, "server", "--url", url, "--requirements", speaks.revision())
 }
 
 // mustPass returns the scenarios that a gateway in front of a server has to pass:
@@ -37,7 +77,7 @@ func mustPass(ctx context.Context, t *testing.T, dir, url string, speaks era) []
 	if len(r.Server) != scored[speaks] {
 		t.Fatalf("%s requires %d scenarios of a server, want %d", speaks.revision(), len(r.Server), scored[speaks])
 	}
-	direct := suite(ctx, t, dir, nil, "server", "--url", url, "--requirements", speaks.revision())
+	direct := serverSuite(ctx, t, dir, url, speaks)
 	judge(t, "direct", direct, r.Server)
 	must := slices.Clone(r.Server)
 	for _, s := range r.NotScored {

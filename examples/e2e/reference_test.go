@@ -60,3 +60,14 @@ func referenceRemote(ctx context.Context, t *testing.T, dir string, speaks era) 
 		}
 	}
 }
+
+// referenceStdio is go-sdk's server as a process of the gateway, with the names
+// that it has; it speaks both eras.
+func referenceStdio(t *testing.T) fields {
+	t.Helper()
+	file, err := reference()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fields{"command": file, "prefix": "", "required": true}
+}
