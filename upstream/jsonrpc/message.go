@@ -65,7 +65,15 @@ type Fields struct {
 
 	// Members of params._meta.
 	MetaProgressToken, TraceParent, TraceState, Baggage Span
+
+	// What a request of 2026-07-28 says in place of a session: direct members of
+	// params, and those of params._meta that begin with MetaPrefix.
+	RequestState, InputResponses                Span
+	MetaVersion, MetaCapabilities, MetaLogLevel Span
 }
+
+// MetaPrefix begins the names of MCP's own members of _meta, from 2026-07-28 on.
+const MetaPrefix = "io.modelcontextprotocol/"
 
 // MethodName returns the method as a string, "" for a response. It does not
 // allocate for the methods that MCP defines.

@@ -50,6 +50,12 @@ func (m *Message) metaMember(name string) Span {
 		return m.TraceState
 	case "baggage":
 		return m.Baggage
+	case MetaPrefix + "protocolVersion":
+		return m.MetaVersion
+	case MetaPrefix + "clientCapabilities":
+		return m.MetaCapabilities
+	case MetaPrefix + "logLevel":
+		return m.MetaLogLevel
 	}
 	at, _ := Lookup(m.Raw, m.Meta, name)
 	return at

@@ -36,8 +36,13 @@ func (p *parser) params() bool {
 			ok = p.field(2, &f.RequestID, key, text|integer)
 		case `"progressToken"`:
 			ok = p.field(2, &f.ProgressToken, key, text|integer)
+		case `"requestState"`:
+			ok = p.field(2, &f.RequestState, key, anything)
+		case `"inputResponses"`:
+			ok = p.field(2, &f.InputResponses, key, anything)
 		default:
-			p.twin(key, "params.", "name", "arguments", "_meta", "uri", "cursor", "level", "ref", "requestId", "progressToken")
+			p.twin(key, "params.", "name", "arguments", "_meta", "uri", "cursor", "level", "ref", "requestId", "progressToken",
+				"requestState", "inputResponses")
 			_, ok = p.carried(2)
 		}
 		if !ok {
@@ -71,8 +76,15 @@ func (p *parser) meta() bool {
 			ok = p.field(3, &f.TraceState, key, anything)
 		case `"baggage"`:
 			ok = p.field(3, &f.Baggage, key, anything)
+		case `"io.modelcontextprotocol/protocolVersion"`:
+			ok = p.field(3, &f.MetaVersion, key, anything)
+		case `"io.modelcontextprotocol/clientCapabilities"`:
+			ok = p.field(3, &f.MetaCapabilities, key, anything)
+		case `"io.modelcontextprotocol/logLevel"`:
+			ok = p.field(3, &f.MetaLogLevel, key, anything)
 		default:
-			p.twin(key, "params._meta.", "progressToken", "traceparent", "tracestate", "baggage")
+			p.twin(key, "params._meta.", "progressToken", "traceparent", "tracestate", "baggage",
+				MetaPrefix+"protocolVersion", MetaPrefix+"clientCapabilities", MetaPrefix+"logLevel")
 			_, ok = p.carried(3)
 		}
 		if !ok {
