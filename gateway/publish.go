@@ -155,6 +155,7 @@ func offerOf(o offered) router.Offer {
 	if inv := o.inventory; inv != nil {
 		offer.Tools, offer.Prompts, offer.Resources, offer.Templates = inv.Tools, inv.Prompts, inv.Resources, inv.Templates
 		offer.Capabilities, offer.Instructions = inv.Capabilities, inv.Instructions
+		offer.Modern, offer.TTL, offer.Private = inv.Version >= modernVersion, inv.TTL, inv.Private
 	}
 	return offer
 }

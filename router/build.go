@@ -37,6 +37,7 @@ type builder struct {
 	sources []*source
 	cat     *Catalog
 	lists   [kinds][][]byte
+	legacy  [][]byte // the tools as older clients can read them; nil while they are the same
 }
 
 func (c Config) assemble(sources []*source, own bool) *Catalog {
@@ -53,8 +54,13 @@ func (c Config) assemble(sources []*source, own bool) *Catalog {
 	}
 	b.cat.uris.sort()
 	b.instruct()
+	b.cat.caching = caching(sources)
 	for _, k := range Kinds() {
 		b.cat.lists[k] = newList(k, b.lists[k])
+	}
+	b.cat.legacy = b.cat.lists
+	if b.legacy != nil {
+		b.cat.legacy[Tools] = newList(Tools, b.legacy)
 	}
 	return b.cat
 }
@@ -92,6 +98,7 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 		}
 		var describe *string
 		if k == Tools {
+			made[i].Headers = headerParams(it.raw)
 			made[i].Idempotent = idempotent.match(it.own, false) || s.offer.TrustAnnotations && it.idempotent
 			if text, ok := s.offer.Describe[it.own]; ok {
 				describe = &text
@@ -99,7 +106,27 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 		}
 		routes[names[i]] = &made[i]
 		b.add(k, &made[i], it.exposed(names[i], describe))
+		if k == Tools && s.offer.Listed {
+			b.addLegacy(s)
+		}
 	}
+}
+
+// addLegacy keeps the list for older clients abreast of the one that the tool of
+// s was just added to.
+func (b *builder) addLegacy(s *source) {
+	all := b.lists[Tools]
+	raw := all[len(all)-1]
+	if s.offer.Modern {
+		raw = forLegacy(raw)
+	}
+	if b.legacy == nil && &raw[0] == &all[len(all)-1][0] {
+		return
+	}
+	if b.legacy == nil {
+		b.legacy = append(b.legacy, all[:len(all)-1]...)
+	}
+	b.legacy = append(b.legacy, raw)
 }
 
 // add puts an item into its list.

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"time"
+
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -8,6 +10,8 @@ import (
 // them. It never changes, so everything it returns is shared and read-only.
 type Catalog struct {
 	lists    [kinds]list
+	legacy   [kinds]list // what clients of older revisions get; mostly the same
+	caching  Caching
 	tools    map[string]*Route
 	prompts  map[string]*Route
 	uris     resources
@@ -39,15 +43,46 @@ func (c *Catalog) Prompt(name string) (*Route, bool) {
 }
 
 // Page returns the whole result object of a list request with that cursor, ""
-// for the first page: {"tools":[...],"nextCursor":"..."}, on one line. It was
-// made at Build. The error is ErrCursor.
-func (c *Catalog) Page(k Kind, cursor string) ([]byte, error) {
+// for the first page: {"tools":[...],"nextCursor":"..."}, on one line, for a
+// client of a revision before 2026-07-28. It was made at Build. The error is
+// ErrCursor.
+func (c *Catalog) Page(k Kind, cursor string) ([]byte, error) { return page(&c.legacy, k, cursor) }
+
+// ModernPage is Page for a client of 2026-07-28, but for the members that say of
+// the result what Caching says.
+func (c *Catalog) ModernPage(k Kind, cursor string) ([]byte, error) {
+	return page(&c.lists, k, cursor)
+}
+
+func page(lists *[kinds]list, k Kind, cursor string) ([]byte, error) {
 	if k < kinds {
-		if p, ok := c.lists[k].pages[cursor]; ok {
+		if p, ok := lists[k].pages[cursor]; ok {
 			return p, nil
 		}
 	}
 	return nil, ErrCursor
+}
+
+// Caching is for how long, and by whom, what a catalog lists may be kept
+// (2026-07-28 server/utilities/caching).
+type Caching struct {
+	TTL     time.Duration // the smallest of all upstreams, 0 for not at all
+	Private bool          // some of it is one user's
+}
+
+// Caching returns what applies to all lists of the catalog.
+func (c *Catalog) Caching() Caching { return c.caching }
+
+// caching is what applies to all that the sources offer.
+func caching(sources []*source) Caching {
+	var c Caching
+	for i, s := range sources {
+		if i == 0 || s.offer.TTL < c.TTL {
+			c.TTL = s.offer.TTL
+		}
+		c.Private = c.Private || s.offer.Private
+	}
+	return c
 }
 
 // Digest identifies the contents of a list: it changes if and only if a client

@@ -46,7 +46,7 @@ func TestMalformed(t *testing.T) {
 		{"schema bomb", Tools, schema(bomb), "has an inputSchema that expands to too many parts through $ref"},
 		{"description", Tools, `{"name":"bad","inputSchema":{},"description":1}`, "has a description that is not a string"},
 		{"annotations", Tools, `{"name":"bad","inputSchema":{},"annotations":[]}`, "has annotations that are not an object"},
-		{"header of an object", Tools, schema(`{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}`), "has an inputSchema that has an x-mcp-header on something else than a string, a number or a boolean"},
+		{"header of an object", Tools, schema(`{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}`), "has an inputSchema that has an x-mcp-header on something else than a string, an integer or a boolean"},
 		{"header twice", Tools, schema(`{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}`), "has an inputSchema that has the same x-mcp-header twice"},
 		{"header with a space", Tools, schema(`{"properties":{"a":{"type":"string","x-mcp-header":"A b"}}}`), "has an inputSchema that has an x-mcp-header that is not a header name"},
 		{"header below items", Tools, schema(`{"properties":{"a":{"items":{"type":"string","x-mcp-header":"A"}}}}`), "has an inputSchema that has an x-mcp-header where none can be"},

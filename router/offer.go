@@ -3,6 +3,7 @@ package router
 import (
 	"encoding/json"
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -48,6 +49,13 @@ type Offer struct {
 	// Capabilities are the server's, a JSON object; nil if never learnt.
 	Capabilities json.RawMessage
 	Instructions string
+	// Modern says that the server speaks 2026-07-28, whose tools clients of older
+	// revisions cannot all read.
+	Modern bool
+	// TTL is for how long the items may be kept, 0 for not at all; Private says
+	// that they are one user's.
+	TTL     time.Duration
+	Private bool
 
 	// Allow and Deny are globs on the upstream's own tool names; * matches any
 	// characters. Nothing allowed means all; deny wins.
@@ -79,6 +87,8 @@ type Route struct {
 	Listed bool
 	// Idempotent tells that a call may be made twice.
 	Idempotent bool
+	// Headers are the arguments of a tool that are mirrored into HTTP headers.
+	Headers []HeaderParam
 	// Problem says what was done to the name, "" for nothing.
 	Problem string
 }

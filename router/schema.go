@@ -156,8 +156,8 @@ func (w *schemaWalk) header(s, v jsonrpc.Span, plain bool) {
 		w.fault = "has the same x-mcp-header twice"
 	case !plain || s == w.root:
 		w.fault = "has an x-mcp-header where none can be"
-	case kind != "string" && kind != "integer" && kind != "boolean" && kind != "number":
-		w.fault = "has an x-mcp-header on something else than a string, a number or a boolean"
+	case kind != "string" && kind != "integer" && kind != "boolean":
+		w.fault = "has an x-mcp-header on something else than a string, an integer or a boolean"
 	}
 	if w.seen == nil {
 		w.seen = make(map[string]struct{})
