@@ -25,6 +25,8 @@ type call struct {
 	x       *exchange
 	g       *Gateway
 	route   *router.Route
+	parked  *parked // for a client of 2026-07-28 that can be asked; else nil
+	lacked  atomic.Pointer[string]
 	waiting atomic.Int32 // questions that a person has not answered yet
 	over    atomic.Bool  // the answer is known: what comes later is dropped
 }
@@ -108,6 +110,9 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 	x.route = r
 	c := &x.call
 	c.x, c.g, c.route = x, g, r
+	if x.modern != nil {
+		return g.forwardModern(ctx, x, c, u, edits)
+	}
 	defer c.end()
 
 	m, err := g.consulted(ctx, c, u, edits)
@@ -164,8 +169,14 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	uc.Idempotent = x.method != "tools/call" || c.route.Idempotent
 	uc.Cancel = x.cancel
 	r := &uc.Request
-	r.Message, r.Edits, r.Owner, r.Peer = x.msg, edits, x.session.owner(), c
+	r.Message, r.Edits, r.Owner, r.Peer = x.msg, edits, x.owner(), c
 	r.TraceParent, r.TraceState, r.Baggage = trace.Parent, trace.State, trace.Baggage
+	if c.parked != nil { // the request that it was made for may be answered before it
+		uc.Cancel = c.parked.cancel
+	}
+	if u.Modern() {
+		x.tellWho(r)
+	}
 	if span.Span != nil {
 		uc.Event = span.event
 	}
@@ -182,6 +193,9 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 func (g *Gateway) failed(x *exchange, r *router.Route, err error) (answer, outcome) {
 	f := faultOf(r.Upstream, err)
 	out := outcome{Type: f.Reason}
+	if x.method == "tools/call" && x.modern != nil {
+		return x.modernFault(f), out
+	}
 	if x.method == "tools/call" {
 		return f.asToolResult(x.id()), out
 	}
@@ -223,6 +237,13 @@ func (c *call) Notified(m jsonrpc.Message) {
 	switch m.MethodName() {
 	case "notifications/resources/updated": // for all who subscribed
 		c.g.Notified(c.route.Upstream, c.x.session.scopeOf(c.x.view, c.route.Upstream), m)
+		return
+	}
+	if c.x.modern != nil {
+		c.notifiedModern(m)
+		return
+	}
+	switch m.MethodName() {
 	case "notifications/message":
 		if c.x.session.wants(m) {
 			c.x.out.send(m.Raw, optional)
@@ -238,6 +259,10 @@ func (c *call) Notified(m jsonrpc.Message) {
 func (c *call) Asked(q *upstream.Question) {
 	if c.over.Load() {
 		go refuse(q, "the call that this request belongs to has ended")
+		return
+	}
+	if c.x.modern != nil {
+		c.askedModern(q)
 		return
 	}
 	c.x.session.ask(q, c.x.out, c, c.route.Upstream)

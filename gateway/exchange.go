@@ -21,6 +21,10 @@ type exchange struct {
 	out     outlet // where messages that belong to the request go
 	header  traceHeader
 	from    string // the client's address, "" on stdio
+	code    int    // of the JSON-RPC error that it was answered with
+	// modern is what a client of 2026-07-28 said with the request; nil for one of
+	// an older revision.
+	modern *modernRequest
 	// cancel ends the request's context; the cause says why.
 	cancel context.CancelCauseFunc
 	key    string        // the id, among those in flight
@@ -59,6 +63,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 			g.log.Error("panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
 			a, out = refused(errorOf(x.id(), jsonrpc.CodeInternal, "internal error: this is a defect of the gateway, and its log has the details", nil), jsonrpc.CodeInternal)
 		}
+		x.code = out.Code
 		span.End(out)
 	}()
 	a, out = g.dispatch(ctx, x)
@@ -66,6 +71,9 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 }
 
 func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
+	if x.modern != nil {
+		return g.dispatchModern(ctx, x)
+	}
 	switch x.method {
 	case "ping":
 		return resultOf(x.id(), []byte("{}")), outcome{}
@@ -150,6 +158,9 @@ func (g *Gateway) rootsChanged(s *session, m jsonrpc.Message, told *sync.WaitGro
 // scope says which link of an upstream serves the session, by the isolation
 // rules: a process is shared; a legacy remote has one session for each of ours.
 func (s *session) scope(u *upstream.Upstream) upstream.Scope {
+	if u.Modern() {
+		return upstream.Scope{} // it has no sessions
+	}
 	iso := u.Config().Isolation
 	if iso == upstream.AutoIsolation {
 		iso = upstream.PerSession
@@ -163,5 +174,10 @@ func (s *session) scope(u *upstream.Upstream) upstream.Scope {
 	return upstream.Scope{Key: s.key, Capabilities: s.capabilities().raw, Exclusive: true}
 }
 
-// owner names the session to upstream links.
-func (s *session) owner() string { return s.key }
+// owner names the client to upstream links.
+func (x *exchange) owner() string {
+	if x.modern != nil {
+		return x.modern.owner
+	}
+	return x.session.key
+}

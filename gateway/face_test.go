@@ -189,21 +189,6 @@ func TestBadHeaders(t *testing.T) {
 	}
 }
 
-func TestModernProbeFallsBack(t *testing.T) {
-	r := echoing(t, "a")
-	c := &client{r: r, path: "/mcp"}
-	probe := c.request(t.Context(), "POST", `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`)
-	probe.Header.Set("Mcp-Protocol-Version", "2026-07-28")
-	if got := c.do(probe); got.status != 200 || got.rpcCode() != -32601 {
-		t.Errorf("probe: %d %s", got.status, got.body)
-	}
-	pinned := c.request(t.Context(), "POST", `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}`)
-	pinned.Header.Set("Mcp-Protocol-Version", "2026-07-28")
-	if got := c.do(pinned); got.status != 400 || got.rpcCode() != -32022 || !strings.Contains(got.body, `"supported":["2025-11-25"`) {
-		t.Errorf("pinned client: %d %s", got.status, got.body)
-	}
-}
-
 func TestBatchOnlyIn20250326(t *testing.T) {
 	r := echoing(t, "a")
 	batch := `[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","method":"notifications/initialized"},` + calls("2", "a__echo", `{}`) + `]`

@@ -49,6 +49,16 @@ type Gateway struct {
 	lingering upstream.Overdue[*post]      // answers awaited on POSTs
 	bodies    upstream.Overdue[*timedBody] // bodies that have begun to arrive
 
+	// Of clients of 2026-07-28.
+	moderns   modernClients
+	levels    modernLevels
+	posts     modernPosts
+	awaited   upstream.Overdue[*modernPost] // answers of posts
+	listeners *listeners
+	parks     parks
+	tasks     tasks
+	owners    atomic.Uint64 // names given by nextOwner
+
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
 
@@ -70,10 +80,11 @@ var emptyCatalog = router.Build(router.Defaults(), nil)
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
 		log: o.Log, tel: o.Telemetry, version: o.Version, chain: policy.NewChain(),
-		sessions: newSessions(), subs: newSubscribers(),
+		sessions: newSessions(), subs: newSubscribers(), listeners: newListeners(),
 		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1),
 	}
 	g.lingering.Late = (*post).lingers
+	g.awaited.Late = (*modernPost).lingers
 	g.bodies.Late = (*timedBody).overdue
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -122,9 +133,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	publisher.Wait()
 	g.endStream()
 	g.giveUp()
+	g.listeners.close()
+	g.parks.close()
 	for _, s := range g.sessions.all() {
 		s.end()
 	}
+	g.listeners.serve.Wait()
+	g.parks.calls.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -154,6 +169,8 @@ func (g *Gateway) Drain(ctx context.Context) {
 	g.door.Lock()
 	g.draining.Store(true)
 	g.door.Unlock()
+	g.listeners.close()
+	g.parks.close()
 	done := make(chan struct{})
 	go func() {
 		g.flight.Wait()
@@ -190,6 +207,7 @@ func (g *Gateway) giveUp() {
 			x.cancel(errDraining)
 		}
 	}
+	g.posts.each(func(p *modernPost) { p.x.cancel(errDraining) })
 }
 
 // endSession ends a session and what it holds at upstreams.
@@ -218,4 +236,5 @@ func (g *Gateway) release(s *session) {
 	for _, u := range g.set.Upstreams() {
 		u.Release(s.key)
 	}
+	g.levels.forget(s.key)
 }

@@ -1,12 +1,10 @@
 package gateway
 
 import (
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -29,7 +27,7 @@ func (g *Gateway) sessionOf(w http.ResponseWriter, r *http.Request, view string,
 			w.WriteHeader(http.StatusAccepted)
 			return nil
 		}
-		g.withoutSession(w, m, id)
+		g.withoutSession(w, id)
 		return nil
 	}
 	s, err := g.findSession(sealed, view)
@@ -57,23 +55,13 @@ func full(w http.ResponseWriter, id []byte) {
 }
 
 // withoutSession answers a request that has no session and is no initialize.
-func (g *Gateway) withoutSession(w http.ResponseWriter, m *jsonrpc.Message, id []byte) {
-	if m != nil && m.Kind == jsonrpc.Request {
-		// A client pinned to 2026-07-28 asks without a handshake, and learns which
-		// revisions are spoken here.
-		if v, ok := jsonrpc.Lookup(m.Raw, m.Meta, "io.modelcontextprotocol/protocolVersion"); ok {
-			asked := m.Text(v)
-			rpcError(w, http.StatusBadRequest, id, codeUnsupportedVersion,
-				"unsupported protocol version "+clipName(asked)+": this endpoint speaks "+strings.Join(legacyVersions, ", ")+", beginning with initialize", unsupported(asked))
-			return
-		}
-	}
+func (g *Gateway) withoutSession(w http.ResponseWriter, id []byte) {
 	rpcError(w, http.StatusBadRequest, id, jsonrpc.CodeInvalidRequest, "invalid request: no Mcp-Session-Id header: send initialize first", nil)
 }
 
 // unsupported is the data of an UnsupportedProtocolVersionError.
 func unsupported(asked string) []byte {
-	b := append([]byte(nil), `{"supported":["`+strings.Join(legacyVersions, `","`)+`"]`...)
+	b := append(append([]byte(nil), `{"supported":`...), supportedJSON...)
 	if asked != "" {
 		b = jsonrpc.AppendString(append(b, `,"requested":`...), clipURI(asked))
 	}
@@ -165,16 +153,12 @@ func (g *Gateway) initialize(m jsonrpc.Message, v *view, viewName string) (versi
 	if !ok { // removed at this moment
 		c = emptyCatalog
 	}
-	info, err := json.Marshal(map[string]string{"name": v.cfg.Server.Name, "version": g.version})
-	if err != nil { // two strings always marshal
-		panic(err)
-	}
 	b := append([]byte(nil), `{"protocolVersion":`...)
 	b = jsonrpc.AppendString(b, version)
 	// All of them, always: upstreams come and go while the session lasts.
 	b = append(b, `,"capabilities":{"completions":{},"logging":{},"prompts":{"listChanged":true},`+
 		`"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}},"serverInfo":`...)
-	b = append(b, info...)
+	b = append(b, v.serverInfo...)
 	if text := c.Instructions(); text != "" {
 		b = append(b, `,"instructions":`...)
 		b = jsonrpc.AppendString(b, text)

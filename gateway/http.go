@@ -107,12 +107,15 @@ func (g *Gateway) endpoint(w http.ResponseWriter, r *http.Request, view string) 
 		plainText(w, http.StatusNotFound, "there is no upstream "+clipName(view))
 		return
 	}
-	switch r.Method {
-	case http.MethodPost:
+	switch {
+	case r.Method == http.MethodPost:
 		g.servePost(w, r, view)
-	case http.MethodGet:
+	case r.Header.Get(headerVersion) == modernVersion && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
+		w.Header().Set("Allow", "POST, OPTIONS")
+		plainText(w, http.StatusMethodNotAllowed, "2026-07-28 has no "+r.Method+": use POST")
+	case r.Method == http.MethodGet:
 		g.serveGet(w, r, view)
-	case http.MethodDelete:
+	case r.Method == http.MethodDelete:
 		g.serveDelete(w, r, view)
 	default:
 		w.Header().Set("Allow", "GET, POST, DELETE, OPTIONS")
@@ -150,15 +153,12 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string)
 		g.servePostOdd(w, r, view, body, err)
 		return
 	}
-	if m.Kind == jsonrpc.Request && m.MethodName() == "initialize" {
-		g.serveInitialize(w, view, m)
+	if modernOver(r.Header, &m) {
+		g.serveModern(w, r, view, &m)
 		return
 	}
-	if m.Kind == jsonrpc.Request && m.MethodName() == "server/discover" {
-		// The probe of clients of 2026-07-28. This answer, as every server gives
-		// it that does not know the method, makes all of them fall back to
-		// initialize at once.
-		rpcError(w, http.StatusOK, m.ID.Of(m.Raw), jsonrpc.CodeMethodNotFound, "method not found: send initialize", unsupported(""))
+	if m.Kind == jsonrpc.Request && m.MethodName() == "initialize" {
+		g.serveInitialize(w, view, m)
 		return
 	}
 	if bad := missingID(m); bad != nil {
@@ -191,7 +191,8 @@ func (g *Gateway) servePostOdd(w http.ResponseWriter, r *http.Request, view stri
 	if !errors.As(err, &bad) {
 		bad = &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "internal error"}
 	}
-	if parts, ok, batchErr := jsonrpc.Batch(body); ok && r.Header.Get(headerSession) != "" {
+	modern := r.Header.Get(headerVersion) >= modernVersion
+	if parts, ok, batchErr := jsonrpc.Batch(body); ok && !modern && r.Header.Get(headerSession) != "" {
 		s := g.sessionOf(w, r, view, nil)
 		if s == nil {
 			return
@@ -206,7 +207,7 @@ func (g *Gateway) servePostOdd(w http.ResponseWriter, r *http.Request, view stri
 		}
 	}
 	status := http.StatusBadRequest
-	if bad.Code == jsonrpc.CodeInvalidParams && bad.ID != nil {
+	if bad.Code == jsonrpc.CodeInvalidParams && bad.ID != nil && !modern {
 		status = http.StatusOK // a request like any other, wrongly filled in
 	}
 	rpcError(w, status, bad.ID, bad.Code, bad.Message, bad.Data)

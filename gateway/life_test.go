@@ -260,7 +260,6 @@ func TestStdio(t *testing.T) {
 	say := func(s string) { _, _ = io.WriteString(send, s+"\n") }
 	hear := func() string { lines.Scan(); return lines.Text() }
 	for _, x := range []struct{ say, want string }{
-		{`{"jsonrpc":"2.0","id":"p","method":"server/discover"}`, `"id":"p","error":{"code":-32601`},
 		{`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, `initialize first`},
 		{`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{}}}`, `"protocolVersion":"2025-06-18"`},
 		{`{"jsonrpc":"2.0","method":"notifications/initialized"}` + "\r\n\n" + calls("2", "a__echo", `{"y":2}`), `\"y\":2`},

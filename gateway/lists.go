@@ -14,9 +14,16 @@ func (g *Gateway) list(ctx context.Context, x *exchange, k router.Kind) (answer,
 		return x.badParams("params.cursor must be a string")
 	}
 	g.awaitLists(ctx, x)
-	page, err := x.catalog.Page(k, x.text(x.msg.Cursor))
+	find := x.catalog.Page
+	if x.modern != nil {
+		find = x.catalog.ModernPage
+	}
+	page, err := find(k, x.text(x.msg.Cursor))
 	if err != nil {
 		return x.badParams("params.cursor " + clipName(x.text(x.msg.Cursor)) + " is not one that this list gave: begin again without a cursor")
+	}
+	if x.modern != nil {
+		return x.modernPage(page, x.catalog.Caching()), outcome{}
 	}
 	return resultOf(x.id(), page), outcome{}
 }

@@ -95,7 +95,12 @@ func (g *Gateway) readResource(ctx context.Context, x *exchange) (answer, outcom
 	case r == nil:
 		return a, out
 	case r.Upstream == "": // the gateway's own: all instructions in full
-		return resultOf(x.id(), instructionsResult(x.catalog.FullInstructions())), outcome{}
+		own := instructionsResult(x.catalog.FullInstructions())
+		if x.modern != nil {
+			own = append(appendCaching(nil, x.catalog.Caching()), own[1:len(own)-1]...)
+			return x.madeHere(own), outcome{}
+		}
+		return resultOf(x.id(), own), outcome{}
 	}
 	return g.forward(ctx, x, r, x.replace(x.msg.URI, r))
 }
@@ -121,7 +126,11 @@ func (g *Gateway) resource(ctx context.Context, x *exchange) (*router.Route, ans
 	if err != nil {
 		// -32002 is resource-not-found in the legacy revisions (server/resources).
 		data := append(jsonrpc.AppendString([]byte(`{"uri":`), clipURI(uri)), '}')
-		a, out := refused(errorOf(x.id(), codeResourceNotFound, err.Error(), data), codeResourceNotFound)
+		code := codeResourceNotFound
+		if x.modern != nil {
+			code = jsonrpc.CodeInvalidParams
+		}
+		a, out := refused(errorOf(x.id(), code, err.Error(), data), code)
 		return nil, a, out
 	}
 	return r, answer{}, outcome{}
@@ -185,12 +194,7 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	s.mu.Lock()
 	s.level = level
 	s.mu.Unlock()
-	mildest := level
-	for _, other := range g.sessions.all() {
-		if l := other.logLevel(); l != "" && levels[l] < levels[mildest] {
-			mildest = l
-		}
-	}
+	mildest := g.mildest(level)
 	// One that does not answer keeps neither the others nor the client waiting.
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -198,7 +202,7 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	for _, u := range x.view.order {
 		scope, wanted := s.scope(u), level
 		if !scope.Exclusive {
-			wanted = mildest
+			wanted = g.levels.with(linkName{upstream: u.Name()}, mildest)
 		}
 		told.Go(func() { u.SetLevel(ctx, scope, wanted) })
 	}

@@ -118,7 +118,22 @@ func cors(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
 		h.Set("Access-Control-Allow-Headers",
-			"Content-Type, Accept, Authorization, Mcp-Session-Id, Mcp-Protocol-Version, Last-Event-ID, Traceparent, Tracestate, Baggage")
+			"Content-Type, Accept, Authorization, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID, Traceparent, Tracestate, Baggage"+paramHeadersAsked(r))
 		h.Set("Access-Control-Max-Age", "600")
 	}
+}
+
+// paramHeadersAsked are the Mcp-Param-* headers that a preflight asks for: there
+// are as many as tools have arguments. They go into the list that begins before.
+func paramHeadersAsked(r *http.Request) string {
+	var b strings.Builder
+	for _, line := range r.Header["Access-Control-Request-Headers"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = strings.TrimSpace(name)
+			if len(name) > len(headerParam) && strings.EqualFold(name[:len(headerParam)], headerParam) {
+				b.WriteString(", " + name)
+			}
+		}
+	}
+	return b.String()
 }

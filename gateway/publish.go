@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
@@ -138,10 +139,14 @@ func (g *Gateway) build(cfg *config.Config, ups []*upstream.Upstream, from []off
 		byName[o.name] = ups[i]
 		offers[i] = offerOf(o)
 	}
+	info, err := json.Marshal(map[string]string{"name": cfg.Server.Name, "version": g.version})
+	if err != nil { // two strings always marshal
+		panic(err)
+	}
 	return &view{
 		meters: &meterTable{m: make(map[meterKey]*meters)},
 		cfg:    cfg, catalog: router.Build(cfg.Names, offers), chain: g.chain,
-		upstreams: byName, order: ups,
+		upstreams: byName, order: ups, serverInfo: info,
 	}
 }
 
@@ -155,7 +160,7 @@ func offerOf(o offered) router.Offer {
 	if inv := o.inventory; inv != nil {
 		offer.Tools, offer.Prompts, offer.Resources, offer.Templates = inv.Tools, inv.Prompts, inv.Resources, inv.Templates
 		offer.Capabilities, offer.Instructions = inv.Capabilities, inv.Instructions
-		offer.Modern, offer.TTL, offer.Private = inv.Version >= modernVersion, inv.TTL, inv.Private
+		offer.Modern, offer.TTL, offer.Private = inv.Version >= modernVersion, inv.TTL, inv.Private || inv.Version < modernVersion
 	}
 	return offer
 }
@@ -174,6 +179,7 @@ func (g *Gateway) announce(old, v *view) {
 			s.listsChanged(set)
 		}
 	}
+	g.listeners.changed(old, v, whole)
 	if whole != 0 {
 		g.log.Debug("catalog published", "tools", len(v.catalog.Entries(router.Tools)))
 	}
@@ -234,5 +240,8 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 func (g *Gateway) expire(now time.Time) {
 	for _, s := range g.sessions.expired(now, g.cfg.Load().Server.SessionTimeout) {
 		g.endSession(s)
+	}
+	for _, c := range g.moderns.expired(now, g.cfg.Load().Server.SessionTimeout) {
+		g.release(c.session)
 	}
 }

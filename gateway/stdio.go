@@ -204,6 +204,10 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		g.notified(s, m, new(sync.WaitGroup))
 		return
 	}
+	if r == nil && modern(&m) {
+		g.converseModernHere(ctx, s, &m)
+		return
+	}
 	id := m.ID.Of(m.Raw)
 	method := m.MethodName()
 	switch {

@@ -45,6 +45,7 @@ type stream struct {
 	// more: it stayed without a connection for the whole resumeWindow, or the
 	// connection went before it had carried an event id. Nil for nobody to tell.
 	abandoned func()
+	bare      bool // events have no ids
 	forgets   bool // keeps nothing for a resume: there is none on HTTP+SSE
 
 	mu       sync.Mutex // guards all below
@@ -321,6 +322,9 @@ func (s *stream) end() {
 // eventID is unique in the session and tells, after a restart of the gateway,
 // which request the stream was the answer to.
 func (s *stream) eventID(n uint64) string {
+	if s.bare {
+		return ""
+	}
 	return s.id + "-" + strconv.FormatUint(n, 10) + s.suffix
 }
 

@@ -175,6 +175,9 @@ func (g *Gateway) subscriptionFailed(ctx context.Context, x *exchange, r *router
 // Notified implements upstream.Handler: what a server says outside of calls.
 func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
 	method := m.MethodName()
+	if method == "notifications/resources/updated" {
+		g.listeners.updated(up, scope, m)
+	}
 	if !scope.Exclusive {
 		switch method {
 		case "notifications/resources/updated":

@@ -70,7 +70,7 @@ type meters struct{ server, client *telemetry.Meter }
 // since to look one up by all its labels costs more than to count.
 func (g *Gateway) meters(x *exchange) *meters {
 	if x.route != nil && (x.method == "tools/call" || x.method == "prompts/get") {
-		return x.view.meters.of(meterKey{x.route, x.from != ""}, func() *meters {
+		return x.view.meters.of(meterKey{x.route, x.from != "", x.modern != nil}, func() *meters {
 			return &meters{g.tel.ServerMeter(g.serverOperation(x)), g.tel.ClientMeter(clientOperation(x))}
 		})
 	}
@@ -88,8 +88,9 @@ type meterTable struct {
 }
 
 type meterKey struct {
-	route *router.Route
-	tcp   bool
+	route  *router.Route
+	tcp    bool
+	modern bool
 }
 
 func (t *meterTable) of(k meterKey, make func() *meters) *meters {
@@ -135,6 +136,9 @@ func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
 	}
 	if x.from == "" {
 		op.Transport = "pipe"
+	}
+	if x.modern != nil {
+		op.SessionID = "" // there is none
 	}
 	switch x.method {
 	case "tools/call":

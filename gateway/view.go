@@ -17,6 +17,8 @@ type view struct {
 	order     []*upstream.Upstream
 	meters    *meterTable   // filled as routes are called
 	ready     chan struct{} // closed when no upstream is left that never listed and still may
+	// serverInfo is what the gateway says that it is, as JSON.
+	serverInfo []byte
 }
 
 // catalogFor returns the catalog of the whole gateway, or of one upstream under
@@ -61,10 +63,12 @@ func changed(before, after *router.Catalog) listSet {
 
 // listChanged are the notifications of MCP for each list.
 var listChanged = []struct {
-	list listKind
-	raw  []byte
+	list   listKind
+	method string
+	filter string // by which clients of 2026-07-28 ask for it
+	raw    []byte
 }{
-	{listTools, []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)},
-	{listPrompts, []byte(`{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}`)},
-	{listResources, []byte(`{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}`)},
+	{listTools, "notifications/tools/list_changed", "toolsListChanged", []byte(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)},
+	{listPrompts, "notifications/prompts/list_changed", "promptsListChanged", []byte(`{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}`)},
+	{listResources, "notifications/resources/list_changed", "resourcesListChanged", []byte(`{"jsonrpc":"2.0","method":"notifications/resources/list_changed"}`)},
 }

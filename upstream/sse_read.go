@@ -134,12 +134,13 @@ func (l *sseLink) recipient() func(*Question) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	owner, sole := l.calls.sole()
-	if !sole && !l.dial.Exclusive || l.err != nil {
+	// A scope may be several clients', if they cannot be told apart by sessions.
+	if !sole && (!l.dial.Exclusive || len(l.calls.owners) > 0) || l.err != nil {
 		return nil
 	}
 	var newest uint64
 	for id, c := range l.pending {
-		if c.r.Peer != nil && id > newest && (l.dial.Exclusive || c.r.Owner == owner) {
+		if c.r.Peer != nil && id > newest && sole && c.r.Owner == owner {
 			newest = id
 		}
 	}

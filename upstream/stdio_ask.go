@@ -37,17 +37,12 @@ func (l *stdioLink) asked(m jsonrpc.Message) {
 func (l *stdioLink) recipient() (relay func(*Question), why string) {
 	owner, sole := l.calls.sole()
 	switch {
-	case l.exclusive:
-		if p := l.newestPeer(nil); p != nil {
+	case sole || l.exclusive && len(l.calls.owners) == 0:
+		if p := l.newestPeer(&owner); sole && p != nil {
 			return p.Asked, ""
 		}
-		if l.inbox != nil {
+		if l.exclusive && l.inbox != nil {
 			return l.inbox.Asked, ""
-		}
-		return nil, "no client is there to be asked"
-	case sole:
-		if p := l.newestPeer(&owner); p != nil {
-			return p.Asked, ""
 		}
 		return nil, "the client whose call it can be for no longer waits"
 	case len(l.calls.owners) == 0:

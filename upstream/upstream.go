@@ -107,6 +107,16 @@ func (u *Upstream) Config() *Config { return u.config.Load() }
 // It survives restarts of the upstream and of the gateway.
 func (u *Upstream) Inventory() *Inventory { return u.inventory.Load() }
 
+// Modern reports whether the server spoke 2026-07-28 in its last handshake, or if
+// there was none yet, when it listed last.
+func (u *Upstream) Modern() bool {
+	if h := u.phase.Load().status.Hello; h != nil {
+		return h.Modern()
+	}
+	inv := u.Inventory()
+	return inv != nil && inv.Version >= latestModern
+}
+
 // Stderr returns what a child process wrote last on stderr.
 func (u *Upstream) Stderr() *Tail { return &u.stderr }
 

@@ -87,3 +87,13 @@ func Valid(raw []byte) bool {
 	sc.space()
 	return sc.value(0) && sc.end()
 }
+
+// EmptyObject reports whether the value at s is an object without members.
+func EmptyObject(raw []byte, s Span) bool {
+	if !s.Ok() || raw[s.Start] != '{' {
+		return false
+	}
+	sc := scanner{b: raw[:s.End], i: s.Start + 1}
+	sc.space()
+	return sc.peek() == '}'
+}

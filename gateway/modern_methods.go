@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// dispatchModern serves a request of a client of 2026-07-28.
+func (g *Gateway) dispatchModern(ctx context.Context, x *exchange) (answer, outcome) {
+	switch x.method {
+	case "tools/call":
+		return g.callNamed(ctx, x, "tool", (*router.Catalog).Tool)
+	case "prompts/get":
+		return g.callNamed(ctx, x, "prompt", (*router.Catalog).Prompt)
+	case "resources/read":
+		return g.readResource(ctx, x)
+	case "completion/complete":
+		return g.complete(ctx, x)
+	case "tools/list":
+		return g.list(ctx, x, router.Tools)
+	case "prompts/list":
+		return g.list(ctx, x, router.Prompts)
+	case "resources/list":
+		return g.list(ctx, x, router.Resources)
+	case "resources/templates/list":
+		return g.list(ctx, x, router.Templates)
+	case "server/discover":
+		return g.discover(x), outcome{}
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		return g.task(ctx, x)
+	}
+	return g.vendor(ctx, x)
+}
+
+// removed are methods that some revision defines and 2026-07-28 does not, or that
+// a client never sends. They are nobody's extension.
+func removed(method string) bool {
+	switch method {
+	case "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe",
+		"tasks/list", "tasks/result", "roots/list", "sampling/createMessage", "elicitation/create":
+		return true
+	}
+	return strings.HasPrefix(method, "notifications/")
+}
+
+// vendor relays a method that the gateway does not know, if it is clear whose it
+// is.
+func (g *Gateway) vendor(ctx context.Context, x *exchange) (answer, outcome) {
+	if removed(x.method) {
+		return x.noMethod("2026-07-28 has no " + clipName(x.method) + "; this endpoint speaks " + strings.Join(supportedVersions, ", "))
+	}
+	u, why := x.vendorOf()
+	if u == nil {
+		return x.noMethod(clipName(x.method) + ": " + why)
+	}
+	return g.forward(ctx, x, &router.Route{Upstream: u.Name(), Target: x.method, Exposed: x.method}, nil)
+}
+
+func (x *exchange) noMethod(text string) (answer, outcome) {
+	return refused(errorOf(x.id(), jsonrpc.CodeMethodNotFound, "method not found: "+text, nil), jsonrpc.CodeMethodNotFound)
+}
+
+// vendorOf returns the one upstream that a method unknown to the gateway can be
+// for, or why there is none: the only one in the client's view, else the only one
+// with an extension that the method's name points to, else the only one with any.
+func (x *exchange) vendorOf() (u *upstream.Upstream, why string) {
+	all := x.inView()
+	if len(all) == 1 {
+		return all[0], ""
+	}
+	var extended, named []*upstream.Upstream
+	for _, u := range all {
+		any, points := false, false
+		for name := range extensionsOf(u) {
+			any, points = true, points || pointsTo(x.method, name)
+		}
+		if any {
+			extended = append(extended, u)
+		}
+		if points {
+			named = append(named, u)
+		}
+	}
+	switch {
+	case len(named) == 1:
+		return named[0], ""
+	case len(named) > 1:
+		return nil, "several upstreams have that extension (" + names(named) + "): ask one alone, under " + x.view.cfg.Server.Path + "/u/<upstream>"
+	case len(extended) == 1:
+		return extended[0], ""
+	case len(extended) > 1:
+		return nil, "it does not say which upstream it is for (extensions: " + names(extended) + "): ask one alone, under " + x.view.cfg.Server.Path + "/u/<upstream>"
+	}
+	return nil, "no upstream declares an extension"
+}
+
+// pointsTo reports whether a method's name begins as an extension's identifier
+// does, or as its last part does: tasks/get and io.modelcontextprotocol/tasks.
+func pointsTo(method, extension string) bool {
+	prefix, _, _ := strings.Cut(method, "/")
+	last := extension[strings.LastIndexByte(extension, '/')+1:]
+	vendor, _, _ := strings.Cut(extension, "/")
+	return strings.HasPrefix(method, extension+"/") || prefix == last || prefix == vendor
+}
+
+// inView returns the upstreams that the client can reach.
+func (x *exchange) inView() []*upstream.Upstream {
+	if x.session.view == "" {
+		return x.view.order
+	}
+	if u := x.view.upstreams[x.session.view]; u != nil {
+		return []*upstream.Upstream{u}
+	}
+	return nil
+}
+
+func names(all []*upstream.Upstream) string {
+	each := make([]string, len(all))
+	for i, u := range all {
+		each[i] = u.Name()
+	}
+	return strings.Join(slices.Compact(each), ", ")
+}
+
+// extensionsOf yields the extensions that an upstream declares, and the settings
+// of each.
+func extensionsOf(u *upstream.Upstream) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		inv := u.Inventory()
+		if inv == nil {
+			return
+		}
+		at, ok := jsonrpc.Lookup(inv.Capabilities, jsonrpc.Whole(inv.Capabilities), "extensions")
+		if !ok {
+			return
+		}
+		for name, value := range jsonrpc.Members(inv.Capabilities, at) {
+			if !yield(name, value.Of(inv.Capabilities)) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// tasksExtension is the extension by which a server answers with a task that the
+// client then asks after (io.modelcontextprotocol/tasks).
+const tasksExtension = jsonrpc.MetaPrefix + "tasks"
+
+const (
+	maxTasks  = 10_000
+	taskForgo = 24 * time.Hour // after which a task is forgotten
+)
+
+// tasks remembers whose the tasks are that clients were told of. Their ids go as
+// the upstreams gave them: what a client reads of a task elsewhere names it so.
+type tasks struct {
+	mu    sync.Mutex // guards all
+	byKey map[taskKey]taskHome
+	order []taskKey // oldest first
+}
+
+type taskKey struct{ principal, view, id string }
+
+type taskHome struct {
+	upstreams []string // more than one only if two gave the same id
+	since     time.Time
+}
+
+// remember notes which upstream a result of the type task came from.
+func (t *tasks) remember(x *exchange, upstream string, m jsonrpc.Message) {
+	at, ok := jsonrpc.Lookup(m.Raw, m.Result, "taskId")
+	if !ok || m.Raw[at.Start] != '"' {
+		return
+	}
+	key := taskKey{x.session.principal.Key(), x.session.view, m.Text(at)}
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for n < len(t.order) && (len(t.order)-n >= maxTasks || now.Sub(t.byKey[t.order[n]].since) > taskForgo) {
+		delete(t.byKey, t.order[n])
+		n++
+	}
+	t.order = slices.Clone(t.order[n:])
+	if t.byKey == nil {
+		t.byKey = make(map[taskKey]taskHome)
+	}
+	home, known := t.byKey[key]
+	switch {
+	case !known:
+		t.byKey[key] = taskHome{[]string{upstream}, now}
+		t.order = append(t.order, key)
+	case !slices.Contains(home.upstreams, upstream):
+		home.upstreams = append(slices.Clone(home.upstreams), upstream)
+		t.byKey[key] = home
+	}
+}
+
+// of returns the upstreams that gave the client a task of that id.
+func (t *tasks) of(x *exchange, id string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byKey[taskKey{x.session.principal.Key(), x.session.view, id}].upstreams
+}
+
+// task serves tasks/get, tasks/update and tasks/cancel: it carries them to where
+// the task is.
+func (g *Gateway) task(ctx context.Context, x *exchange) (answer, outcome) {
+	at, _ := jsonrpc.Lookup(x.msg.Raw, x.msg.Params, "taskId")
+	if x.kindOf(at) != '"' {
+		return x.badParams("params.taskId must be a string")
+	}
+	id := x.text(at)
+	up, why := g.taskHome(x, id)
+	if up == "" {
+		return x.badParams("params.taskId " + clipName(id) + ": " + why)
+	}
+	return g.forward(ctx, x, &router.Route{Upstream: up, Target: id, Exposed: id}, nil)
+}
+
+// taskHome returns the upstream that a task is at, or why it is not known: it was
+// given by this gateway since it was started, or only one can have given it.
+func (g *Gateway) taskHome(x *exchange, id string) (up, why string) {
+	switch ups := g.tasks.of(x, id); len(ups) {
+	case 0:
+	case 1:
+		return ups[0], ""
+	default:
+		return "", "several upstreams gave a task this id: ask one alone, under " + x.view.cfg.Server.Path + "/u/<upstream>"
+	}
+	all := x.inView()
+	if len(all) == 1 {
+		return all[0].Name(), ""
+	}
+	for _, u := range all {
+		for name := range extensionsOf(u) {
+			if name == tasksExtension {
+				if up != "" {
+					return "", "this gateway gave no such task since it was started, and several upstreams have tasks: ask one alone, under " + x.view.cfg.Server.Path + "/u/<upstream>"
+				}
+				up = u.Name()
+			}
+		}
+	}
+	if up == "" {
+		return "", "no upstream has tasks"
+	}
+	return up, ""
+}

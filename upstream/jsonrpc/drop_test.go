@@ -1,0 +1,46 @@
+package jsonrpc
+
+import "testing"
+
+func TestDropParams(t *testing.T) {
+	for _, c := range []struct{ params, want string }{
+		{`{"a":1,"x":2,"b":3}`, `{"a":1,"b":3}`},
+		{`{"x":2 , "b":3}`, `{"b":3}`},
+		{`{ "a":1 , "x":[2,"}"]}`, `{ "a":1}`},
+		{`{"x":1,"y":{"x":1},"a":1}`, `{"a":1}`},
+		{`{"x":1,"a":1,"y":2}`, `{"a":1}`},
+		{`{"a":1,"x":1,"y":2,"b":2}`, `{"a":1,"b":2}`},
+		{`{"x":1,"y":2}`, `{}`},
+		{`{"a":{"x":1}}`, `{"a":{"x":1}}`},
+		{`{}`, `{}`},
+	} {
+		m, err := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m","params":` + c.params + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e Edits
+		e.DropParams(&m, "x", "y")
+		got, err := Parse(e.Apply(nil, m.Raw))
+		if err != nil {
+			t.Errorf("%s: %v", c.params, err)
+			continue
+		}
+		if p := string(got.Params.Of(got.Raw)); p != c.want {
+			t.Errorf("%s became %s, want %s", c.params, p, c.want)
+		}
+	}
+	m, _ := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m"}`))
+	var e Edits
+	e.DropParams(&m, "x")
+	if !e.Empty() {
+		t.Error("without params there is something to drop")
+	}
+}
+
+func TestEmptyObject(t *testing.T) {
+	for s, want := range map[string]bool{`{}`: true, `{ }`: true, "{\n}": true, `{"a":1}`: false, `[]`: false, `null`: false} {
+		if got := EmptyObject([]byte(s), Whole([]byte(s))); got != want {
+			t.Errorf("%s: %v", s, got)
+		}
+	}
+}
