@@ -66,7 +66,7 @@ func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
 		l.end(bye, s)
 		return nil, err
 	}
-	l.adopt(s, hello)
+	l.adopt(ctx, s, hello)
 	return l, nil
 }
 
@@ -81,12 +81,16 @@ func newHTTPLink(r *remote, x *Dial, log *slog.Logger) *httpLink {
 }
 
 // adopt makes s, past its handshake, the session of the link, and listens on it.
-func (l *httpLink) adopt(s *httpSession, h *Hello) {
+// On a link of a client's own, who may be asked there, it waits for the stream.
+func (l *httpLink) adopt(ctx context.Context, s *httpSession, h *Hello) {
 	s.hello = h
 	if old := l.session.Swap(s); old != nil {
 		old.cancel()
 	}
 	l.spawn(s.listen)
+	if l.dial.Exclusive {
+		s.listened(ctx)
+	}
 }
 
 // Do sends a request, once more if the server had forgotten the session.
@@ -208,7 +212,7 @@ func (l *httpLink) remake(w *renewal) {
 		w.err = lost
 		l.lose(lost)
 	} else {
-		l.adopt(s, hello)
+		l.adopt(ctx, s, hello)
 		l.log.Info("session made anew", "version", hello.Version)
 		if l.dial.Renewed != nil {
 			l.dial.Renewed(hello)

@@ -4,10 +4,29 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
+
+// listenGrace is how long the first call on a link of a client's own waits for
+// the GET stream. Servers send the head of the response at once, but some not
+// before their first event.
+const listenGrace = 500 * time.Millisecond
+
+// listened blocks until the server has said whether it has a GET stream, or for
+// listenGrace. A server asks its questions there if it knows no better, and what
+// it asks while nobody listens is lost, and its call with it.
+func (s *httpSession) listened(ctx context.Context) {
+	patience := time.NewTimer(listenGrace)
+	defer patience.Stop()
+	select {
+	case <-s.heeds:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+}
 
 // listen keeps the GET stream of a session open (basic/transports, Listening for
 // Messages from the Server) until the session ends or the server turns out to
@@ -17,8 +36,10 @@ func (s *httpSession) listen() {
 	var last string
 	var pause time.Duration
 	opened := false
+	said := sync.OnceFunc(func() { close(s.heeds) })
 	for failures := 1; ; failures++ {
 		resp, err := s.get(s.ctx, last)
+		said()
 		wait := reconnectPause(failures, time.Second, time.Minute)
 		if err == nil {
 			switch {
@@ -33,7 +54,7 @@ func (s *httpSession) listen() {
 				s.link.spawn(func() { _ = s.link.renew(s.link.ctx, s) })
 				return
 			case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented:
-				if after, said := retryAfter(resp.Header, time.Now()); said {
+				if after, ok := retryAfter(resp.Header, time.Now()); ok {
 					wait = max(wait, after)
 				}
 			default: // 405 is the word for it, others are met as well

@@ -151,6 +151,38 @@ func TestListenAsksTheOwnerOfAnExclusiveLink(t *testing.T) {
 	})
 }
 
+// TestListenBeforeTheFirstCall: a server asked on the GET stream before there was
+// one, its question was lost, and the call waited for ever.
+func TestListenBeforeTheFirstCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		head time.Duration // when the server sends the head of the stream
+		want time.Duration // when the link is ready
+	}{
+		"at once":        {0, 0},
+		"after a moment": {100 * time.Millisecond, 100 * time.Millisecond},
+		"with an event":  {time.Hour, 500 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeRemote{session: "s"}
+			f.get = func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case <-time.After(c.head):
+					events(w)
+					<-r.Context().Done()
+				case <-r.Context().Done():
+				}
+			}
+			d := dialFor("http://fake/mcp")
+			d.Exclusive = true
+			begun := time.Now()
+			connectInBubble(t, f, d)
+			if took := time.Since(begun); took != c.want {
+				t.Errorf("%s: ready after %v, want %v", name, took, c.want)
+			}
+		})
+	}
+}
+
 func TestListenTakesANoForAnAnswer(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 406, 501} {
 		synctest.Test(t, func(t *testing.T) {

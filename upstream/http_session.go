@@ -19,13 +19,14 @@ type httpSession struct {
 	id     string      // Mcp-Session-Id, "" if the server gave none
 	header http.Header // of a POST; shared by requests, so nobody writes to it
 	hello  *Hello
+	heeds  chan struct{} // closed when the server has said whether it has a GET stream
 
 	ctx    context.Context //nolint:containedctx // the life of the session, which its GET stream ends with
 	cancel context.CancelFunc
 }
 
 func newHTTPSession(l *httpLink) *httpSession {
-	s := &httpSession{link: l}
+	s := &httpSession{link: l, heeds: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(l.ctx)
 	s.setHeader("")
 	return s
