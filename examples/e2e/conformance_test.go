@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -87,4 +88,38 @@ func mustPass(ctx context.Context, t *testing.T, dir, url string, speaks era) []
 		}
 	}
 	return must
+}
+
+// TestConformanceAsClient has the suite judge what the gateway, driven by a real
+// client, does to servers: every scenario that the revision requires of a client
+// and that is not about OAuth.
+func TestConformanceAsClient(t *testing.T) {
+	t.Parallel()
+	for _, speaks := range []era{legacy} {
+		r := required(t, speaks.revision())
+		var scenarios []string
+		for _, s := range r.NotScored {
+			if s.Leg == "client" {
+				r.Client = append(r.Client, s.Scenario)
+			}
+		}
+		for _, s := range r.Client {
+			if !strings.HasPrefix(s, "auth/") {
+				scenarios = append(scenarios, s)
+			}
+		}
+		for _, scenario := range scenarios {
+			t.Run(string(speaks)+"/"+scenario, func(t *testing.T) {
+				t.Parallel()
+				ctx, dir := deadline(t, time.Minute), home(t)
+				driver, err := filepath.Abs("drivers/scenario.mjs")
+				if err != nil {
+					t.Fatal(err)
+				}
+				found := suite(ctx, t, dir, []string{"INTERLOCK=" + interlock}, "client",
+					"--command", node22()+" "+driver, "--scenario", scenario, "--spec-version", speaks.revision())
+				judge(t, "client, "+string(speaks), found, []string{scenario})
+			})
+		}
+	}
 }
