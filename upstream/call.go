@@ -170,7 +170,7 @@ func (f *flight) again(e *CallError, tries int) (pause time.Duration, again bool
 	switch {
 	case e.Err == nil: // we refused it
 		return 0, false
-	case e.Reason == "timeout", e.Reason == "too_large", e.Reason == "malformed", e.Reason == "unauthorized":
+	case e.Reason == "timeout", e.Reason == "too_large", e.Reason == "malformed", e.Reason == "unauthorized", e.Reason == "input":
 		return 0, false
 	case e.Reason == "rate_limited":
 		pause = e.RetryAfter + rand.N(50*time.Millisecond)

@@ -25,7 +25,9 @@ type TransportError struct {
 	// that it did not run it.
 	Executed Executed
 	// Reason is a stable word: dial, write, reset, exit, timeout, too_large,
-	// malformed, http_status, unauthorized, rate_limited, session, closed.
+	// malformed, http_status, unauthorized, rate_limited, session, closed, input
+	// (a server required what its client did not give), era (it speaks another
+	// revision than it did).
 	Reason string
 	// Status is the HTTP status that said so, 0 for none.
 	Status int

@@ -54,40 +54,45 @@ func initializeParams(d *Dial) []byte {
 	p = append(p, `","capabilities":`...)
 	p = append(p, orObject(d.Capabilities)...)
 	p = append(p, `,"clientInfo":`...)
-	if len(d.ClientInfo) > 0 {
-		p = append(p, d.ClientInfo...)
-	} else {
-		p = append(p, `{"name":"interlock","version":"0"}`...) // both members are required
-	}
+	p = append(p, clientInfo(d)...)
 	return append(p, '}')
 }
 
 // readHello reads the result of initialize. What it keeps does not alias the
 // message.
 func readHello(m jsonrpc.Message) (*Hello, error) {
-	member := func(key string) json.RawMessage {
-		s, _ := jsonrpc.Lookup(m.Raw, m.Result, key)
-		return bytes.Clone(s.Of(m.Raw))
-	}
-	version := jsonText(member("protocolVersion"))
+	version := jsonText(resultMember(m, "protocolVersion"))
 	switch {
 	case version == "":
 		return nil, errors.New("the result has no protocolVersion")
 	case !slices.Contains(legacyVersions[:], version):
 		return nil, fmt.Errorf("the server answered with protocol revision %.32q, which is not one of %v", version, legacyVersions)
 	}
-	h := &Hello{
-		Version:      version,
-		Capabilities: orObject(member("capabilities")),
-		ServerInfo:   orObject(member("serverInfo")),
-		Instructions: jsonText(member("instructions")),
-	}
-	for name, raw := range map[string]json.RawMessage{"capabilities": h.Capabilities, "serverInfo": h.ServerInfo} {
-		if raw[0] != '{' || !jsonrpc.Valid(raw) {
-			return nil, fmt.Errorf("%s in the result is not an object", name)
-		}
+	h := &Hello{Version: version}
+	if err := readServer(h, m); err != nil {
+		return nil, err
 	}
 	return h, nil
+}
+
+// readServer reads what a server says of itself in the result of either
+// handshake.
+func readServer(h *Hello, m jsonrpc.Message) error {
+	h.Capabilities = orObject(resultMember(m, "capabilities"))
+	h.ServerInfo = orObject(resultMember(m, "serverInfo"))
+	h.Instructions = jsonText(resultMember(m, "instructions"))
+	for name, raw := range map[string]json.RawMessage{"capabilities": h.Capabilities, "serverInfo": h.ServerInfo} {
+		if raw[0] != '{' || !jsonrpc.Valid(raw) {
+			return fmt.Errorf("%s in the result is not an object", name)
+		}
+	}
+	return nil
+}
+
+// resultMember returns a copy of a member of a result, nil for none.
+func resultMember(m jsonrpc.Message, key string) json.RawMessage {
+	s, _ := jsonrpc.Lookup(m.Raw, m.Result, key)
+	return bytes.Clone(s.Of(m.Raw))
 }
 
 // newRequest makes a request of the gateway's own. params is a JSON object or
@@ -97,7 +102,7 @@ func newRequest(method string, params []byte) *Request {
 	if err != nil { // params come from us, or were checked when they came
 		panic(err)
 	}
-	return &Request{Message: m}
+	return &Request{Message: m, Client: Client{Capabilities: sharedCapabilities}}
 }
 
 // startError wraps err for a stage, with what a remote said about coming back.

@@ -54,10 +54,15 @@ func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
 	if err != nil {
 		return nil, startError("handshake", err)
 	}
+	x, in := eraDial(x)
 	l := newHTTPLink(r, x, d.log)
 	l.release = func() { d.remotes.release(r) }
-	s := newHTTPSession(l)
-	hello, err := handshake(ctx, s, x)
+	s, stateless := newHTTPSession(l), newModernSession(l)
+	hello, err := greet(ctx, x, remoteProbeLimit, stateless, s)
+	if err == nil && hello.Modern() {
+		s.cancel()
+		return l.modern(stateless, hello, x, in), nil
+	}
 	if err != nil {
 		// Half a session may have been made: it is ended, but not waited for long.
 		l.lose(ErrClosed)
@@ -66,6 +71,7 @@ func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
 		l.end(bye, s)
 		return nil, err
 	}
+	stateless.cancel()
 	l.adopt(ctx, s, hello)
 	return l, nil
 }
@@ -162,6 +168,9 @@ func (l *httpLink) lose(err error) {
 		l.cancel()
 	}
 }
+
+// giveUp implements way.
+func (l *httpLink) giveUp(err error) { l.lose(err) }
 
 // spawn runs f in the background, unless the link is lost. f must end with l.ctx.
 func (l *httpLink) spawn(f func()) {

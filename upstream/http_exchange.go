@@ -35,6 +35,9 @@ func newExchange(s *httpSession, r *Request) *exchange {
 	x := &exchange{s: s, r: r, token: r.Message.MetaProgressToken}
 	x.n = s.link.next.Add(1)
 	x.id = appendID(x.buf[:0], x.n)
+	if r.began != nil {
+		r.began(x.n)
+	}
 	return x
 }
 
@@ -74,7 +77,12 @@ func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 		defer l.reporting.remove(x)
 	}
 	bound, done := bindContext(ctx, l.ctx)
-	resp, p, err := x.s.post(bound, requestBody(x.r, x.n), traced(x.s.header, x.r)) //nolint:bodyclose // incoming closes it
+	body := requestBody(x.r, x.n)
+	header := traced(x.s.header, x.r)
+	if x.s.modern != nil {
+		header = modernHeader(header, body, x.r.Params, x.s.modern.tools.Load())
+	}
+	resp, p, err := x.s.post(bound, body, header) //nolint:bodyclose // incoming closes it
 	if err != nil {
 		err = l.transportError(bound, p, err)
 		done()
@@ -104,8 +112,8 @@ func (x *exchange) end(ctx context.Context, err error, sent bool) (jsonrpc.Messa
 	case ctx.Err() == nil:
 		return jsonrpc.Message{}, err
 	}
-	// initialize must not be cancelled (basic/utilities/cancellation).
-	if sent && x.r.Message.MethodName() != "initialize" {
+	// To a modern server the end of the response says it.
+	if sent && x.s.modern == nil && cancellable(x.r.Message.MethodName()) {
 		id := bytes.Clone(x.id)
 		x.s.link.spawn(func() { x.s.tellCancelled(id, context.Cause(ctx)) })
 	}
@@ -147,6 +155,9 @@ func (x *exchange) read(ctx context.Context, in *incoming, resp *http.Response) 
 	case "text/event-stream":
 		return x.stream(ctx, in)
 	case "application/json", "":
+		if x.s.modern != nil && x.r.began != nil {
+			return x.documents(in)
+		}
 		raw, err := x.whole(in, resp.ContentLength)
 		if err != nil {
 			return err

@@ -20,6 +20,7 @@ type httpSession struct {
 	header http.Header // of a POST; shared by requests, so nobody writes to it
 	hello  *Hello
 	heeds  chan struct{} // closed when the server has said whether it has a GET stream
+	modern *modernPosts // how requests of this era are made; nil for a legacy one
 
 	ctx    context.Context //nolint:containedctx // the life of the session, which its GET stream ends with
 	cancel context.CancelFunc

@@ -27,7 +27,7 @@ func (x *exchange) stream(ctx context.Context, in *incoming) error {
 	err := x.events(in, &last, &pause)
 	failures := 0
 	for err == nil && x.answer.Kind == jsonrpc.Invalid {
-		if last == "" {
+		if last == "" || x.s.modern != nil {
 			return streamCut(errors.New("the stream ended before the answer"))
 		}
 		if failures++; failures > 5 {
@@ -139,7 +139,9 @@ func (x *exchange) take(raw []byte) error {
 	case jsonrpc.Notification:
 		x.notified(m)
 	case jsonrpc.Request:
-		x.asked(m)
+		if x.s.modern == nil { // else a server may not ask
+			x.asked(m)
+		}
 	}
 	return nil
 }

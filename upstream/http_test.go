@@ -185,6 +185,7 @@ func serve(t *testing.T, f *fakeRemote) *Dial {
 
 func dialFor(url string) *Dial {
 	c := Defaults()
+	c.Protocol = LegacyProtocol // of the other era are the tests in modern_*_test.go
 	c.Name, c.URL, c.Transport = "fake", url, HTTP
 	c.StartTimeout = 10 * time.Second
 	return &Dial{Config: &c, Inbox: newRecorder()}

@@ -5,8 +5,10 @@ import "net/http"
 // judge says what a request that failed on its way tells of the server.
 func judge(e *TransportError) verdict {
 	switch e.Reason {
-	case "closed": // by us
+	case "closed", "era": // by us
 		return neutral
+	case "input": // it answered
+		return success
 	case "timeout":
 		return slow
 	case "rate_limited", "unauthorized":

@@ -67,6 +67,10 @@ type Request struct {
 	// Params are the Mcp-Param-* headers that the client sent. A modern link over
 	// HTTP sends on those that it does not make itself.
 	Params http.Header
+
+	// began, if not nil, is told the id that a link sends the request under,
+	// before it does.
+	began func(id uint64)
 }
 
 // Client is what a legacy client said of itself, for servers that want to be
@@ -136,6 +140,9 @@ type Dial struct {
 	Capabilities json.RawMessage
 	// ClientInfo is the clientInfo to declare, a JSON object.
 	ClientInfo json.RawMessage
+	// Era is what is remembered of the server's; nil for nothing, so that it is
+	// asked. Dial and the link write to it.
+	Era *Era
 	// Exclusive says that one client session owns the link, so that all the
 	// server asks is for it.
 	Exclusive bool

@@ -30,8 +30,9 @@ func learn(ctx context.Context, l Link, max int) (*Inventory, error) {
 	h := l.Hello()
 	inv := &Inventory{
 		Version: h.Version, Capabilities: h.Capabilities, ServerInfo: h.ServerInfo, Instructions: h.Instructions,
-		Private: true,
+		Private: !h.Modern(),
 	}
+	fresh := freshness{inv: inv}
 	for _, list := range []struct {
 		capability, method, member string
 		into                       *[]json.RawMessage
@@ -45,7 +46,7 @@ func learn(ctx context.Context, l Link, max int) (*Inventory, error) {
 		if !ok || h.Capabilities[c.Start] != '{' {
 			continue
 		}
-		items, cut, err := pages(ctx, l, list.method, list.member, max)
+		items, cut, err := pages(ctx, l, list.method, list.member, max, fresh.page)
 		if err != nil {
 			return nil, startError("list", fmt.Errorf("%s: %w", list.method, err))
 		}
@@ -55,11 +56,15 @@ func learn(ctx context.Context, l Link, max int) (*Inventory, error) {
 		}
 	}
 	inv.Learnt = time.Now()
+	if x, ok := l.(interface{ listed(*Inventory) }); ok {
+		x.listed(inv)
+	}
 	return inv, nil
 }
 
-// pages follows one list (server/utilities/pagination). Items alias the pages.
-func pages(ctx context.Context, l Link, method, member string, max int) (items []json.RawMessage, cut bool, err error) {
+// pages follows one list (server/utilities/pagination). Items alias the pages,
+// each of which seen is told.
+func pages(ctx context.Context, l Link, method, member string, max int, seen func(jsonrpc.Message)) (items []json.RawMessage, cut bool, err error) {
 	var params, last []byte
 	var size int
 	followed := make(map[string]bool)
@@ -81,6 +86,7 @@ func pages(ctx context.Context, l Link, method, member string, max int) (items [
 		if err != nil {
 			return nil, false, err
 		}
+		seen(answer)
 		// Some servers take the empty cursor for none and send page one for ever.
 		if last != nil && bytes.Equal(list.Of(answer.Raw), last) {
 			return items, false, nil

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(upstreamtest.Mode); mode != "" {
 		os.Exit(upstreamtest.Main(mode))
 	}
+	if os.Getenv(testPeer) != "" {
+		os.Exit(peerMain())
+	}
 	if mode := os.Getenv(testGateway); mode != "" {
 		if err := gatewayMain(mode); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -50,6 +53,7 @@ func gatewayMain(mode string) error {
 	for range count {
 		go func() {
 			c := Defaults()
+			c.Protocol = LegacyProtocol
 			c.Command, c.PassEnv = os.Args[0], []string{upstreamtest.PIDFile}
 			c.Env = map[string]string{upstreamtest.Mode: "ignoreterm,doublefork,setsid", "GORACE": "atexit_sleep_ms=0"}
 			c.StopTimeout = 100 * time.Millisecond

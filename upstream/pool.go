@@ -131,7 +131,7 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 		capabilities = scope.Capabilities
 	}
 	link, err := u.set.o.Dialer.Dial(ctx, &Dial{
-		Config: u.Config(), Capabilities: capabilities, ClientInfo: u.set.o.ClientInfo,
+		Config: u.Config(), Capabilities: capabilities, ClientInfo: u.set.o.ClientInfo, Era: &u.era,
 		Exclusive: scope.Exclusive, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
 		Renewed: func(*Hello) { u.renewed(l) },
 	})

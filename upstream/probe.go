@@ -75,6 +75,9 @@ func (w *watch) ticked(ctx context.Context) {
 	} else {
 		w.probe(ctx)
 	}
+	if w.inventory.Load().Stale(now) {
+		w.listChanged()
+	}
 	if w.Config().Kind() == Stdio {
 		w.interval = w.Config().Interval()
 	} else if idle {

@@ -150,9 +150,7 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 		}
 	}
 	for _, u := range restart {
-		if inv := s.load(u.Config()); inv != nil {
-			u.inventory.Store(inv)
-		}
+		u.recall()
 		u.order(errReconfigured)
 	}
 	for _, u := range view.list {

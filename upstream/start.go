@@ -60,7 +60,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 	dialled := make(chan result, 1)
 	go func() {
 		link, err := r.set.o.Dialer.Dial(ctx, &Dial{
-			Config: c, Capabilities: sharedCapabilities, ClientInfo: r.set.o.ClientInfo,
+			Config: c, Capabilities: sharedCapabilities, ClientInfo: r.set.o.ClientInfo, Era: &r.era,
 			Inbox: &inbox{u: r.Upstream, link: l}, Stderr: &r.stderr,
 			Renewed: func(*Hello) { r.renewed(l) },
 			Spawned: func(pid int) {
@@ -123,6 +123,9 @@ func (r *runner) learnt(inv *Inventory) {
 		same := *old
 		same.Learnt = inv.Learnt
 		if reflect.DeepEqual(&same, inv) {
+			if inv.TTL > 0 { // its time begins anew
+				r.inventory.Store(&same)
+			}
 			return
 		}
 	}

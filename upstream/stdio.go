@@ -28,6 +28,7 @@ type stdioLink struct {
 	patience  patience
 	released  func() // told once nothing is left
 	hello     *Hello
+	modern    atomic.Bool // the server does not ask, and says by itself that it stops to listen
 	skipped   atomic.Uint64
 
 	lost  chan struct{} // closed when the link is dead; err is set before
@@ -65,8 +66,26 @@ type outcome struct {
 
 // dialStdio starts the configured command and shakes hands with it. It blocks
 // until that is done, failed, or ctx is done; unless it returns a link nothing
-// of the process is left. The error is a *StartError.
+// of the process is left. The error is a *StartError. A server that ends on the
+// question of what it is, as a few do, is taken for a legacy one and started
+// again.
 func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
+	l, err := spawnStdio(ctx, d, r)
+	if d.era() != unknownEra || !endedAsked(err) {
+		return l, err
+	}
+	if d.Era == nil {
+		own := *d
+		own.Era = new(Era)
+		d = &own
+	}
+	d.Era.set(latestLegacy)
+	return spawnStdio(ctx, d, r)
+}
+
+// spawnStdio is one attempt of dialStdio.
+func spawnStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
+	d, in := eraDial(d)
 	marker := r.mark()
 	p, err := startProcess(d.Config, childEnv(os.Environ(), d.Config.PassEnv, d.Config.Env, marker), marker)
 	if err != nil {
@@ -87,13 +106,17 @@ func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
 	early := new(Tail)
 	l.early.Store(early)
 	l.start(int(d.Config.MaxMessage))
-	hello, err := handshake(ctx, l, d)
+	hello, err := greet(ctx, d, stdioProbeLimit, l, l)
 	if err != nil {
 		return nil, l.startFailed(err, early)
 	}
 	l.early.Store(nil)
 	hello.PID = p.pid
 	l.hello = hello
+	if hello.Modern() {
+		l.modern.Store(true)
+		return newModernLink(l, d, in, hello, r.log), nil
+	}
 	return l, nil
 }
 
@@ -150,6 +173,9 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	l.last++
 	id := l.last
 	l.mu.Unlock()
+	if r.began != nil {
+		r.began(id)
+	}
 
 	// The frame is made before others can see the call: a link that is lost takes
 	// back the frames of all that are pending.
@@ -171,7 +197,7 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 		return o.message, o.err
 	case <-ctx.Done():
 	}
-	if !l.abandon(id, c, r.Message.MethodName() != "initialize") {
+	if !l.abandon(id, c, cancellable(r.Message.MethodName())) {
 		o := <-c.answer // it came at the same moment
 		return o.message, o.err
 	}
@@ -231,6 +257,8 @@ func (l *stdioLink) abandon(id uint64, c *stdioCall, tell bool) bool {
 	if l.out.revoke(&c.frame) == frameDropped {
 		l.calls.end(c.owner)
 		tell = false
+	} else if l.modern.Load() { // nothing more comes for it
+		l.calls.end(c.owner)
 	} else {
 		l.calls.abandon(id, c.owner)
 	}

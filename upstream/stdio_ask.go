@@ -8,6 +8,9 @@ import (
 // relayed to the client it can be for, or refused. On stdio nothing says to
 // which call a request belongs.
 func (l *stdioLink) asked(m jsonrpc.Message) {
+	if l.modern.Load() {
+		return // it may not: it is sent requests only, and no answers
+	}
 	method := m.MethodName()
 	if method == "ping" || method == "roots/list" && !l.exclusive {
 		l.reply(ownAnswer(m))

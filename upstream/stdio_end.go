@@ -45,6 +45,9 @@ func (l *stdioLink) fail(err error) {
 	l.end(err, patience{term: min(leftovers, l.patience.term)})
 }
 
+// giveUp implements way.
+func (l *stdioLink) giveUp(err error) { l.fail(err) }
+
 // end makes the link lost, unless it is, answers all who wait, and has the
 // process stopped.
 func (l *stdioLink) end(err error, p patience) {

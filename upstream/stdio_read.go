@@ -201,6 +201,10 @@ func (l *stdioLink) notified(m jsonrpc.Message) {
 			c.peer.Notified(own)
 		}
 	case "notifications/cancelled":
+		if l.modern.Load() {
+			l.refuse(m.RequestID.Of(m.Raw), "reset", errListenEnded)
+			return
+		}
 		l.questions.withdraw(string(m.RequestID.Of(m.Raw)))
 	case "notifications/message":
 		if p := l.soleClient(); p != nil {

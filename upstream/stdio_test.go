@@ -18,6 +18,7 @@ import (
 func fakeDial(t testing.TB, modes string, vars ...string) *Dial {
 	t.Helper()
 	c := Defaults()
+	c.Protocol = LegacyProtocol
 	c.Name, c.Command = "fake", os.Args[0]
 	c.Env = map[string]string{upstreamtest.Mode: modes, "GORACE": "atexit_sleep_ms=0"}
 	for i := 0; i < len(vars); i += 2 {

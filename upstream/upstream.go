@@ -14,6 +14,7 @@ type Upstream struct {
 	set       *Set
 	config    atomic.Pointer[Config]
 	inventory atomic.Pointer[Inventory]
+	era       Era
 	// phase is where the owner is in the upstream's life. Only it replaces it.
 	phase  atomic.Pointer[phase]
 	orders orders
@@ -91,10 +92,17 @@ func newUpstream(s *Set, c *Config) *Upstream {
 		},
 		changed: make(chan struct{}),
 	})
-	if inv := s.load(c); inv != nil {
-		u.inventory.Store(inv)
-	}
+	u.recall()
 	return u
+}
+
+// recall takes over what was kept for the configuration that applies now.
+func (u *Upstream) recall() {
+	u.era.forget()
+	if inv := u.set.load(u.Config()); inv != nil {
+		u.inventory.Store(inv)
+		u.era.set(inv.Version)
+	}
 }
 
 // Name returns the name, which never changes.
