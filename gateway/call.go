@@ -123,6 +123,9 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 	default:
 		return g.failed(x, r, err)
 	}
+	if u.Modern() {
+		m = forLegacy(x.method, m)
+	}
 	return carried(m, x.id()), outcomeOf(x.method, m)
 }
 

@@ -57,7 +57,7 @@ func appendInputRequest(b []byte, key string, m *jsonrpc.Message) []byte {
 	b = append(b, m.Method.Of(m.Raw)...)
 	if m.Params.Ok() && m.Raw[m.Params.Start] == '{' {
 		var e jsonrpc.Edits
-		e.DropParams(m, "elicitationId")
+		e.Drop(m.Raw, m.Params, "elicitationId")
 		edited := e.Apply(nil, m.Raw)
 		// The edits are all inside params, which ends as far from the end as before.
 		b = append(append(b, `,"params":`...), edited[m.Params.Start:len(edited)-(len(m.Raw)-m.Params.End)]...)

@@ -71,7 +71,7 @@ func (g *Gateway) retried(x *exchange, c *call, modern bool, edits *jsonrpc.Edit
 	if !x.msg.RequestState.Ok() {
 		if !modern || !takesInput(x.method) {
 			edits = withEdits(edits)
-			edits.DropParams(&x.msg, "inputResponses")
+			edits.Drop(x.msg.Raw, x.msg.Params, "inputResponses")
 		}
 		return s, edits, nil
 	}
@@ -90,7 +90,7 @@ func (g *Gateway) retried(x *exchange, c *call, modern bool, edits *jsonrpc.Edit
 			return s, edits, &verdict{a, o}
 		}
 		edits = withEdits(edits)
-		edits.DropParams(&x.msg, "inputResponses", "requestState")
+		edits.Drop(x.msg.Raw, x.msg.Params, "inputResponses", "requestState")
 	}
 	return s, edits, nil
 }

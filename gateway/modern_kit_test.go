@@ -44,10 +44,10 @@ func (c *caller) ask(ctx context.Context, body string) *http.Request {
 	req.Header.Set("Mcp-Protocol-Version", "2026-07-28")
 	req.Header.Set("Mcp-Method", m.MethodName())
 	switch {
-	case m.Name.Ok():
-		req.Header.Set("Mcp-Name", m.Text(m.Name))
 	case m.MethodName() == "resources/read":
 		req.Header.Set("Mcp-Name", m.Text(m.URI))
+	case m.Name.Ok():
+		req.Header.Set("Mcp-Name", m.Text(m.Name))
 	}
 	return req
 }

@@ -1,12 +1,14 @@
 package jsonrpc
 
-// DropParams removes members of params from the message, each with its comma.
-// Names that are absent are ignored. Edits of what is removed must not be added.
-func (e *Edits) DropParams(m *Message, names ...string) {
-	if !m.Params.Ok() || m.Raw[m.Params.Start] != '{' {
+import "slices"
+
+// Drop removes members of the object at s in raw, each with its comma. Names that
+// are absent are ignored. Edits of what is removed must not be added.
+func (e *Edits) Drop(raw []byte, s Span, names ...string) {
+	if !s.Ok() || raw[s.Start] != '{' {
 		return
 	}
-	sc := scanner{b: m.Raw[:m.Params.End], i: m.Params.Start}
+	sc := scanner{b: raw[:s.End], i: s.Start}
 	kept := 0 // the end of the last member that stays, 0 before the first
 	cut := Span{}
 	for more := sc.enter('}'); more; more = sc.more('}') {
@@ -15,7 +17,7 @@ func (e *Edits) DropParams(m *Message, names ...string) {
 		switch {
 		case !ok:
 			return
-		case dropped(Text(m.Raw, key), names):
+		case slices.Contains(names, Text(raw, key)):
 			if !cut.Ok() {
 				cut.Start = start
 				if kept > 0 {
@@ -37,13 +39,4 @@ func (e *Edits) DropParams(m *Message, names ...string) {
 	if cut.Ok() {
 		e.Delete(cut)
 	}
-}
-
-func dropped(key string, names []string) bool {
-	for _, name := range names {
-		if key == name {
-			return true
-		}
-	}
-	return false
 }

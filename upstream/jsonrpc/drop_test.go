@@ -2,7 +2,7 @@ package jsonrpc
 
 import "testing"
 
-func TestDropParams(t *testing.T) {
+func TestDrop(t *testing.T) {
 	for _, c := range []struct{ params, want string }{
 		{`{"a":1,"x":2,"b":3}`, `{"a":1,"b":3}`},
 		{`{"x":2 , "b":3}`, `{"b":3}`},
@@ -19,7 +19,7 @@ func TestDropParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		var e Edits
-		e.DropParams(&m, "x", "y")
+		e.Drop(m.Raw, m.Params, "x", "y")
 		got, err := Parse(e.Apply(nil, m.Raw))
 		if err != nil {
 			t.Errorf("%s: %v", c.params, err)
@@ -31,7 +31,7 @@ func TestDropParams(t *testing.T) {
 	}
 	m, _ := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m"}`))
 	var e Edits
-	e.DropParams(&m, "x")
+	e.Drop(m.Raw, m.Params, "x")
 	if !e.Empty() {
 		t.Error("without params there is something to drop")
 	}

@@ -72,10 +72,11 @@ type Server struct {
 	CloseTime time.Duration
 	// Tools are the names that are listed.
 	Tools []string
-	// Capabilities and Instructions are those of the handshake; nil capabilities
-	// are tools, logging and resources.
+	// Capabilities, Instructions and Version are those of the handshake; nil
+	// capabilities are tools, logging and resources, no version is 2025-11-25.
 	Capabilities json.RawMessage
 	Instructions string
+	Version      string
 
 	dialer *Dialer
 	mu     sync.Mutex // guards the fields of the script and what follows
@@ -207,6 +208,8 @@ func (l *Link) Do(ctx context.Context, r *upstream.Request) (jsonrpc.Message, er
 	}
 	var refusal *upstream.ServerError
 	switch {
+	case errors.As(err, &refusal) && refusal.Raw != nil:
+		return jsonrpc.ParseServer(append(append([]byte(`{"jsonrpc":"2.0","id":1,"error":`), refusal.Raw...), '}'))
 	case errors.As(err, &refusal):
 		return jsonrpc.ParseServer(jsonrpc.AppendError(nil, []byte("1"), refusal.Code, refusal.Message, nil))
 	case err != nil:
@@ -281,6 +284,9 @@ func (l *Link) Hello() *upstream.Hello {
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
 	h.Instructions = l.server.Instructions
+	if l.server.Version != "" {
+		h.Version = l.server.Version
+	}
 	if l.server.Capabilities != nil {
 		h.Capabilities = l.server.Capabilities
 	}
