@@ -25,15 +25,16 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(b []byte) (int, error) { s.size += len(b); return len(b), nil }
 
-// BenchmarkPost is what one tools/call costs between net/http and the link: the
-// body, the scan, the session, the name, the breaker and the answer.
-func BenchmarkPost(b *testing.B) {
-	answer := json.RawMessage(`{"content":[{"type":"text","text":"hello"}]}`)
+var benchAnswer = json.RawMessage(`{"content":[{"type":"text","text":"hello"}]}`)
+
+// benchHandler is a gateway in front of a server that costs nothing.
+func benchHandler(b *testing.B) http.Handler {
+	b.Helper()
 	d := new(linktest.Dialer)
 	d.Server("a").Tools = []string{"echo"}
 	d.Server("a").OnRequest = func(_ context.Context, _ *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
 		if method == "tools/call" {
-			return answer, nil
+			return benchAnswer, nil
 		}
 		return nil, nil
 	}
@@ -49,7 +50,7 @@ func BenchmarkPost(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	b.Cleanup(func() { cancel(); <-done })
 	<-g.view.Load().ready
 	for {
 		if _, ok := g.view.Load().catalog.Tool("a__echo"); ok {
@@ -57,13 +58,13 @@ func BenchmarkPost(b *testing.B) {
 		}
 		<-g.Changed()
 	}
-	h := g.Handler()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, benchRequest("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
-	session := w.Header().Get(headerSession)
-	body := []byte(calls("1", "a__echo", `{"message":"hello"}`))
+	return g.Handler()
+}
+
+// benchPosts posts the body again and again.
+func benchPosts(b *testing.B, h http.Handler, req *http.Request, body []byte) {
+	b.Helper()
 	b.ReportAllocs()
-	req := benchRequest(session, "")
 	rd := bytes.NewReader(nil)
 	req.ContentLength = int64(len(body))
 	for b.Loop() {
@@ -71,10 +72,31 @@ func BenchmarkPost(b *testing.B) {
 		req.Body = io.NopCloser(rd)
 		s := &sink{header: make(http.Header)}
 		h.ServeHTTP(s, req)
-		if s.status != http.StatusOK || s.size < len(answer) {
+		if s.status != http.StatusOK || s.size < len(benchAnswer) {
 			b.Fatal(s.status)
 		}
 	}
+}
+
+// BenchmarkPost is what one tools/call costs between net/http and the link: the
+// body, the scan, the session, the name, the breaker and the answer.
+func BenchmarkPost(b *testing.B) {
+	h := benchHandler(b)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, benchRequest("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
+	benchPosts(b, h, benchRequest(w.Header().Get(headerSession), ""), []byte(calls("1", "a__echo", `{"message":"hello"}`)))
+}
+
+// BenchmarkModernPost is the same for a client of 2026-07-28: no session, but
+// headers and _meta to check, and a result to complete.
+func BenchmarkModernPost(b *testing.B) {
+	h := benchHandler(b)
+	req := benchRequest("", "")
+	req.Header.Set(headerVersion, modernVersion)
+	req.Header.Set(headerMethod, "tools/call")
+	req.Header.Set(headerName, "a__echo")
+	benchPosts(b, h, req, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",`+
+		`"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}},"name":"a__echo","arguments":{"message":"hello"}}}`))
 }
 
 func benchRequest(session, body string) *http.Request {

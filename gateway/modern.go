@@ -157,20 +157,21 @@ func (t *modernClients) expired(now time.Time, timeout time.Duration) []*modernC
 	return idle
 }
 
-// modernRequestOf returns what the exchange of a request of 2026-07-28 has besides.
-// Each needs its leaveModern. The error is errFull.
-func (g *Gateway) modernRequestOf(m *jsonrpc.Message, view, owner string, head http.Header) (*modernRequest, error) {
+// enterModern fills in what the exchange of a request of 2026-07-28 has besides.
+// Each needs its leave. The error is errFull.
+func (g *Gateway) enterModern(r *modernRequest, m *jsonrpc.Message, view, owner string, head http.Header) error {
 	c, out, err := g.moderns.find(view, m.MetaCapabilities.Of(m.Raw))
 	if out != nil {
 		g.release(out.session)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if owner == "" {
 		owner = g.nextOwner()
 	}
-	return &modernRequest{client: c, owner: owner, level: m.Text(m.MetaLogLevel), head: head}, nil
+	r.client, r.owner, r.level, r.head = c, owner, m.Text(m.MetaLogLevel), head
+	return nil
 }
 
 // leave ends the use of the client's stand-in.
@@ -188,7 +189,7 @@ func (g *Gateway) nextOwner() string {
 // it says so itself, or is of a method that no other revision has.
 func modern(m *jsonrpc.Message) bool {
 	if m.MetaVersion.Ok() {
-		return !legacy(m.Text(m.MetaVersion))
+		return sameText(m, m.MetaVersion, modernVersion) || !legacy(m.Text(m.MetaVersion))
 	}
 	switch m.MethodName() {
 	case "server/discover", "subscriptions/listen":

@@ -39,26 +39,25 @@ func mismatch(text string) *malformed {
 // "Per-request protocol fields") and, unless h is nil, in its headers
 // (basic/transports/streamable-http, "Server Validation"). Nil is no fault.
 func checkModern(h http.Header, m *jsonrpc.Message) *malformed {
-	version := m.Text(m.MetaVersion)
 	if h != nil {
-		if bad := checkVersionHeader(h, m, version); bad != nil {
+		if bad := checkVersionHeader(h, m); bad != nil {
 			return bad
 		}
 	}
 	switch {
 	case !m.MetaVersion.Ok():
-		return badMeta(m, "protocolVersion", "is required")
+		return badMeta("protocolVersion", "is required")
 	case m.Raw[m.MetaVersion.Start] != '"':
-		return badMeta(m, "protocolVersion", "must be a string")
-	case version != modernVersion:
-		return unsupportedVersion(version)
+		return badMeta("protocolVersion", "must be a string")
+	case !sameText(m, m.MetaVersion, modernVersion):
+		return unsupportedVersion(m.Text(m.MetaVersion))
 	case !m.MetaCapabilities.Ok():
-		return badMeta(m, "clientCapabilities", "is required")
+		return badMeta("clientCapabilities", "is required")
 	case m.Raw[m.MetaCapabilities.Start] != '{':
-		return badMeta(m, "clientCapabilities", "must be an object")
+		return badMeta("clientCapabilities", "must be an object")
 	case m.MetaLogLevel.Ok():
 		if _, ok := levels[m.Text(m.MetaLogLevel)]; !ok {
-			return badMeta(m, "logLevel", "must be one of "+levelNames)
+			return badMeta("logLevel", "must be one of "+levelNames)
 		}
 	}
 	if h == nil {
@@ -69,7 +68,7 @@ func checkModern(h http.Header, m *jsonrpc.Message) *malformed {
 
 const levelNames = "debug, info, notice, warning, error, critical, alert, emergency"
 
-func badMeta(_ *jsonrpc.Message, name, what string) *malformed {
+func badMeta(name, what string) *malformed {
 	return &malformed{
 		code: jsonrpc.CodeInvalidParams,
 		text: `invalid params: params._meta["` + jsonrpc.MetaPrefix + name + `"] ` + what,
@@ -86,7 +85,7 @@ func unsupportedVersion(asked string) *malformed {
 
 // checkVersionHeader compares the header with what the body says, which may be
 // nothing.
-func checkVersionHeader(h http.Header, m *jsonrpc.Message, version string) *malformed {
+func checkVersionHeader(h http.Header, m *jsonrpc.Message) *malformed {
 	said, bad := single(h, headerVersion, "MCP-Protocol-Version")
 	switch {
 	case bad != nil:
@@ -100,8 +99,8 @@ func checkVersionHeader(h http.Header, m *jsonrpc.Message, version string) *malf
 		return nil // that, too
 	case said == "":
 		return mismatch("the MCP-Protocol-Version header is required")
-	case said != version:
-		return mismatch("MCP-Protocol-Version is " + clipName(said) + ", the request says " + clipName(version))
+	case !sameText(m, m.MetaVersion, said):
+		return mismatch("MCP-Protocol-Version is " + clipName(said) + ", the request says " + clipName(m.Text(m.MetaVersion)))
 	}
 	return nil
 }

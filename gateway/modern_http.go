@@ -27,8 +27,9 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, view strin
 		return
 	}
 	defer g.leave()
-	more, err := g.modernRequestOf(m, view, "", r.Header)
-	if err != nil {
+	p := &modernPost{w: w, r: r}
+	more := &p.more
+	if err := g.enterModern(more, m, view, "", r.Header); err != nil {
 		w.Header().Set("Retry-After", "5")
 		rpcError(w, http.StatusServiceUnavailable, id, codeUnavailable, "too many clients with different capabilities are served", nil)
 		return
@@ -38,7 +39,7 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, view strin
 		g.serveListen(w, r, m, more)
 		return
 	}
-	g.serveModernRequest(w, r, m, more)
+	g.serveModernRequest(p, m)
 }
 
 // serveModernOther takes what is no request: a notification is accepted, and there
@@ -63,6 +64,7 @@ type modernPost struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	x       exchange
+	more    modernRequest
 	stay    upstream.Stay[*modernPost] // in g.awaited
 	unwatch func() bool                // ends the watch for the loss of the connection, nil when there is none
 
@@ -76,13 +78,12 @@ type modernPost struct {
 
 // serveModernRequest serves one request on its own POST. The connection's end is
 // its cancellation.
-func (g *Gateway) serveModernRequest(w http.ResponseWriter, r *http.Request, m *jsonrpc.Message, more *modernRequest) {
+func (g *Gateway) serveModernRequest(p *modernPost, m *jsonrpc.Message) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	p := &modernPost{w: w, r: r}
 	x := &p.x
-	g.fill(x, more.client.session, *m, p, r, cancel)
-	x.modern = more
+	g.fill(x, p.more.client.session, *m, p, p.r, cancel)
+	x.modern = &p.more
 	g.posts.add(p)
 	if g.hard.Err() != nil {
 		cancel(errDraining)
@@ -211,8 +212,8 @@ func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc
 		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
 		return
 	}
-	more, err := g.modernRequestOf(m, s.view, s.key, nil)
-	if err != nil {
+	more := new(modernRequest)
+	if err := g.enterModern(more, m, s.view, s.key, nil); err != nil {
 		g.leave()
 		s.home.send(errorOf(id, codeUnavailable, "too many clients with different capabilities are served", nil).bytes(), answering)
 		return
