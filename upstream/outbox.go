@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -76,12 +77,19 @@ func newOutbox(f *os.File, timeout time.Duration, failed func(error)) (*outbox, 
 // send queues x, and writes it at once if nothing else is being written and the
 // pipe takes it. It does not block. The error is that of the outbox's end; then
 // nothing of x was written.
-func (o *outbox) send(x *frame) error { return o.put(x, false) }
+func (o *outbox) send(x *frame) error { return o.put(x, false, false) }
 
 // sendFirst is send for what must not wait behind others.
-func (o *outbox) sendFirst(x *frame) error { return o.put(x, true) }
+func (o *outbox) sendFirst(x *frame) error { return o.put(x, true, false) }
 
-func (o *outbox) put(x *frame, first bool) error {
+// sendWithOthers is send when others are likely to send at this moment: those
+// that are ready to run go first, so that one write takes all.
+func (o *outbox) sendWithOthers(x *frame) error { return o.put(x, false, true) }
+
+// maxTurns is how many batches one sender writes for others that come meanwhile.
+const maxTurns = 4
+
+func (o *outbox) put(x *frame, first, others bool) error {
 	o.mu.Lock()
 	switch {
 	case o.err != nil:
@@ -98,14 +106,29 @@ func (o *outbox) put(x *frame, first bool) error {
 		return nil
 	}
 	o.busy = true
-	o.take()
-	o.mu.Unlock()
-	n, err := o.try()
-	o.wrote(n)
-	if err == nil && len(o.rest) == 0 && o.finish() {
+	if others {
+		o.mu.Unlock()
+		runtime.Gosched()
+		o.mu.Lock()
+	}
+	if len(o.queue) == 0 { // all were revoked, or the outbox was closed
+		o.busy = false
+		o.mu.Unlock()
 		return nil
 	}
-	// The pipe is full, or others came meanwhile: run goes on with it.
+	o.take()
+	o.mu.Unlock()
+	for range maxTurns {
+		n, err := o.try()
+		o.wrote(n)
+		if err != nil || len(o.rest) > 0 {
+			break
+		}
+		if o.finish() {
+			return nil
+		}
+	}
+	// The pipe is full, or others keep coming: run goes on with it.
 	o.more <- struct{}{}
 	return nil
 }

@@ -186,9 +186,15 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 		return jsonrpc.Message{}, unsent(l.err)
 	}
 	l.pending[id] = c
+	others := len(l.pending) > few
 	l.calls.begin(c.owner)
 	l.mu.Unlock()
-	_ = l.out.send(&c.frame) // if it failed, the link is being lost and says so to c
+	// If it fails, the link is being lost and says so to c.
+	if others {
+		_ = l.out.sendWithOthers(&c.frame)
+	} else {
+		_ = l.out.send(&c.frame)
+	}
 	select {
 	case o := <-c.answer:
 		if o.err == nil && l.out.revoke(&c.frame) == frameWritten {
@@ -203,6 +209,9 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	}
 	return jsonrpc.Message{}, context.Cause(ctx)
 }
+
+// few calls in flight gain nothing from waiting for each other.
+const few = 4
 
 // stdioCalls keeps calls that are over, with their channels and buffers. A call
 // goes back when it was both written and answered: nothing knows it any more. On
