@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
@@ -66,7 +67,10 @@ func (s *session) underWay() []*exchange {
 // done takes the request out again, before its answer goes out: the client may
 // use the id again then.
 func (s *session) done(x *exchange) {
-	s.touch() // a long call is no idleness
+	if x.ended.IsZero() {
+		x.ended = time.Now()
+	}
+	s.used.Store(x.ended.UnixNano()) // a long call is no idleness
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inFlight[x.key] == x {
@@ -183,11 +187,13 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	if span.Span != nil {
 		uc.Event = span.event
 	}
+	uc.Begun = span.begun
 	m, err := u.Call(ctx, uc)
 	if err != nil {
 		span.End(outcomeOfError(err))
 		return m, err
 	}
+	span.ended = uc.Ended
 	span.End(outcomeOf(x.method, m))
 	return m, nil
 }

@@ -39,7 +39,9 @@ func (g *Gateway) sessionOf(w http.ResponseWriter, r *http.Request, view string,
 		noSession(w, id)
 		return nil
 	}
-	s.touch()
+	if m == nil || m.Kind != jsonrpc.Request { // which says itself when it began
+		s.touch()
+	}
 	return s
 }
 

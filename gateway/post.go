@@ -47,7 +47,7 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *se
 	if g.hard.Err() != nil {
 		cancel(errDraining)
 	}
-	g.lingering.Enter(&p.stay, p, time.Now(), unwatched)
+	g.lingering.Enter(&p.stay, p, x.begun, unwatched)
 	a := g.serve(ctx, x)
 	g.lingering.Leave(&p.stay)
 	if p.unwatch != nil {
@@ -87,6 +87,8 @@ func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, r
 		c = emptyCatalog
 	}
 	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, m, m.MethodName(), out, cancel
+	x.begun = time.Now()
+	s.used.Store(x.begun.UnixNano())
 	if r != nil {
 		x.from = r.RemoteAddr
 		x.header = traceHeader{r.Header.Get("Traceparent"), r.Header.Get("Tracestate"), r.Header.Get("Baggage")}

@@ -51,13 +51,18 @@ type span struct {
 	g     *Gateway
 	x     *exchange
 	begun time.Time
+	ended time.Time // now, if it is zero
 }
 
 // End ends the span.
 func (s span) End(o outcome) {
 	to := telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError}
 	if s.meter != nil {
-		s.meter(s.g, s.x).Count(time.Since(s.begun), to)
+		if s.ended.IsZero() {
+			s.ended = time.Now()
+			s.x.ended = s.ended
+		}
+		s.meter(s.g, s.x).Count(s.ended.Sub(s.begun), to)
 		return
 	}
 	s.Span.End(to)
@@ -119,7 +124,7 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 		return ctx, span{}
 	}
 	if !g.tel.Enabled() {
-		return ctx, span{meter: serverMeter, g: g, x: x, begun: time.Now()}
+		return ctx, span{meter: serverMeter, g: g, x: x, begun: x.begun}
 	}
 	ctx, s := g.tel.Server(ctx, g.serverOperation(x))
 	return ctx, span{Span: s}

@@ -13,6 +13,8 @@ const maxGate = time.Minute
 type seat struct {
 	link  *live
 	epoch uint64 // of the breaker
+	// waited says that getting it took time.
+	waited bool
 }
 
 // admit lets a call in, with a slot held, or refuses it. It blocks while the
@@ -23,24 +25,25 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 	if err != nil {
 		return seat{}, err
 	}
-	if !ok || !u.bulkhead.try() {
+	waited := !ok || !u.bulkhead.try()
+	if waited {
 		if epoch, err = u.queue(ctx, c); err != nil {
 			return seat{}, err
 		}
 	}
 	if c.Scope.Key == "" {
 		if l := u.phase.Load().link; l != nil {
-			return seat{l, epoch}, nil
+			return seat{l, epoch, waited}, nil
 		}
 		u.bulkhead.release() // gone at this moment
 		return u.admit(ctx, c)
 	}
-	l, err := u.pool.link(ctx, c.Scope, func() { c.event("dial") })
+	l, err := u.pool.link(ctx, c.Scope, func() { waited = true; c.event("dial") })
 	if err != nil {
 		u.bulkhead.release()
 		return seat{}, u.undialled(ctx, epoch, err)
 	}
-	return seat{l, epoch}, nil
+	return seat{l, epoch, waited}, nil
 }
 
 // queue waits for the start, then for a slot. It returns with the slot held.

@@ -120,13 +120,16 @@ func (b *breaker) moved(_ string, _, to gobreaker.State) {
 
 // report tells the breaker how a call of that epoch ended; of is the tool, for
 // bad statuses. It reports whether the breaker is still closed.
-func (b *breaker) report(epoch uint64, v verdict, of string) {
+func (b *breaker) report(epoch uint64, v verdict, of string) { b.reportAt(time.Now(), epoch, v, of) }
+
+// reportAt is report for who knows what time it is.
+func (b *breaker) reportAt(now time.Time, epoch uint64, v verdict, of string) {
 	switch v {
 	case neutral, slow:
 		return
 	case success:
 		if !b.dirty.Load() {
-			b.quiet.add(time.Now())
+			b.quiet.add(now)
 			return
 		}
 	}

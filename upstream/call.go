@@ -39,6 +39,9 @@ type Call struct {
 	// called when the call's time is up. Without it each attempt needs a context
 	// of its own.
 	Cancel context.CancelCauseFunc
+	// Begun is when the call began; now, if it is zero. Call sets Ended when
+	// there is an answer.
+	Begun, Ended time.Time
 
 	flight flight
 }
@@ -102,10 +105,16 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 		}
 		return jsonrpc.Message{}, e
 	}
-	m, err := f.send(ctx, s)
+	now := f.begun
+	if s.waited || f.sent {
+		now = time.Now()
+	}
+	f.sent = true
+	m, err := f.send(ctx, s, now)
 	switch {
 	case err == nil:
-		u.succeeded(s)
+		f.call.Ended = time.Now()
+		u.succeeded(s, f.call.Ended)
 		return m, nil
 	case givenUp(ctx):
 		return m, u.refuse("canceled", err.Error(), 0)
@@ -114,10 +123,10 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 }
 
 // succeeded counts an answer.
-func (u *Upstream) succeeded(s seat) {
-	u.breaker.report(s.epoch, success, "")
+func (u *Upstream) succeeded(s seat, now time.Time) {
+	u.breaker.reportAt(now, s.epoch, success, "")
 	if s.link.scope.Key == "" {
-		u.evidence.Store(time.Now().UnixNano())
+		u.evidence.Store(now.UnixNano())
 	}
 }
 

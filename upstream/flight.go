@@ -28,6 +28,7 @@ type flight struct {
 	limit   time.Duration // max_call_timeout
 	heard   atomic.Int64  // ns since begun of the last sign of life
 	open    atomic.Int64  // questions that are not answered
+	sent    bool          // at least once
 
 	cancel context.CancelCauseFunc
 	clock  Stay[*flight] // in u.clocks
@@ -40,14 +41,17 @@ type flight struct {
 func (c *Call) fly(u *Upstream) *flight {
 	cfg := u.Config()
 	f := &c.flight
-	f.u, f.call, f.begun, f.silence, f.limit = u, c, time.Now(), cfg.CallTimeout, cfg.MaxCallTimeout
+	if c.Begun.IsZero() {
+		c.Begun = time.Now()
+	}
+	f.u, f.call, f.begun, f.silence, f.limit = u, c, c.Begun, cfg.CallTimeout, cfg.MaxCallTimeout
 	f.peer, c.Request.Peer = c.Request.Peer, f
 	return f
 }
 
 // send sends the call once, in a seat that it gives back. The error is the
 // link's, or what ended the wait.
-func (f *flight) send(ctx context.Context, s seat) (jsonrpc.Message, error) {
+func (f *flight) send(ctx context.Context, s seat, now time.Time) (jsonrpc.Message, error) {
 	if f.cancel = f.call.Cancel; f.cancel == nil {
 		ctx, f.cancel = context.WithCancelCause(ctx)
 		defer f.cancel(nil)
@@ -55,7 +59,6 @@ func (f *flight) send(ctx context.Context, s seat) (jsonrpc.Message, error) {
 	f.mu.Lock()
 	f.over, f.resting = false, false
 	f.mu.Unlock()
-	now := time.Now()
 	f.u.clocks.Enter(&f.clock, f, now, f.left(now))
 	s.link.calls.Add(1)
 	f.u.calls.Add(1)

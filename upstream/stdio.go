@@ -52,8 +52,8 @@ type stdioCall struct {
 	frame  frame
 	owner  string
 	peer   Peer
-	token  []byte       // the client's progress token, nil for none
-	digits [20]byte     // of the id
+	token  []byte   // the client's progress token, nil for none
+	digits [20]byte // of the id
 	edits  jsonrpc.Edits
 	answer chan outcome // capacity 1: whoever takes the call out of pending sends once
 }

@@ -48,6 +48,9 @@ func (p *parser) shape() {
 		case id != nil && !validID(id):
 			p.refuse("id must be a string or an integer")
 		}
+		if m.Raw[m.Method.Start] == '"' {
+			m.method = known[string(m.Raw[m.Method.Start+1:m.Method.End-1])]
+		}
 		p.paramsKind()
 	case m.Result.Ok() && m.Error.Ok():
 		p.refuse("both result and error")

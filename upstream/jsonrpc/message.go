@@ -54,6 +54,8 @@ type Message struct {
 	ID, Method, Params, Result, Error Span
 
 	Fields
+
+	method string // the method if it is a known one
 }
 
 // Fields are the spans of members inside params (only of requests and
@@ -78,12 +80,8 @@ const MetaPrefix = "io.modelcontextprotocol/"
 // MethodName returns the method as a string, "" for a response. It does not
 // allocate for the methods that MCP defines.
 func (m *Message) MethodName() string {
-	if !m.Method.Ok() {
-		return ""
-	}
-	b := m.Raw[m.Method.Start+1 : m.Method.End-1]
-	if s, ok := known[string(b)]; ok {
-		return s
+	if m.method != "" || !m.Method.Ok() {
+		return m.method
 	}
 	return Text(m.Raw, m.Method)
 }
