@@ -26,8 +26,8 @@ type exchange struct {
 	// modern is what a client of 2026-07-28 said with the request; nil for one of
 	// an older revision.
 	modern *modernRequest
-	begun   time.Time
-	ended   time.Time // zero until that is known
+	begun  time.Time
+	ended  time.Time // zero until that is known
 	// cancel ends the request's context; the cause says why.
 	cancel context.CancelCauseFunc
 	key    string        // the id, among those in flight

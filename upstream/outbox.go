@@ -118,19 +118,22 @@ func (o *outbox) put(x *frame, first, others bool) error {
 	}
 	o.take()
 	o.mu.Unlock()
-	for range maxTurns {
-		n, err := o.try()
-		o.wrote(n)
-		if err != nil || len(o.rest) > 0 {
-			break
-		}
+	for turn := 0; turn < maxTurns && o.atOnce(); turn++ {
 		if o.finish() {
 			return nil
 		}
 	}
-	// The pipe is full, or others keep coming: run goes on with it.
+	// The pipe is full or broken, or others keep coming: run goes on with it.
 	o.more <- struct{}{}
 	return nil
+}
+
+// atOnce writes what the pipe takes of the batch without waiting, and reports
+// whether that was all.
+func (o *outbox) atOnce() bool {
+	n, err := o.try()
+	o.wrote(n)
+	return err == nil && len(o.rest) == 0
 }
 
 // full reports whether so many frames wait that a reply nobody waits for is
