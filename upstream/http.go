@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,11 +23,10 @@ type httpLink struct {
 	log     *slog.Logger
 	max     int // cap of one message
 
-	ctx    context.Context //nolint:containedctx // the life of the link: it ends with it, as all background work does
-	cancel context.CancelFunc
-	target atomic.Pointer[url.URL] // the url, less redirects that were followed
-	next   atomic.Uint64           // last request id given out
-	first  sync.Once               // for Dial.Spawned
+	life   *life
+	target atomic.Pointer[place] // the url, less redirects that were followed
+	next   atomic.Uint64         // last request id given out
+	first  sync.Once             // for Dial.Spawned
 
 	session   atomic.Pointer[httpSession]
 	reporting reporting
@@ -37,7 +35,6 @@ type httpLink struct {
 	err     error      // why it is lost, nil while it lives
 	renewal *renewal   // under way, or nil
 	lost    chan struct{}
-	work    sync.WaitGroup // background goroutines
 }
 
 // renewal is a session being made anew for all the calls that found the old one
@@ -79,10 +76,9 @@ func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
 func newHTTPLink(r *remote, x *Dial, log *slog.Logger) *httpLink {
 	l := &httpLink{
 		remote: r, dial: x, max: int(x.Config.MaxMessage), lost: make(chan struct{}),
-		log: log.With("upstream", x.Config.Name),
+		log: log.With("upstream", x.Config.Name), life: newLife(),
 	}
-	l.ctx, l.cancel = context.WithCancel(context.Background())
-	l.target.Store(r.url)
+	l.target.Store(newPlace(r.url, r.host))
 	return l
 }
 
@@ -93,7 +89,7 @@ func (l *httpLink) adopt(ctx context.Context, s *httpSession, h *Hello) {
 	if old := l.session.Swap(s); old != nil {
 		old.cancel()
 	}
-	l.spawn(s.listen)
+	l.life.spawn(s.listen)
 	if l.dial.Exclusive {
 		s.listened(ctx)
 	}
@@ -142,7 +138,7 @@ func (l *httpLink) Close(ctx context.Context) StopKind {
 // end waits for the background work of a lost link, deletes the session and
 // gives up the connections. It may be called more than once.
 func (l *httpLink) end(ctx context.Context, s *httpSession) {
-	l.work.Wait()
+	l.life.work.Wait()
 	if ctx.Err() == nil {
 		s.remove(ctx)
 	}
@@ -165,21 +161,12 @@ func (l *httpLink) lose(err error) {
 	l.mu.Unlock()
 	if first {
 		close(l.lost)
-		l.cancel()
+		l.life.end()
 	}
 }
 
 // giveUp implements way.
 func (l *httpLink) giveUp(err error) { l.lose(err) }
-
-// spawn runs f in the background, unless the link is lost. f must end with l.ctx.
-func (l *httpLink) spawn(f func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		l.work.Go(f)
-	}
-}
 
 // renew makes a new session in the place of old, once for all who ask, and
 // blocks until that is done or ctx is. A session that cannot be made is the loss
@@ -190,15 +177,18 @@ func (l *httpLink) renew(ctx context.Context, old *httpSession) error {
 		l.mu.Unlock()
 		return nil
 	}
-	if l.err != nil {
+	w := l.renewal
+	if w == nil && l.err == nil {
+		w = &renewal{done: make(chan struct{})}
+		if l.life.spawn(func() { l.remake(w) }) {
+			l.renewal = w
+		} else {
+			w = nil
+		}
+	}
+	if w == nil {
 		defer l.mu.Unlock()
 		return &TransportError{Executed: ExecutedNo, Reason: "closed", Lost: true, Err: l.err}
-	}
-	w := l.renewal
-	if w == nil {
-		w = &renewal{done: make(chan struct{})}
-		l.renewal = w
-		l.work.Go(func() { l.remake(w) })
 	}
 	l.mu.Unlock()
 	select {
@@ -212,7 +202,7 @@ func (l *httpLink) renew(ctx context.Context, old *httpSession) error {
 // remake is the work of renew. It belongs to the link: the end of one caller's
 // patience does not end it for the others.
 func (l *httpLink) remake(w *renewal) {
-	ctx, stop := context.WithTimeout(l.ctx, min(l.dial.Config.StartTimeout, time.Minute))
+	ctx, stop := context.WithTimeout(l.life.ctx, min(l.dial.Config.StartTimeout, time.Minute))
 	defer stop()
 	s := newHTTPSession(l)
 	hello, err := handshake(ctx, s, l.dial)

@@ -219,7 +219,7 @@ func TestHTTPBlackHole(t *testing.T) {
 
 // flakyConn fails a write when told to, after letting through some of it.
 type flakyConn struct {
-	net.Conn
+	*net.TCPConn
 	fault *atomic.Pointer[fault] // nil: sound
 }
 
@@ -229,11 +229,11 @@ type fault func(whole int) int
 func (c *flakyConn) Write(p []byte) (int, error) {
 	f := c.fault.Swap(nil)
 	if f == nil {
-		return c.Conn.Write(p)
+		return c.TCPConn.Write(p)
 	}
 	n := (*f)(len(p))
 	if n > 0 {
-		if _, err := c.Conn.Write(p[:n]); err != nil {
+		if _, err := c.TCPConn.Write(p[:n]); err != nil {
 			return 0, err
 		}
 	}
@@ -270,7 +270,10 @@ func TestHTTPNeverSendsACallTwice(t *testing.T) {
 			dial := &dialer{log: slog.New(slog.DiscardHandler)}
 			dial.remotes.connect = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-				return &flakyConn{conn, &broken}, err
+				if err != nil {
+					return nil, err
+				}
+				return &flakyConn{conn.(*net.TCPConn), &broken}, nil
 			}
 			l, err := dial.Dial(t.Context(), d)
 			if err != nil {
@@ -279,7 +282,7 @@ func TestHTTPNeverSendsACallTwice(t *testing.T) {
 			defer l.Close(context.WithoutCancel(t.Context()))
 			// The GET must not be what the fault hits, and its connection is to be kept.
 			<-listened
-			l.(*httpLink).work.Wait()
+			l.(*httpLink).life.work.Wait()
 			broken.Store(&c.let)
 			_, err = l.Do(t.Context(), call(t))
 			var e *TransportError

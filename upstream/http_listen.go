@@ -43,26 +43,26 @@ func (s *httpSession) listen() {
 		wait := reconnectPause(failures, time.Second, time.Minute)
 		if err == nil {
 			switch {
-			case resp.StatusCode == http.StatusOK && mediaType(resp.Header.Get("Content-Type")) == "text/event-stream":
+			case resp.stream():
 				opened = true
 				if s.hear(resp, &last, &pause) {
 					failures = 0
 					wait = reconnectPause(1, time.Second, time.Minute)
 				}
-			case resp.StatusCode == http.StatusNotFound && opened && s.id != "":
-				drainBody(resp)
-				s.link.spawn(func() { _ = s.link.renew(s.link.ctx, s) })
+			case resp.status == http.StatusNotFound && opened && s.id != "":
+				resp.drain()
+				s.link.life.spawn(func() { _ = s.link.renew(s.link.life.ctx, s) })
 				return
-			case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented:
-				if after, ok := retryAfter(resp.Header, time.Now()); ok {
+			case passing(resp.status):
+				if after, ok := retryAfter(resp.header, time.Now()); ok {
 					wait = max(wait, after)
 				}
 			default: // 405 is the word for it, others are met as well
-				drainBody(resp)
-				s.link.log.Debug("no stream from the server", "status", resp.StatusCode)
+				resp.drain()
+				s.link.log.Debug("no stream from the server", "status", resp.status)
 				return
 			}
-			drainBody(resp)
+			resp.drain()
 		}
 		if !rest(s.ctx, max(wait, pause)) {
 			return
@@ -72,14 +72,11 @@ func (s *httpSession) listen() {
 
 // hear takes the events of one GET stream to its end, and reports whether there
 // were any.
-func (s *httpSession) hear(resp *http.Response, last *string, pause *time.Duration) (any bool) {
+func (s *httpSession) hear(resp *response, last *string, pause *time.Duration) (any bool) {
 	var qs openQuestions
 	defer qs.close()
-	// A stream that says nothing for long is no reason to give it up, but the end
-	// of the session is.
-	stop := context.AfterFunc(s.ctx, func() { resp.Body.Close() })
-	defer stop()
-	r := jsonrpc.NewEventReader(resp.Body, s.link.max)
+	// A stream that says nothing for long is no reason to give it up.
+	r := jsonrpc.NewEventReader(resp.body, s.link.max)
 	for {
 		ev, err := r.Next()
 		var long *jsonrpc.TooLongError

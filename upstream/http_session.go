@@ -3,8 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -16,11 +14,11 @@ import (
 // by a link it does not change.
 type httpSession struct {
 	link   *httpLink
-	id     string      // Mcp-Session-Id, "" if the server gave none
-	header http.Header // of a POST; shared by requests, so nobody writes to it
+	id     string  // Mcp-Session-Id, "" if the server gave none
+	header *header // of a POST
 	hello  *Hello
 	heeds  chan struct{} // closed when the server has said whether it has a GET stream
-	modern *modernPosts // how requests of this era are made; nil for a legacy one
+	modern *modernPosts  // how requests of this era are made; nil for a legacy one
 
 	ctx    context.Context //nolint:containedctx // the life of the session, which its GET stream ends with
 	cancel context.CancelFunc
@@ -28,7 +26,7 @@ type httpSession struct {
 
 func newHTTPSession(l *httpLink) *httpSession {
 	s := &httpSession{link: l, heeds: make(chan struct{})}
-	s.ctx, s.cancel = context.WithCancel(l.ctx)
+	s.ctx, s.cancel = context.WithCancel(l.life.ctx)
 	s.setHeader("")
 	return s
 }
@@ -45,7 +43,7 @@ func (s *httpSession) setHeader(version string) {
 	if version != "" {
 		h.Set("Mcp-Protocol-Version", version)
 	}
-	s.header = h
+	s.header = newHeader(h)
 }
 
 // Do sends one request in this session. A session that the server does not know
@@ -61,8 +59,8 @@ func (s *httpSession) Do(ctx context.Context, r *Request) (jsonrpc.Message, erro
 }
 
 // greeted takes what the response to initialize says besides its body.
-func (s *httpSession) greeted(resp *http.Response) {
-	s.id = resp.Header.Get("Mcp-Session-Id")
+func (s *httpSession) greeted(resp *response) {
+	s.id = resp.session
 	l := s.link
 	l.first.Do(func() {
 		if l.dial.Spawned != nil {
@@ -73,76 +71,82 @@ func (s *httpSession) greeted(resp *http.Response) {
 
 // Notify posts one message to which there is no answer.
 func (s *httpSession) Notify(ctx context.Context, raw []byte) error {
-	ctx, done := bindContext(ctx, s.link.ctx)
-	defer done()
-	resp, p, err := s.post(ctx, raw, s.header)
+	resp, err := s.post(ctx, &outgoing{method: http.MethodPost, header: s.header, raw: raw})
 	if err != nil {
-		return s.link.transportError(ctx, p, err)
+		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 == 2 {
-		// Read to its end, so that the connection can be used again.
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	defer resp.drain()
+	if resp.ok() {
 		return nil
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	e, _ := httpFailure(resp, body, nil, s.id != "")
+	e, _ := httpFailure(resp, resp.beginning(64<<10), nil, s.id != "")
 	return e
 }
 
-// post sends raw, following the redirects that may be followed. The post is
-// returned with an error too.
-func (s *httpSession) post(ctx context.Context, raw []byte, header http.Header) (*http.Response, *post, error) {
+// post sends q to where the link's requests go, following the redirects that
+// may be followed.
+func (s *httpSession) post(ctx context.Context, q *outgoing) (*response, *TransportError) {
 	l := s.link
 	for range 5 {
-		p := newPost(raw)
-		resp, err := l.remote.transport.RoundTrip(p.request(ctx, l.target.Load(), l.remote.host, header))
+		q.to = l.target.Load()
+		resp, err := l.remote.send(ctx, l.life, q)
 		if err != nil {
-			return nil, p, err
+			return nil, l.lostMeanwhile(err)
 		}
-		to, err := redirected(resp)
+		to, err := redirected(resp, q.to.url)
 		if to == nil && err == nil {
-			return resp, p, nil
+			return resp, nil
 		}
-		resp.Body.Close()
+		resp.drain()
 		if err != nil {
-			return nil, p, err
+			return nil, err
 		}
-		l.target.Store(to)
+		l.target.Store(newPlace(to, l.remote.host))
 	}
-	return nil, newPost(raw), &TransportError{Executed: ExecutedNo, Reason: "http_status", Err: errors.New("more than 5 redirects")}
+	return nil, &TransportError{Executed: ExecutedNo, Reason: "http_status", Err: errors.New("more than 5 redirects")}
+}
+
+// lostMeanwhile makes the failure of a request that of the link, if it is lost.
+func (l *httpLink) lostMeanwhile(e *TransportError) *TransportError {
+	if lost := l.Err(); lost != nil {
+		e.Reason, e.Lost, e.Err = "closed", true, lost
+	}
+	return e
 }
 
 // get opens a GET stream, to go on after the event with the id last if that is
-// not empty. The caller closes the response's body.
-func (s *httpSession) get(ctx context.Context, last string) (*http.Response, error) {
-	l := s.link
-	h := s.header.Clone()
+// not empty.
+func (s *httpSession) get(ctx context.Context, last string) (*response, error) {
+	h := s.header.fields.Clone()
 	h.Del("Content-Type")
 	h.Set("Accept", "text/event-stream")
+	q := &outgoing{method: http.MethodGet, to: s.link.target.Load(), header: newHeader(h)}
 	if last != "" {
-		h.Set("Last-Event-Id", last)
+		q.more = []field{{"Last-Event-Id", last}}
 	}
-	req := &http.Request{Method: http.MethodGet, URL: l.target.Load(), Host: l.remote.host, Header: h}
-	return l.remote.transport.RoundTrip(req.WithContext(ctx))
+	resp, err := s.link.remote.send(ctx, s.link.life, q)
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 // remove ends the session with a DELETE. A server may refuse (405); there is
-// nothing to do about it.
+// nothing to do about it. The link may be lost already.
 func (s *httpSession) remove(ctx context.Context) {
 	if s.id == "" {
 		return
 	}
-	h := s.header.Clone()
+	h := s.header.fields.Clone()
 	h.Del("Content-Type")
-	req := &http.Request{Method: http.MethodDelete, URL: s.link.target.Load(), Host: s.link.remote.host, Header: h}
-	resp, err := s.link.remote.transport.RoundTrip(req.WithContext(ctx))
+	own := newLife()
+	defer own.end()
+	resp, err := s.link.remote.send(ctx, own, &outgoing{method: http.MethodDelete, to: s.link.target.Load(), header: newHeader(h)})
 	if err != nil {
 		s.link.log.Debug("session not deleted", "error", err)
 		return
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	resp.Body.Close()
+	resp.drain()
 }
 
 // ownPostTimeout bounds a POST that no caller waits for.
@@ -153,20 +157,4 @@ func bindContext(ctx, end context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(end, cancel)
 	return ctx, func() { stop(); cancel() }
-}
-
-// transportError classifies the failure of a round trip. ctx is the bound one.
-func (l *httpLink) transportError(ctx context.Context, p *post, err error) error {
-	var e *TransportError
-	if errors.As(err, &e) {
-		return e
-	}
-	e = p.failed(err)
-	if lost := l.Err(); lost != nil && ctx.Err() != nil {
-		e.Reason, e.Lost, e.Err = "closed", true, lost
-	}
-	if e.Reason == "dial" {
-		e.Err = fmt.Errorf("no connection: %w", err)
-	}
-	return e
 }

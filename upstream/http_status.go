@@ -40,13 +40,13 @@ func retryAfter(h http.Header, now time.Time) (wait time.Duration, said bool) {
 // of its body; id is the id of the request, nil if it was a notification, and
 // session whether a session id was sent with it. ok is false if the response is
 // an answer after all: a JSON-RPC error under an error status.
-func httpFailure(resp *http.Response, body, id []byte, session bool) (e *TransportError, ok bool) {
+func httpFailure(resp *response, body, id []byte, session bool) (e *TransportError, ok bool) {
 	e = &TransportError{
-		Executed: ExecutedUnknown, Reason: "http_status", Status: resp.StatusCode,
-		Err: fmt.Errorf("HTTP status %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)),
+		Executed: ExecutedUnknown, Reason: "http_status", Status: resp.status,
+		Err: fmt.Errorf("HTTP status %d %s", resp.status, http.StatusText(resp.status)),
 	}
-	wait, said := retryAfter(resp.Header, time.Now())
-	switch code := resp.StatusCode; {
+	wait, said := retryAfter(resp.header, time.Now())
+	switch code := resp.status; {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		e.Executed, e.Reason = ExecutedNo, "unauthorized"
 		return e, true
@@ -60,7 +60,7 @@ func httpFailure(resp *http.Response, body, id []byte, session bool) (e *Transpo
 	if id != nil && isError(body) {
 		return nil, false
 	}
-	switch resp.StatusCode {
+	switch resp.status {
 	case http.StatusTooManyRequests:
 		e.Executed, e.Reason = ExecutedNo, "rate_limited"
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable,

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -21,10 +20,10 @@ var streamBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 
 // stream reads the events of a call to its answer. When the stream ends without
 // it and the server numbered its events, it is taken up again with a GET
 // (basic/transports, Resumability); else nobody can know what became of the call.
-func (x *exchange) stream(ctx context.Context, in *incoming) error {
+func (x *exchange) stream(ctx context.Context, resp *response) *TransportError {
 	var last string
 	var pause time.Duration
-	err := x.events(in, &last, &pause)
+	err := x.events(resp, &last, &pause)
 	failures := 0
 	for err == nil && x.answer.Kind == jsonrpc.Invalid {
 		if last == "" || x.s.modern != nil {
@@ -36,45 +35,46 @@ func (x *exchange) stream(ctx context.Context, in *incoming) error {
 		if !rest(ctx, max(pause, reconnectPause(failures, 100*time.Millisecond, 5*time.Second))) {
 			return streamCut(context.Cause(ctx))
 		}
-		resp, gone := x.s.get(ctx, last)
+		more, gone := x.s.get(ctx, last)
 		if gone != nil {
 			continue
 		}
 		before := last
-		if err = resumable(resp); err == nil && resp.StatusCode == http.StatusOK {
-			more := &incoming{body: resp.Body, done: func() {}}
+		if err = resumable(more); err == nil && more.ok() {
 			err = x.events(more, &last, &pause)
 			// A server that closes and asks to be polled is doing well.
 			if last != before || pause > 0 {
 				failures = 0
 			}
 		}
-		resp.Body.Close()
+		more.leave(x.answer.Kind != jsonrpc.Invalid)
 	}
 	return err
 }
 
 // resumable tells a response to a GET that may be tried again from one that
 // never gives the answer.
-func resumable(resp *http.Response) error {
-	switch {
-	case resp.StatusCode == http.StatusOK && mediaType(resp.Header.Get("Content-Type")) == "text/event-stream",
-		resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented,
-		resp.StatusCode == http.StatusTooManyRequests:
+func resumable(resp *response) *TransportError {
+	if resp.stream() || passing(resp.status) {
 		return nil
 	}
-	return streamCut(fmt.Errorf("the stream ended before the answer and cannot be resumed: HTTP status %d", resp.StatusCode))
+	return streamCut(fmt.Errorf("the stream ended before the answer and cannot be resumed: HTTP status %d", resp.status))
 }
 
-func streamCut(err error) error {
+// passing reports whether a status may be another one a moment later.
+func passing(status int) bool {
+	return status >= 500 && status != http.StatusNotImplemented || status == http.StatusTooManyRequests
+}
+
+func streamCut(err error) *TransportError {
 	return &TransportError{Executed: ExecutedUnknown, Reason: "reset", Err: err}
 }
 
 // events takes the events of one stream until the answer or its end, which is
 // no error. last and pause become what the server said about resuming.
-func (x *exchange) events(in *incoming, last *string, pause *time.Duration) error {
+func (x *exchange) events(resp *response, last *string, pause *time.Duration) *TransportError {
 	buffer := streamBuffers.Get().(*bufio.Reader)
-	buffer.Reset(in)
+	buffer.Reset(resp.body)
 	defer func() { buffer.Reset(nil); streamBuffers.Put(buffer) }()
 	r := jsonrpc.NewEventReader(buffer, x.s.link.max)
 	for x.answer.Kind == jsonrpc.Invalid {
@@ -110,7 +110,7 @@ func (x *exchange) events(in *incoming, last *string, pause *time.Duration) erro
 	return nil
 }
 
-func (x *exchange) takeBatch(raw []byte) error {
+func (x *exchange) takeBatch(raw []byte) *TransportError {
 	parts, _, err := jsonrpc.Batch(raw)
 	if err != nil {
 		return malformed(err)
@@ -124,7 +124,7 @@ func (x *exchange) takeBatch(raw []byte) error {
 }
 
 // take takes one message that came for the call.
-func (x *exchange) take(raw []byte) error {
+func (x *exchange) take(raw []byte) *TransportError {
 	m, err := jsonrpc.ParseServer(raw)
 	if err != nil {
 		return malformed(err)
@@ -256,17 +256,11 @@ func (x *exchange) asked(m jsonrpc.Message) {
 // nobody to hand to, in the background: the reader does not wait for a POST.
 func (s *httpSession) answerItself(m jsonrpc.Message) {
 	answer := ownAnswer(m)
-	s.link.spawn(func() {
-		ctx, stop := context.WithTimeout(s.link.ctx, ownPostTimeout)
+	s.link.life.spawn(func() {
+		ctx, stop := context.WithTimeout(s.link.life.ctx, ownPostTimeout)
 		defer stop()
 		if err := s.Notify(ctx, answer); err != nil {
 			s.link.log.Debug("answer to the server not delivered", "error", err)
 		}
 	})
-}
-
-// drainBody reads what little an uninteresting response holds.
-func drainBody(resp *http.Response) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	resp.Body.Close()
 }

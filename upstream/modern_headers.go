@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"encoding/base64"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -12,15 +11,23 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// modernHeader returns the headers of one request to a modern server: base and
-// those that mirror the body (basic/transports/streamable-http of 2026-07-28,
-// Request Metadata). The body is the one that is sent: names in it are the
-// server's own. theirs are the Mcp-Param-* headers of the client, which are sent
-// on where the server's schema does not tell us to make them; base and theirs are
-// not changed.
-func modernHeader(base http.Header, body []byte, theirs http.Header, tools *toolHeaders) http.Header {
-	h := make(http.Header, len(base)+len(theirs)+4)
-	maps.Copy(h, base)
+// modernFields returns modernHeader as fields.
+func modernFields(body []byte, theirs http.Header, tools *toolHeaders) (list []field) {
+	for name, values := range modernHeader(body, theirs, tools) {
+		for _, v := range values {
+			list = append(list, field{name, v})
+		}
+	}
+	return list
+}
+
+// modernHeader returns the headers of one request to a modern server that mirror
+// its body (basic/transports/streamable-http of 2026-07-28, Request Metadata).
+// The body is the one that is sent: names in it are the server's own. theirs are
+// the Mcp-Param-* headers of the client, which are sent on where the server's
+// schema does not tell us to make them; they are not changed.
+func modernHeader(body []byte, theirs http.Header, tools *toolHeaders) http.Header {
+	h := make(http.Header, len(theirs)+4)
 	m, err := jsonrpc.Parse(body)
 	if err != nil {
 		return h // an edit of ours that broke it; the server will say so

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"io"
 	"sync/atomic"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -40,8 +39,8 @@ func (l *httpLink) modern(s *httpSession, h *Hello, x *Dial, in *eraInbox) Link 
 
 // documents takes a response in JSON that holds one message after the other, on
 // lines of their own: some servers answer a request to listen so.
-func (x *exchange) documents(in io.Reader) error {
-	lines := jsonrpc.NewLineReader(in, x.s.link.max)
+func (x *exchange) documents(resp *response) *TransportError {
+	lines := jsonrpc.NewLineReader(resp.body, x.s.link.max)
 	for x.answer.Kind == jsonrpc.Invalid {
 		line, err := lines.Next()
 		switch {

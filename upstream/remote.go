@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type remote struct {
 	url       *url.URL
 	header    http.Header // as configured; nobody writes to it
 	host      string      // the configured Host, "" for the url's
+	conns     *conns      // for plain HTTP/1.1; nil where only transport will do
 	transport *http.Transport
 	refs      int // guarded by remotes.mu
 }
@@ -71,6 +73,9 @@ func (r *remotes) release(x *remote) {
 		}
 	}
 	x.transport.CloseIdleConnections()
+	if x.conns != nil {
+		x.conns.end()
+	}
 }
 
 func newRemote(c *Config, connect connectFunc) (*remote, error) {
@@ -123,7 +128,47 @@ func newRemote(c *Config, connect connectFunc) (*remote, error) {
 		// What is compressed is compared with no limit until it is unpacked.
 		DisableCompression: true,
 	}
+	if lean && x.plain() {
+		x.conns = newConns(u, connect, x.transport.MaxIdleConnsPerHost)
+	}
 	return x, nil
+}
+
+// plain reports whether all that is sent there can go over conns: HTTP without
+// TLS or a proxy, and nothing configured that net/http would see to or refuse.
+func (r *remote) plain() bool {
+	host := r.host
+	if host == "" {
+		host = r.url.Host
+	}
+	for _, name := range [...]string{"Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
+		if r.header[name] != nil {
+			return false
+		}
+	}
+	for name, values := range r.header {
+		for _, v := range values {
+			if !(field{name, v}).plain() {
+				return false
+			}
+		}
+	}
+	for i := range len(host) {
+		if c := host[i]; c <= ' ' || c >= 0x7f || c == '%' {
+			return false
+		}
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: r.url})
+	return r.url.Scheme == "http" && !strings.HasSuffix(host, ":") && host != "" && proxy == nil && err == nil
+}
+
+// send sends q and blocks for the header of the response. ctx bounds all of the
+// exchange, also its body, and so does l. The error is a *TransportError.
+func (r *remote) send(ctx context.Context, l *life, q *outgoing) (*response, *TransportError) {
+	if r.conns != nil {
+		return r.conns.send(ctx, l, q)
+	}
+	return r.post(ctx, l, q)
 }
 
 func clientTLS(c TLS) (*tls.Config, error) {

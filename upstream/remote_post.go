@@ -68,13 +68,20 @@ func newPost(raw []byte) *post {
 	return p
 }
 
-// request makes the HTTP request for p. Its header is shared between requests.
-func (p *post) request(ctx context.Context, u *url.URL, host string, header http.Header) *http.Request {
-	req := &http.Request{
-		Method: http.MethodPost, URL: u, Host: host, Header: header,
-		Body: &p.first, ContentLength: int64(len(p.raw)), GetBody: p.again,
+// post sends q by way of net/http. Its contract is that of send.
+func (r *remote) post(ctx context.Context, l *life, q *outgoing) (*response, *TransportError) {
+	bound, done := bindContext(ctx, l.ctx)
+	req := &http.Request{Method: q.method, URL: q.to.url, Host: r.host, Header: q.fields()}
+	p := newPost(q.edits.Apply(nil, q.raw))
+	if q.raw != nil {
+		req.Body, req.ContentLength, req.GetBody = &p.first, int64(len(p.raw)), p.again
 	}
-	return req.WithContext(httptrace.WithClientTrace(ctx, &p.trace))
+	resp, err := r.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(bound, &p.trace))) //nolint:bodyclose // incoming closes it
+	if err != nil {
+		done()
+		return nil, p.failed(err)
+	}
+	return newResponse(resp, &incoming{body: resp.Body, life: l, done: done}), nil
 }
 
 // again is GetBody. net/http asks for it when a kept connection turns out to be
@@ -104,29 +111,29 @@ func (p *post) failed(err error) *TransportError {
 	e := &TransportError{Executed: ExecutedUnknown, Reason: "reset", Err: err}
 	switch {
 	case !p.got.Load():
-		e.Executed, e.Reason = ExecutedNo, "dial"
+		e.Executed, e.Reason, e.Err = ExecutedNo, "dial", fmt.Errorf("no connection: %w", err)
 	case p.untouched():
 		e.Executed, e.Reason = ExecutedNo, "write"
 	}
 	return e
 }
 
-// redirected returns where a response sends a POST on to, nil if it does not. A
-// server that redirects did not execute. Only 307 and 308 keep the method, and
-// only the same origin gets the credentials.
-func redirected(resp *http.Response) (*url.URL, error) {
-	if resp.StatusCode < 300 || resp.StatusCode > 399 {
+// redirected returns where a response sends a POST to asked on to, nil if it
+// does not. A server that redirects did not execute. Only 307 and 308 keep the
+// method, and only the same origin gets the credentials.
+func redirected(resp *response, asked *url.URL) (*url.URL, *TransportError) {
+	if resp.status < 300 || resp.status > 399 {
 		return nil, nil
 	}
-	e := &TransportError{Executed: ExecutedNo, Reason: "http_status", Status: resp.StatusCode}
-	to, err := resp.Location()
+	e := &TransportError{Executed: ExecutedNo, Reason: "http_status", Status: resp.status}
+	to, err := resp.location(asked)
 	switch {
 	case err != nil:
-		e.Err = fmt.Errorf("HTTP status %d without a place to go", resp.StatusCode)
-	case !sameOrigin(resp.Request.URL, to):
-		e.Err = fmt.Errorf("HTTP status %d to another origin, %s://%s, which is not followed: put it in the url", resp.StatusCode, to.Scheme, to.Host)
-	case resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect:
-		e.Err = fmt.Errorf("HTTP status %d to the path %q: put it in the url", resp.StatusCode, to.Path)
+		e.Err = fmt.Errorf("HTTP status %d without a place to go", resp.status)
+	case !sameOrigin(asked, to):
+		e.Err = fmt.Errorf("HTTP status %d to another origin, %s://%s, which is not followed: put it in the url", resp.status, to.Scheme, to.Host)
+	case resp.status != http.StatusTemporaryRedirect && resp.status != http.StatusPermanentRedirect:
+		e.Err = fmt.Errorf("HTTP status %d to the path %q: put it in the url", resp.status, to.Path)
 	default:
 		return to, nil
 	}

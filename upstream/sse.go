@@ -3,10 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -22,14 +20,12 @@ type sseLink struct {
 	release  func()
 	dial     *Dial
 	log      *slog.Logger
-	endpoint *url.URL    // set before the link is used
-	header   http.Header // of a POST; nobody writes to it
+	endpoint *place  // set before the link is used
+	header   *header // of a POST
 	hello    atomic.Pointer[Hello]
 
-	ctx    context.Context //nolint:containedctx // the life of the link: it ends with it
-	cancel context.CancelFunc
-	lost   chan struct{}  // closed when the link is dead; err is set before
-	work   sync.WaitGroup // the reader, and answers the link gives itself
+	life *life         // the reader, and answers the link gives itself
+	lost chan struct{} // closed when the link is dead; err is set before
 
 	questions openQuestions
 
@@ -66,7 +62,7 @@ func (l *sseLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
 	l.mu.Unlock()
 
 	// What the POST says of itself is more exact than the loss that it may have been.
-	if err := l.post(posting, requestBody(r, id), traced(l.header, r)); err != nil && (!c.done() || c.err != nil) {
+	if err := l.post(posting, requestBody(r, id), tracing(nil, r)); err != nil && (!c.done() || c.err != nil) {
 		return jsonrpc.Message{}, l.giveUp(ctx, id, c, err)
 	}
 	select {
@@ -115,29 +111,23 @@ func (l *sseLink) giveUp(ctx context.Context, id uint64, c *sseCall, err error) 
 }
 
 // Notify implements Link.
-func (l *sseLink) Notify(ctx context.Context, raw []byte) error { return l.post(ctx, raw, l.header) }
+func (l *sseLink) Notify(ctx context.Context, raw []byte) error { return l.post(ctx, raw, nil) }
 
 // post sends one message to the endpoint.
-func (l *sseLink) post(ctx context.Context, raw []byte, header http.Header) error {
-	bound, done := bindContext(ctx, l.ctx)
-	defer done()
-	p := newPost(raw)
-	resp, err := l.remote.transport.RoundTrip(p.request(bound, l.endpoint, l.remote.host, header))
+func (l *sseLink) post(ctx context.Context, raw []byte, more []field) error {
+	resp, err := l.remote.send(ctx, l.life, &outgoing{method: http.MethodPost, to: l.endpoint, header: l.header, more: more, raw: raw})
 	if err != nil {
-		e := p.failed(err)
 		if lost := l.Err(); lost != nil {
-			return lostBecause(lost, e.Executed)
+			return lostBecause(lost, err.Executed)
 		}
-		return e
+		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 == 2 {
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	defer resp.drain()
+	if resp.ok() {
 		return nil
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	// The session is in the endpoint's query, so that a 404 speaks of it.
-	e, _ := httpFailure(resp, body, nil, true)
+	e, _ := httpFailure(resp, resp.beginning(64<<10), nil, true)
 	if e.Reason == "session" {
 		e.Lost = true
 		l.lose(e)
@@ -152,8 +142,8 @@ func (l *sseLink) send(raw []byte, what string) {
 	if l.err != nil {
 		return
 	}
-	l.work.Go(func() {
-		ctx, stop := context.WithTimeout(l.ctx, ownPostTimeout)
+	l.life.spawn(func() {
+		ctx, stop := context.WithTimeout(l.life.ctx, ownPostTimeout)
 		defer stop()
 		if err := l.Notify(ctx, raw); err != nil {
 			l.log.Debug("message not delivered", "what", what, "error", err)
@@ -177,7 +167,7 @@ func (l *sseLink) Err() error {
 // Close implements Link. Closing the stream is what ends the session.
 func (l *sseLink) Close(context.Context) StopKind {
 	l.lose(ErrClosed)
-	l.work.Wait()
+	l.life.work.Wait()
 	l.release()
 	return Graceful
 }
@@ -197,7 +187,7 @@ func (l *sseLink) lose(err error) {
 		close(c.answered)
 	}
 	l.questions.close()
-	l.cancel()
+	l.life.end()
 }
 
 // lostBecause is the error of a call on a link that was lost because of why.

@@ -23,8 +23,8 @@ func (d *dialer) dialSSE(ctx context.Context, x *Dial) (Link, error) {
 	l := &sseLink{
 		remote: r, release: sync.OnceFunc(func() { d.remotes.release(r) }), dial: x,
 		log: d.log.With("upstream", x.Config.Name), lost: make(chan struct{}), pending: make(map[uint64]*sseCall),
+		life: newLife(),
 	}
-	l.ctx, l.cancel = context.WithCancel(context.Background())
 	hello, err := l.open(ctx)
 	if err != nil {
 		l.Close(ctx)
@@ -36,9 +36,9 @@ func (d *dialer) dialSSE(ctx context.Context, x *Dial) (Link, error) {
 
 // open makes the link from nothing.
 func (l *sseLink) open(ctx context.Context) (*Hello, error) {
-	stop := context.AfterFunc(ctx, l.cancel)
+	stop := context.AfterFunc(ctx, l.life.end)
 	defer stop()
-	resp, err := l.connect()
+	resp, at, err := l.connect()
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -48,56 +48,61 @@ func (l *sseLink) open(ctx context.Context) (*Hello, error) {
 	if l.dial.Spawned != nil {
 		l.dial.Spawned(0)
 	}
-	events := jsonrpc.NewEventReader(resp.Body, int(l.dial.Config.MaxMessage))
-	if l.endpoint, err = awaitEndpoint(events, resp.Request.URL); err != nil {
-		resp.Body.Close()
+	events := jsonrpc.NewEventReader(resp.body, int(l.dial.Config.MaxMessage))
+	endpoint, err := awaitEndpoint(events, at)
+	if err != nil {
+		resp.close()
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return nil, startError("handshake", err)
 	}
-	l.header = l.remote.header.Clone()
-	l.header.Set("Content-Type", "application/json")
-	l.work.Go(func() {
-		defer resp.Body.Close()
+	l.endpoint = newPlace(endpoint, l.remote.host)
+	h := l.remote.header.Clone()
+	h.Set("Content-Type", "application/json")
+	l.header = newHeader(h)
+	read := func() {
+		defer resp.close()
 		l.read(events)
-	})
+	}
+	if !l.life.spawn(read) {
+		resp.close()
+	}
 	return handshake(ctx, l, l.dial)
 }
 
-// connect opens the stream.
-func (l *sseLink) connect() (*http.Response, error) {
+// connect opens the stream, and returns also where it was found.
+func (l *sseLink) connect() (*response, *url.URL, error) {
 	h := l.remote.header.Clone()
 	h.Set("Accept", "text/event-stream")
+	q := &outgoing{method: http.MethodGet, header: newHeader(h)}
 	at := l.remote.url
 	for range 5 {
-		req := &http.Request{Method: http.MethodGet, URL: at, Host: l.remote.host, Header: h}
-		req = req.WithContext(l.ctx)
-		resp, err := l.remote.transport.RoundTrip(req)
+		q.to = newPlace(at, l.remote.host)
+		resp, err := l.remote.send(l.life.ctx, l.life, q)
 		if err != nil {
-			return nil, &TransportError{Executed: ExecutedNo, Reason: "dial", Err: fmt.Errorf("no connection: %w", err)}
+			return nil, nil, err
 		}
-		resp.Request = req
-		to, err := redirected(resp)
+		to, err := redirected(resp, at)
 		switch {
 		case err != nil:
-			resp.Body.Close()
-			return nil, err
+			resp.drain()
+			return nil, nil, err
 		case to != nil:
-			resp.Body.Close()
+			resp.drain()
 			at = to
 			continue
-		case resp.StatusCode != http.StatusOK:
-			defer resp.Body.Close()
+		case resp.status != http.StatusOK:
+			defer resp.drain()
 			e, _ := httpFailure(resp, nil, nil, false)
-			return nil, e
-		case mediaType(resp.Header.Get("Content-Type")) != "text/event-stream":
-			resp.Body.Close()
-			return nil, malformed(fmt.Errorf("content type %.80q is no stream of events", resp.Header.Get("Content-Type")))
+			return nil, nil, e
+		case !resp.stream():
+			resp.close()
+			return nil, nil, malformed(fmt.Errorf("content type %.80q is no stream of events", resp.kind))
 		}
-		return resp, nil
+		return resp, at, nil
 	}
-	return nil, &TransportError{Executed: ExecutedNo, Reason: "http_status", Err: errors.New("more than 5 redirects")}
+	return nil, nil, &TransportError{Executed: ExecutedNo, Reason: "http_status", Err: errors.New("more than 5 redirects")}
 }
 
 // awaitEndpoint reads the event that says where to post. It must be on the

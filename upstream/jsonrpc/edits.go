@@ -82,11 +82,7 @@ func (e *Edits) Apply(dst, raw []byte) []byte {
 	if e.Empty() {
 		return append(dst, raw...)
 	}
-	n := len(raw)
-	for _, x := range e.list {
-		n += len(x.new) - (x.at.End - x.at.Start)
-	}
-	dst = slices.Grow(dst, n)
+	dst = slices.Grow(dst, e.Size(raw))
 	from := 0
 	for _, x := range e.list {
 		dst = append(dst, raw[from:x.at.Start]...)
@@ -94,4 +90,35 @@ func (e *Edits) Apply(dst, raw []byte) []byte {
 		from = x.at.End
 	}
 	return append(dst, raw[from:]...)
+}
+
+// Size is the length of raw with the edits made.
+func (e *Edits) Size(raw []byte) int {
+	n := len(raw)
+	if e != nil {
+		for _, x := range e.list {
+			n += len(x.new) - (x.at.End - x.at.Start)
+		}
+	}
+	return n
+}
+
+// Pieces appends raw with the edits made to dst, in pieces that alias raw and
+// what was given. It copies nothing, for a vectored write of what is long.
+func (e *Edits) Pieces(dst [][]byte, raw []byte) [][]byte {
+	piece := func(b []byte) {
+		if len(b) > 0 {
+			dst = append(dst, b)
+		}
+	}
+	from := 0
+	if e != nil {
+		for _, x := range e.list {
+			piece(raw[from:x.at.Start])
+			piece(x.new)
+			from = x.at.End
+		}
+	}
+	piece(raw[from:])
+	return dst
 }

@@ -56,6 +56,9 @@ func TestEditsApply(t *testing.T) {
 			if got := string(e.Clone().Apply(nil, []byte(raw))); got != c.want {
 				t.Errorf("clone: got %s", got)
 			}
+			if got := string(bytes.Join(e.Pieces(nil, []byte(raw)), nil)); got != c.want || e.Size([]byte(raw)) != len(got) {
+				t.Errorf("pieces: got %s of %d bytes", got, e.Size([]byte(raw)))
+			}
 		})
 	}
 	var none *Edits
