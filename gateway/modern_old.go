@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -20,12 +19,9 @@ func forLegacy(method string, m jsonrpc.Message) jsonrpc.Message {
 		case codeHeaderMismatch, codeMissingCapability, codeUnsupportedVersion:
 			e.Replace(at, strconv.AppendInt(nil, jsonrpc.CodeInternal, 10))
 		}
-	case method == "tools/call" && bytes.Contains(m.Result.Of(m.Raw), []byte("structuredContent")):
+	case method == "tools/call" && m.Structured.Ok() && m.Raw[m.Structured.Start] != '{':
 		// Any value is allowed now, and was an object only; its text is there, too.
-		at, ok := jsonrpc.Lookup(m.Raw, m.Result, "structuredContent")
-		if ok && m.Raw[at.Start] != '{' {
-			e.Drop(m.Raw, m.Result, "structuredContent")
-		}
+		e.Drop(m.Raw, m.Result, "structuredContent")
 	}
 	if e.Empty() {
 		return m

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,18 +19,7 @@ const (
 
 // resultType returns what a result says of its type, "" for nothing: then it is
 // complete.
-func resultType(m *jsonrpc.Message) string {
-	// A search of the bytes is much cheaper than a walk through a long result.
-	if !bytes.Contains(m.Result.Of(m.Raw), []byte(`"resultType"`)) {
-		return ""
-	}
-	for key, at := range jsonrpc.Members(m.Raw, m.Result) {
-		if key == "resultType" {
-			return m.Text(at)
-		}
-	}
-	return ""
-}
+func resultType(m *jsonrpc.Message) string { return m.Text(m.ResultType) }
 
 // completed is an upstream's result under the client's id, with what 2026-07-28
 // asks for where the upstream does not say it: its type, for how long it may be
@@ -39,14 +27,6 @@ func resultType(m *jsonrpc.Message) string {
 func completed(m *jsonrpc.Message, id []byte, cacheable bool, serverInfo []byte) answer {
 	if m.Raw[m.Result.Start] != '{' {
 		return carried(*m, id)
-	}
-	result := m.Result.Of(m.Raw)
-	say := func(name string) bool {
-		if !bytes.Contains(result, []byte(name)) {
-			return false
-		}
-		_, ok := jsonrpc.Lookup(m.Raw, m.Result, name)
-		return ok
 	}
 	b := make([]byte, 0, len(id)+len(serverInfo)+192)
 	after := m.ID.Start > m.Result.Start // an id that follows the result is the tail's
@@ -58,14 +38,14 @@ func completed(m *jsonrpc.Message, id []byte, cacheable bool, serverInfo []byte)
 	bare := len(b)
 	b = append(b, `"resultType":"complete",`...)
 	if cacheable {
-		if !say("ttlMs") {
+		if !m.TTL.Ok() {
 			b = append(b, `"ttlMs":0,`...)
 		}
-		if !say("cacheScope") {
+		if !m.CacheScope.Ok() {
 			b = append(b, `"cacheScope":"private",`...)
 		}
 	}
-	if !say("_meta") {
+	if !m.ResultMeta.Ok() {
 		b = append(appendServerMeta(b, serverInfo), ',')
 	}
 	if jsonrpc.EmptyObject(m.Raw, m.Result) && len(b) > bare {

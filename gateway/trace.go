@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/url"
@@ -218,14 +217,7 @@ func outcomeOf(method string, m jsonrpc.Message) outcome {
 		code, _ := strconv.Atoi(string(at.Of(m.Raw)))
 		return outcome{Code: code}
 	}
-	// Most results have no such member: a search of the bytes is much cheaper
-	// than a walk through them.
-	if method == "tools/call" && bytes.Contains(m.Result.Of(m.Raw), []byte(`"isError"`)) {
-		if at, ok := jsonrpc.Lookup(m.Raw, m.Result, "isError"); ok && string(at.Of(m.Raw)) == "true" {
-			return outcome{ToolError: true}
-		}
-	}
-	return outcome{}
+	return outcome{ToolError: method == "tools/call" && string(m.IsError.Of(m.Raw)) == "true"}
 }
 
 // outcomeOfError is the outcome of a call that got no answer.

@@ -18,16 +18,12 @@ const maxRounds = 10
 
 // requiresInput reports whether an answer says that the server needs something
 // of the client first (InputRequiredResult). Only three requests may be answered
-// so. A result that nowhere has the word is not looked into.
+// so.
 func requiresInput(method string, m jsonrpc.Message) bool {
 	if m.Kind != jsonrpc.Result || method != "tools/call" && method != "prompts/get" && method != "resources/read" {
 		return false
 	}
-	if !bytes.Contains(m.Raw, []byte(`"input_required"`)) {
-		return false
-	}
-	t, _ := jsonrpc.Lookup(m.Raw, m.Result, "resultType")
-	return m.Text(t) == "input_required"
+	return m.Text(m.ResultType) == "input_required"
 }
 
 // fulfil puts what the server requires to the client, as a legacy server would

@@ -54,6 +54,7 @@ type Message struct {
 	ID, Method, Params, Result, Error Span
 
 	Fields
+	Outcome
 
 	method string // the method if it is a known one
 }
@@ -72,6 +73,16 @@ type Fields struct {
 	// params, and those of params._meta that begin with MetaPrefix.
 	RequestState, InputResponses                Span
 	MetaVersion, MetaCapabilities, MetaLogLevel Span
+}
+
+// Outcome are the spans of direct members of a server's result (only where
+// ParseServer scanned it) that the gateway acts on: so that nobody has to search
+// a long result for them. Of duplicate keys the last counts.
+type Outcome struct {
+	IsError, Structured Span // isError and structuredContent, of a tool's result
+
+	// What 2026-07-28 adds: resultType, ttlMs, cacheScope, _meta.
+	ResultType, TTL, CacheScope, ResultMeta Span
 }
 
 // MetaPrefix begins the names of MCP's own members of _meta, from 2026-07-28 on.

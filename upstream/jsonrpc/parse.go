@@ -118,7 +118,7 @@ func (p *parser) member(key []byte) (ok bool) {
 	case `"params"`:
 		ok = p.params()
 	case `"result"`:
-		p.m.Result, ok = p.answer()
+		p.m.Result, ok = p.result()
 	case `"error"`:
 		p.m.Error, ok = p.answer()
 	default:
@@ -134,4 +134,57 @@ func (p *parser) answer() (Span, bool) {
 	s, ok := p.carried(1)
 	p.lax = false
 	return s, ok
+}
+
+// result is answer for a result. Of a server's it notes what there is of Outcome.
+func (p *parser) result() (s Span, ok bool) {
+	p.m.Outcome = Outcome{}
+	if p.strict || p.peek() != '{' {
+		return p.answer()
+	}
+	s.Start = p.i
+	p.lax = true
+	for more := p.enter('}'); more; more = p.more('}') {
+		key := Span{Start: p.i}
+		if !p.str() {
+			return s, false
+		}
+		key.End = p.i
+		if !p.colon() {
+			return s, false
+		}
+		at := p.i
+		if !p.value(2) {
+			return s, false
+		}
+		if to := p.m.Outcome.member(p.b, key); to != nil {
+			*to = Span{at, p.i}
+		}
+	}
+	p.lax = false
+	s.End = p.i
+	return s, p.fault == ""
+}
+
+// member returns where the member with a key belongs, nil for nowhere.
+func (o *Outcome) member(raw []byte, key Span) *Span {
+	name := raw[key.Start+1 : key.End-1]
+	if bytes.IndexByte(name, '\\') >= 0 && len(name) < 128 {
+		name = []byte(Text(raw, key))
+	}
+	switch string(name) {
+	case "isError":
+		return &o.IsError
+	case "structuredContent":
+		return &o.Structured
+	case "resultType":
+		return &o.ResultType
+	case "ttlMs":
+		return &o.TTL
+	case "cacheScope":
+		return &o.CacheScope
+	case "_meta":
+		return &o.ResultMeta
+	}
+	return nil
 }

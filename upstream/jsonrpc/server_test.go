@@ -119,3 +119,35 @@ func TestBatch(t *testing.T) {
 		})
 	}
 }
+
+func TestOutcomeOfAResult(t *testing.T) {
+	for _, c := range []struct {
+		raw  string
+		want map[string]string
+	}{
+		{`{"id":1,"result":{"content":[{"isError":true,"_meta":1}],"x":{"isError":true}}}`, nil},
+		{`{"id":1,"result":{"content":[], "isError" : true ,"structuredContent":[1,{}]}}`, map[string]string{"isError": "true", "structuredContent": "[1,{}]"}},
+		{`{"id":1,"result":{"isError":true,"isError":false}}`, map[string]string{"isError": "false"}},
+		{`{"id":1,"result":{"is\u0045rror":true}}`, map[string]string{"isError": "true"}},
+		{
+			`{"result":{"resultType":"complete","ttlMs":5,"cacheScope":"private","_meta":{"a":{}}},"id":1}`,
+			map[string]string{"resultType": `"complete"`, "ttlMs": "5", "cacheScope": `"private"`, "_meta": `{"a":{}}`},
+		},
+		{`{"id":1,"result":["isError",true]}`, nil},
+		{`{"id":1,"error":{"code":1,"message":"m","isError":true}}`, nil},
+		{`{"id":1,"method":"m","params":{"isError":true,"_meta":{}}}`, nil},
+	} {
+		m, err := ParseServer([]byte(c.raw))
+		if err != nil {
+			t.Fatalf("%s: %v", c.raw, err)
+		}
+		o := &m.Outcome
+		for name, at := range map[string]Span{
+			"isError": o.IsError, "structuredContent": o.Structured, "resultType": o.ResultType, "ttlMs": o.TTL, "cacheScope": o.CacheScope, "_meta": o.ResultMeta,
+		} {
+			if got := string(at.Of(m.Raw)); got != c.want[name] {
+				t.Errorf("%s: %s is %s, want %s", c.raw, name, got, c.want[name])
+			}
+		}
+	}
+}
