@@ -105,7 +105,7 @@ func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
 	case "initialize":
 		return refused(errorOf(x.id(), jsonrpc.CodeInvalidRequest, "invalid request: this session is initialized already", nil), jsonrpc.CodeInvalidRequest)
 	}
-	return refused(errorOf(x.id(), jsonrpc.CodeMethodNotFound, "method not found: "+clipName(x.method), nil), jsonrpc.CodeMethodNotFound)
+	return g.vendor(ctx, x)
 }
 
 // refused pairs an error answer with what the span says of it.

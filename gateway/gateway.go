@@ -139,7 +139,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		s.end()
 	}
 	g.listeners.serve.Wait()
-	g.parks.calls.Wait()
+	g.parks.tasks.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

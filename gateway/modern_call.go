@@ -37,6 +37,8 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		edits = fresh
 	}
 	if !still {
+		edits = withEdits(edits)
+		edits.Drop(x.msg.Raw, x.msg.Meta, metaOwn...)
 		g.levelFor(ctx, x, u)
 		if x.modern.client.able.any() && takesInput(x.method) {
 			return g.converseModern(ctx, x, c, u, edits)
@@ -51,6 +53,14 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		return g.aborted(x, c.route, err)
 	}
 	return g.failed(x, c.route, err)
+}
+
+// metaOwn is what a request of 2026-07-28 says of itself in _meta. A server of an
+// older revision is spared it: one that speaks both would take the request for one
+// of 2026-07-28.
+var metaOwn = []string{
+	jsonrpc.MetaPrefix + "protocolVersion", jsonrpc.MetaPrefix + "clientInfo",
+	jsonrpc.MetaPrefix + "clientCapabilities", jsonrpc.MetaPrefix + "logLevel",
 }
 
 // takesInput reports whether requests of the method may be answered with what is

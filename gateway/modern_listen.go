@@ -332,7 +332,7 @@ func (g *Gateway) unsubscribeAll(l *listener) {
 			continue
 		}
 		g.listeners.unsubscribe(l, s)
-		g.parks.calls.Go(func() {
+		g.parks.run(func() { // if not, the links are about to be closed
 			ctx, cancel := context.WithTimeout(g.hard, answerTimeout)
 			defer cancel()
 			if err := u.Unsubscribe(ctx, s.scope, s.target); err != nil {

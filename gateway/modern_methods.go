@@ -38,12 +38,14 @@ func (g *Gateway) dispatchModern(ctx context.Context, x *exchange) (answer, outc
 	return g.vendor(ctx, x)
 }
 
-// removed are methods that some revision defines and 2026-07-28 does not, or that
-// a client never sends. They are nobody's extension.
+// removed are methods that some revision defines and the client's does not, or that
+// a client never sends. They are nobody's extension. The tasks of 2025-11-25 are
+// hidden from all.
 func removed(method string) bool {
 	switch method {
 	case "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe",
-		"tasks/list", "tasks/result", "roots/list", "sampling/createMessage", "elicitation/create":
+		"tasks/list", "tasks/result", "tasks/get", "tasks/update", "tasks/cancel", "server/discover", "subscriptions/listen",
+		"roots/list", "sampling/createMessage", "elicitation/create":
 		return true
 	}
 	return strings.HasPrefix(method, "notifications/")
@@ -53,7 +55,7 @@ func removed(method string) bool {
 // is.
 func (g *Gateway) vendor(ctx context.Context, x *exchange) (answer, outcome) {
 	if removed(x.method) {
-		return x.noMethod("2026-07-28 has no " + clipName(x.method) + "; this endpoint speaks " + strings.Join(supportedVersions, ", "))
+		return x.noMethod(clipName(x.method) + " is none that a client of this revision sends; this endpoint speaks " + strings.Join(supportedVersions, ", "))
 	}
 	u, why := x.vendorOf()
 	if u == nil {
@@ -68,10 +70,12 @@ func (x *exchange) noMethod(text string) (answer, outcome) {
 
 // vendorOf returns the one upstream that a method unknown to the gateway can be
 // for, or why there is none: the only one in the client's view, else the only one
-// with an extension that the method's name points to, else the only one with any.
+// with an extension that the method's name points to, else the only one with any. A
+// server of an older revision is asked only if it declares that it extends it: many
+// take a method that they do not know amiss.
 func (x *exchange) vendorOf() (u *upstream.Upstream, why string) {
 	all := x.inView()
-	if len(all) == 1 {
+	if len(all) == 1 && (all[0].Modern() || experiments(all[0])) {
 		return all[0], ""
 	}
 	var extended, named []*upstream.Upstream
@@ -98,6 +102,19 @@ func (x *exchange) vendorOf() (u *upstream.Upstream, why string) {
 		return nil, "it does not say which upstream it is for (extensions: " + names(extended) + "): ask one alone, under " + x.view.cfg.Server.Path + "/u/<upstream>"
 	}
 	return nil, "no upstream declares an extension"
+}
+
+// experiments reports whether an upstream declares anything beyond the protocol.
+func experiments(u *upstream.Upstream) bool {
+	for range extensionsOf(u) {
+		return true
+	}
+	inv := u.Inventory()
+	if inv == nil {
+		return false
+	}
+	at, ok := jsonrpc.Lookup(inv.Capabilities, jsonrpc.Whole(inv.Capabilities), "experimental")
+	return ok && !jsonrpc.EmptyObject(inv.Capabilities, at)
 }
 
 // pointsTo reports whether a method's name begins as an extension's identifier

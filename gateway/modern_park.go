@@ -61,7 +61,17 @@ type parks struct {
 	byName map[string]*parked
 	closed bool
 
-	calls sync.WaitGroup // goroutines of calls that may be parked
+	tasks sync.WaitGroup // goroutines of calls that may be parked, and what is left to do after listeners
+}
+
+// run runs f in a goroutine, and reports false, without doing it, after close.
+func (t *parks) run(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.tasks.Go(f)
+	}
+	return !t.closed
 }
 
 // put enters p under a new name. It reports false if there are too many, or the
@@ -112,7 +122,7 @@ func (g *Gateway) converseModern(ctx context.Context, x *exchange, c *call, u *u
 	}
 	c.parked = p
 	x.modern.client.users.Add(1)
-	g.parks.calls.Go(func() {
+	if !g.parks.run(func() {
 		defer x.modern.client.users.Add(-1)
 		defer cancel(nil)
 		defer close(p.done)
@@ -124,7 +134,13 @@ func (g *Gateway) converseModern(ctx context.Context, x *exchange, c *call, u *u
 			}
 		}()
 		p.message, p.err = g.consulted(own, c, u, edits)
-	})
+	}) {
+		x.modern.client.users.Add(-1)
+		cancel(nil)
+		return g.failed(x, c.route, &upstream.CallError{
+			Upstream: c.route.Upstream, Reason: "shutdown", Text: "the gateway is shutting down", Executed: upstream.ExecutedNo,
+		})
+	}
 	return p.await(ctx, x)
 }
 
@@ -192,7 +208,7 @@ func (p *parked) asked(q *upstream.Question) {
 	p.open = append(p.open, a)
 	p.call.waiting.Add(1)
 	p.prod()
-	p.g.parks.calls.Go(func() { p.watch(a) })
+	p.g.parks.run(func() { p.watch(a) }) // if not, the call is about to be cancelled
 }
 
 func (p *parked) prod() {

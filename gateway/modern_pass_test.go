@@ -173,6 +173,17 @@ func TestExtensions(t *testing.T) {
 	if got := c.call("gadgets/list", `{}`); got.status != 404 || got.rpcCode() != -32601 || !strings.Contains(got.body, "a, b") {
 		t.Errorf("a method that nobody's extension has: %s", got.body)
 	}
+	old := r.connect(`{}`)
+	has(t, "an older client", old.post(`{"jsonrpc":"2.0","id":1,"method":"widgets/list"}`).body, `"by":"b"`)
+	for _, method := range []string{"gadgets/list", "tasks/get", "server/discover", "subscriptions/listen", "notifications/x"} {
+		if got := old.post(`{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2025-11-25"}}}`); got.rpcCode() != -32601 {
+			t.Errorf("%s of an older client: %d %s", method, got.status, got.body)
+		}
+	}
+	c.path = "/mcp/u/c"
+	if got := c.call("gadgets/list", `{}`); got.status != 404 || d.Server("c").Asked("gadgets/list") > 0 {
+		t.Errorf("a server of an older revision that declares nothing: %d %s", got.status, got.body)
+	}
 	c.path = "/mcp/u/a"
 	has(t, "in the view of one", c.call("gadgets/list", `{}`).body, `"by":"a"`)
 	if ext := c.call("server/discover", `{}`).body; strings.Contains(ext, "acme") {

@@ -24,7 +24,10 @@ func TestModernCall(t *testing.T) {
 		t.Errorf("%d %v", got.status, got.header)
 	}
 	has(t, "answer", got.body, `"id":9007199254740993,"result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"interlock","version":"test"}},"content":[`,
-		`\"name\":\"do\"`, `\"arguments\":{\"x\":1.0}`)
+		`{\"_meta\":{},\"name\":\"do\",\"arguments\":{\"x\":1.0}}`)
+	// A server that speaks both eras must not take the request for one of the other.
+	c.meta = `,"progressToken":7,"com.acme/x":1.0,"io.modelcontextprotocol/logLevel":"error","io.modelcontextprotocol/clientInfo":{"name":"n"}`
+	has(t, "what the server is sent", c.tool("a__do", "").body, `{\"_meta\":{\"progressToken\":7,\"com.acme/x\":1.0},\"name\"`)
 }
 
 func TestModernDiscover(t *testing.T) {

@@ -267,3 +267,30 @@ func TestSSEDialGivesUpWithItsContext(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A server of the older HTTP+SSE does not say for which call it asks: while calls
+// of several clients are in flight nobody is asked, not even on a link that is a
+// scope's own.
+func TestSSEQuestionOfAnotherClientsCall(t *testing.T) {
+	for _, exclusive := range []bool{false, true} {
+		one, two, inbox := newPeer(), newPeer(), newPeer()
+		l := &sseLink{dial: &Dial{Exclusive: exclusive, Inbox: inbox}, pending: make(map[uint64]*sseCall)}
+		begin := func(id uint64, owner string, p Peer) {
+			l.calls.begin(owner)
+			l.pending[id] = &sseCall{r: &Request{Owner: owner, Peer: p}}
+		}
+		if r := l.recipient(); (r != nil) != exclusive {
+			t.Errorf("exclusive %v: outside of calls somebody is asked: %v", exclusive, r != nil)
+		}
+		begin(1, "one", one)
+		if r := l.recipient(); r == nil {
+			t.Errorf("exclusive %v: nobody is asked", exclusive)
+		} else if r(new(Question)); len(one.asked) != 1 {
+			t.Errorf("exclusive %v: another is asked", exclusive)
+		}
+		begin(2, "two", two)
+		if l.recipient() != nil {
+			t.Errorf("exclusive %v: with calls of two in flight one is asked", exclusive)
+		}
+	}
+}

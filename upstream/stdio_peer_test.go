@@ -165,7 +165,18 @@ func TestStdioQuestions(t *testing.T) {
 // A server's question that may be for another client's call goes to nobody: not
 // while calls of two are in flight, and not after one of them went away.
 func TestStdioQuestionOfAnotherClientsCall(t *testing.T) {
-	l := startFake(t, fakeDial(t, "ok"))
+	t.Run("shared", func(t *testing.T) { questionOfAnotherClientsCall(t, fakeDial(t, "ok")) })
+	// Clients without sessions share a link that is exclusively theirs.
+	t.Run("exclusive", func(t *testing.T) {
+		d := fakeDial(t, "ok")
+		d.Exclusive, d.Inbox = true, newPeer()
+		questionOfAnotherClientsCall(t, d)
+	})
+}
+
+func questionOfAnotherClientsCall(t *testing.T, d *Dial) {
+	t.Helper()
+	l := startFake(t, d)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := hold(ctx, t, l, "another client")
 	refused := func(when string) {

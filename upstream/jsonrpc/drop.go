@@ -3,7 +3,8 @@ package jsonrpc
 import "slices"
 
 // Drop removes members of the object at s in raw, each with its comma. Names that
-// are absent are ignored. Edits of what is removed must not be added.
+// are absent are ignored. Edits of what is removed must not be added, and members
+// that SetMeta adds are added after.
 func (e *Edits) Drop(raw []byte, s Span, names ...string) {
 	if !s.Ok() || raw[s.Start] != '{' {
 		return
@@ -17,7 +18,7 @@ func (e *Edits) Drop(raw []byte, s Span, names ...string) {
 		switch {
 		case !ok:
 			return
-		case slices.Contains(names, Text(raw, key)):
+		case named(raw, key, names):
 			if !cut.Ok() {
 				cut.Start = start
 				if kept > 0 {
@@ -38,5 +39,23 @@ func (e *Edits) Drop(raw []byte, s Span, names ...string) {
 	}
 	if cut.Ok() {
 		e.Delete(cut)
+		if kept == 0 {
+			e.bared = s
+		}
 	}
+}
+
+// named reports whether the key at s is one of names. It allocates for unusual
+// keys alone.
+func named(raw []byte, s Span, names []string) bool {
+	inner := raw[s.Start+1 : s.End-1]
+	if !plain(inner) {
+		return slices.Contains(names, Text(raw, s))
+	}
+	for _, name := range names {
+		if string(inner) == name {
+			return true
+		}
+	}
+	return false
 }

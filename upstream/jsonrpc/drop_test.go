@@ -37,6 +37,35 @@ func TestDrop(t *testing.T) {
 	}
 }
 
+// What is set where everything was dropped needs no comma.
+func TestSetMetaAfterDrop(t *testing.T) {
+	for _, c := range []struct{ meta, want string }{
+		{`{"x":1}`, `{"traceparent":"t"}`},
+		{`{"x":1,"y":2}`, `{"traceparent":"t"}`},
+		{`{ "x":1,"a":2,"y":3}`, `{"traceparent":"t", "a":2}`},
+		{`{"x":1,"progressToken":1}`, `{"traceparent":"t","progressToken":1}`},
+		{`{"traceparent":"s","x":1}`, `{"traceparent":"t"}`},
+		{`{}`, `{"traceparent":"t"}`},
+	} {
+		m, err := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":` + c.meta + `}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first, e Edits
+		first.Drop(m.Raw, m.Meta, "x", "y")
+		e.Copy(&first)
+		e.SetMeta(&m, Member{"traceparent", []byte(`"t"`)})
+		got, err := Parse(e.Apply(nil, m.Raw))
+		if err != nil {
+			t.Errorf("%s: %v", c.meta, err)
+			continue
+		}
+		if s := string(got.Meta.Of(got.Raw)); s != c.want {
+			t.Errorf("%s became %s, want %s", c.meta, s, c.want)
+		}
+	}
+}
+
 func TestEmptyObject(t *testing.T) {
 	for s, want := range map[string]bool{`{}`: true, `{ }`: true, "{\n}": true, `{"a":1}`: false, `[]`: false, `null`: false} {
 		if got := EmptyObject([]byte(s), Whole([]byte(s))); got != want {

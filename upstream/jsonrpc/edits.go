@@ -12,6 +12,7 @@ type Edits struct {
 	buf  [8]edit // enough for a call: id, name, progress token, trace context
 
 	fresh []Member // those that SetMeta inserts, all by one edit
+	bared Span     // an object that Drop left without members
 }
 
 type edit struct {
@@ -47,10 +48,10 @@ func (e *Edits) Clone() *Edits {
 // Copy makes e a copy of from that can be added to without changing it. A nil
 // from gives an empty set.
 func (e *Edits) Copy(from *Edits) {
-	e.list, e.fresh = nil, nil
+	e.list, e.fresh, e.bared = nil, nil, Span{}
 	if from != nil {
 		e.list = append(e.buf[:0], from.list...)
-		e.fresh = slices.Clone(from.fresh)
+		e.fresh, e.bared = slices.Clone(from.fresh), from.bared
 	}
 }
 

@@ -30,7 +30,7 @@ func (e *Edits) SetMeta(m *Message, members ...Member) {
 	if len(e.fresh) == n {
 		return
 	}
-	fresh := metaEdit(m, e.fresh)
+	fresh := metaEdit(m, e.fresh, e.bared)
 	if i := slices.IndexFunc(e.list, func(x edit) bool { return x.meta }); i >= 0 {
 		e.list[i] = fresh
 		return
@@ -61,11 +61,14 @@ func (m *Message) metaMember(name string) Span {
 	return at
 }
 
-// metaEdit returns the edit that inserts members into m's params._meta.
-func metaEdit(m *Message, members []Member) edit {
+// metaEdit returns the edit that inserts members into m's params._meta, which may
+// be the object that has no others left.
+func metaEdit(m *Message, members []Member, bared Span) edit {
 	isObject := func(s Span) bool { return s.Ok() && m.Raw[s.Start] == '{' }
 	b := make([]byte, 0, 128)
 	switch {
+	case isObject(m.Meta) && bared == m.Meta:
+		return edit{first(m.Meta), appendMembers(b, members), true}
 	case isObject(m.Meta):
 		return edit{first(m.Meta), comma(appendMembers(b, members), m.Raw, m.Meta), true}
 	case m.Meta.Ok():
