@@ -87,6 +87,7 @@ type message struct {
 //	exit0, exit3    ends at once with that code and some words on stderr
 //	segv, killself  ends at once by that signal
 //	exitoninit      reads initialize and ends with 3
+//	exitonprobe     reads anything else than initialize first and ends with 3
 //	hang            reads and never answers
 //	noise           prints what is no message between its messages
 //	glued           prints without a line's end before its messages
@@ -141,6 +142,8 @@ func (s *server) serve() int {
 				select {}
 			}
 		case s.modes["hang"]:
+		case s.modes["exitonprobe"] && m.Method == "server/discover":
+			return 3
 		case s.modes["exitoninit"]:
 			fmt.Fprintln(os.Stderr, "no such database")
 			return 3
