@@ -144,6 +144,10 @@ func (s *listener) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; {
 		s.x.mu.Lock()
 		want, version := s.want, s.version
+		select {
+		case <-s.kick: // it was for this
+		default:
+		}
 		s.x.mu.Unlock()
 		switch {
 		case current != nil && current.filter.equal(want):
