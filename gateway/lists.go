@@ -14,6 +14,9 @@ func (g *Gateway) list(ctx context.Context, x *exchange, k router.Kind) (answer,
 		return x.badParams("params.cursor must be a string")
 	}
 	g.awaitLists(ctx, x)
+	for _, u := range x.view.order {
+		u.Freshen()
+	}
 	find := x.catalog.Page
 	if x.modern != nil {
 		find = x.catalog.ModernPage

@@ -31,7 +31,8 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 			return seat{}, err
 		}
 	}
-	if c.Scope.Key == "" {
+	// A modern server has no sessions, whatever was thought before it had started.
+	if c.Scope.Key == "" || u.Modern() {
 		if l := u.phase.Load().link; l != nil {
 			return seat{l, epoch, waited}, nil
 		}

@@ -289,6 +289,9 @@ func (c *Config) Validate() error {
 	oneOf(bad, "on_dependency_failure", c.OnDependencyFailure, Wait, StartAnyway)
 	oneOf(bad, "start", c.Start, Eager, OnDemand)
 	oneOf(bad, "protocol", c.Protocol, AutoProtocol, ModernProtocol, LegacyProtocol)
+	if kind == SSE && c.Protocol == ModernProtocol {
+		bad("HTTP with SSE has no modern revision: use the transport http, or protocol auto", "protocol")
+	}
 	oneOf(bad, "isolation", c.Isolation, AutoIsolation, Shared, PerPrincipal, PerSession)
 	for _, d := range []struct {
 		v    time.Duration

@@ -149,7 +149,7 @@ func TestInputRoundsEnd(t *testing.T) {
 		if reasonOf(err) != "input" || asked != maxRounds || len(w.bodies()) != maxRounds+1 {
 			t.Errorf("%v after %d questions", err, asked)
 		}
-		if judge(err.(*TransportError)) != success { //nolint:errorlint // as it came
+		if judge(err.(*TransportError)) != success {
 			t.Error("a server that answers counts as a failing one")
 		}
 	})
