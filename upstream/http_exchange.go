@@ -70,7 +70,7 @@ func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 	readdress(&x.edits, &x.r.Message, x.id)
 	if x.s.modern != nil {
 		q.raw, q.edits = x.edits.Apply(nil, q.raw), nil
-		q.more = append(q.more, modernFields(q.raw, x.r.Params, x.s.modern.tools.Load())...)
+		q.more = appendModern(q.more, q.raw, x.r.Params, x.s.modern.tools.Load())
 	}
 	resp, err := x.s.post(ctx, q)
 	if err != nil {

@@ -11,50 +11,47 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// modernFields returns modernHeader as fields.
-func modernFields(body []byte, theirs http.Header, tools *toolHeaders) (list []field) {
-	for name, values := range modernHeader(body, theirs, tools) {
-		for _, v := range values {
-			list = append(list, field{name, v})
-		}
-	}
-	return list
-}
-
-// modernHeader returns the headers of one request to a modern server that mirror
+// appendModern appends the headers of one request to a modern server that mirror
 // its body (basic/transports/streamable-http of 2026-07-28, Request Metadata).
 // The body is the one that is sent: names in it are the server's own. theirs are
 // the Mcp-Param-* headers of the client, which are sent on where the server's
 // schema does not tell us to make them; they are not changed.
-func modernHeader(body []byte, theirs http.Header, tools *toolHeaders) http.Header {
-	h := make(http.Header, len(theirs)+4)
+func appendModern(list []field, body []byte, theirs http.Header, tools *toolHeaders) []field {
 	m, err := jsonrpc.Parse(body)
 	if err != nil {
-		return h // an edit of ours that broke it; the server will say so
-	}
-	for k, v := range theirs {
-		if strings.HasPrefix(k, paramHeader) && len(v) > 0 {
-			h[k] = v
-		}
+		return list // an edit of ours that broke it; the server will say so
 	}
 	method := m.MethodName()
-	h["Mcp-Method"] = []string{method}
+	list = append(list, field{"Mcp-Method", method})
 	name := m.Name
+	var ours []mirrored
 	switch method {
 	case "tools/call":
-		tools.mirror(h, &m)
+		ours = tools.of(m.Text(name))
+		for _, x := range ours {
+			if at, ok := jsonrpc.Lookup(m.Raw, m.Arguments, x.path...); !ok {
+				continue
+			} else if v, ok := mirrorValue(m.Raw, at); ok {
+				list = append(list, field{x.header, v})
+			}
+		}
 	case "prompts/get":
 	case "resources/read":
 		name = m.URI
 	case "tasks/get", "tasks/update", "tasks/cancel":
 		name, _ = jsonrpc.Lookup(m.Raw, m.Params, "taskId")
 	default:
-		return h
+		name = jsonrpc.Span{}
 	}
 	if name.Ok() {
-		h["Mcp-Name"] = []string{headerValue(m.Text(name))}
+		list = append(list, field{"Mcp-Name", headerValue(m.Text(name))})
 	}
-	return h
+	for k, v := range theirs {
+		if strings.HasPrefix(k, paramHeader) && len(v) > 0 && !slices.ContainsFunc(ours, func(x mirrored) bool { return x.header == k }) {
+			list = append(list, field{k, v[0]})
+		}
+	}
+	return list
 }
 
 // headerValue makes a value fit for a header: as it is, or in the Base64 form for
@@ -136,7 +133,7 @@ func annotations(raw []byte, s jsonrpc.Span, path []string, into *[]mirrored) {
 	for key, sub := range jsonrpc.Members(raw, properties) {
 		below := append(slices.Clip(path), key)
 		if at, ok := jsonrpc.Lookup(raw, sub, "x-mcp-header"); ok {
-			if name := jsonrpc.Text(raw, at); headerToken(name) {
+			if name := jsonrpc.Text(raw, at); isToken(name) {
 				*into = append(*into, mirrored{below, http.CanonicalHeaderKey(paramHeader + name)})
 			}
 		}
@@ -144,22 +141,13 @@ func annotations(raw []byte, s jsonrpc.Span, path []string, into *[]mirrored) {
 	}
 }
 
-// mirror sets the headers of a tools/call. A header that the schema asks for and
-// the arguments have no value for is taken away.
-func (t *toolHeaders) mirror(h http.Header, m *jsonrpc.Message) {
+// of returns what is mirrored of the arguments of a tool. What the arguments have
+// no value for has no header, whatever the client sent.
+func (t *toolHeaders) of(tool string) []mirrored {
 	if t == nil || t.byTool == nil {
-		return
+		return nil
 	}
-	for _, x := range t.byTool[m.Text(m.Name)] {
-		delete(h, x.header)
-		at, ok := jsonrpc.Lookup(m.Raw, m.Arguments, x.path...)
-		if !ok {
-			continue
-		}
-		if v, ok := mirrorValue(m.Raw, at); ok {
-			h[x.header] = []string{v}
-		}
-	}
+	return t.byTool[tool]
 }
 
 // mirrorValue is the value at s as a header has it: strings, integers in decimal
@@ -180,17 +168,4 @@ func mirrorValue(raw []byte, s jsonrpc.Span) (string, bool) {
 		return strconv.FormatInt(int64(f), 10), true
 	}
 	return number, true
-}
-
-// headerToken reports whether s can be part of a header's name: a token of RFC
-// 9110 section 5.6.2.
-func headerToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }
