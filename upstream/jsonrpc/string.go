@@ -18,10 +18,10 @@ const (
 func zeros(w uint64) uint64 { return (w - ones) & ^w & tops }
 
 // special marks the bytes of w that end a run of plain string: a quote, a
-// backslash, a control character. As with zeros, only the lowest mark counts.
+// backslash, a control character. As with zeros, only the lowest mark counts. All
+// three are below 0x80, so that what is not can be left out for all at once.
 func special(w uint64) uint64 {
-	control := (w - ones*0x20) & ^w & tops
-	return control | zeros(w^ones*'"') | zeros(w^ones*'\\')
+	return ((w - ones*0x20) | ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)) & ^w & tops
 }
 
 // str scans a string with its quotes: no control characters, known escapes,
@@ -38,7 +38,7 @@ func (s *scanner) str() bool {
 	b, i := s.b, s.i
 	var high uint64 // top bits of all bytes seen
 	for {
-		for len(b)-i >= 8 {
+		for near := i + 32; len(b)-i >= 8; {
 			w := binary.LittleEndian.Uint64(b[i:])
 			if stop := special(w); stop != 0 {
 				n := bits.TrailingZeros64(stop) &^ 7
@@ -47,7 +47,12 @@ func (s *scanner) str() bool {
 				break
 			}
 			high |= w
-			i += 8
+			if i += 8; i >= near { // it may be long
+				n, seen := plainRun(b[i:])
+				i += n
+				high |= seen
+				near = i + 32
+			}
 		}
 		if i >= len(b) {
 			s.i = i
@@ -75,6 +80,21 @@ func (s *scanner) str() bool {
 			i++
 		}
 	}
+}
+
+// plainRun returns how many bytes of plain string b begins with, in steps of 32, and
+// their top bits.
+func plainRun(b []byte) (n int, high uint64) {
+	for ; len(b)-n >= 32; n += 32 {
+		p := b[n : n+32]
+		w, x := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])
+		y, z := binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[24:])
+		if special(w)|special(x)|special(y)|special(z) != 0 {
+			break
+		}
+		high |= w | x | y | z
+	}
+	return n, high
 }
 
 // text checks the string from start to where the scanner stands for UTF-8.
