@@ -1,5 +1,6 @@
 // A client made with the official TypeScript SDK that does what it is told on
-// stdin, one JSON object a line, and says what happened on stdout.
+// stdin, one JSON object a line, and says what happened on stdout. Told a `mode`,
+// it is made with the SDK's successor, which speaks 2026-07-28 too.
 //
 //   {"id":1,"do":"connect","url":"http://127.0.0.1:7777/mcp","capabilities":{},"answers":{}}
 //   {"id":2,"do":"callTool","params":{"name":"echo"},"progress":true}
@@ -8,8 +9,12 @@
 // Each gets {"id":1,"result":...} or {"id":1,"error":{"code","message","data"}}.
 // In between come {"event":"notification"|"request"|"progress"|"wire"|"closed"|"error",...}.
 // What the server asks of the client is answered from connect's `answers`, by
-// method; an answer {"$error":"text"} refuses.
+// method; an answer {"$error":"text"} refuses, and {"$after":ms,"$answer":...} takes
+// its time.
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
+import * as next from "@modelcontextprotocol/client";
+import { StdioClientTransport as NextStdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
@@ -22,14 +27,35 @@ import {
 
 const say = (o) => process.stdout.write(JSON.stringify(o) + "\n");
 const running = new Map(); // id of a command -> AbortController
+const listening = new Map(); // id of a command -> subscription
 let client;
 let transport;
 let answers = {};
+let mode; // of version negotiation; undefined with the SDK that has none
+
+// What the two generations of the SDK do not have in common.
+const sdk = {
+  get Stdio() {
+    return mode ? NextStdioClientTransport : StdioClientTransport;
+  },
+  get HTTP() {
+    return mode ? next.StreamableHTTPClientTransport : StreamableHTTPClientTransport;
+  },
+  client(info, options) {
+    return mode ? new next.Client(info, { ...options, versionNegotiation: { mode } }) : new Client(info, options);
+  },
+  answers(method, schema) {
+    client.setRequestHandler(mode ? method : schema, answer(method));
+  },
+  callTool(params, options) {
+    return mode ? client.callTool(params, options) : client.callTool(params, undefined, options);
+  },
+};
 
 function open({ url, sse, command, args, env }) {
-  if (command) return new StdioClientTransport({ command, args, env, stderr: "inherit" });
+  if (command) return new sdk.Stdio({ command, args, env, stderr: "inherit" });
   if (sse) return new SSEClientTransport(new URL(url));
-  return new StreamableHTTPClientTransport(new URL(url), {
+  return new sdk.HTTP(new URL(url), {
     // A restarted gateway is back within a second or two; do not give up before.
     reconnectionOptions: { initialReconnectionDelay: 100, maxReconnectionDelay: 500, reconnectionDelayGrowFactor: 1.5, maxRetries: 60 },
   });
@@ -40,17 +66,20 @@ function answer(method) {
     say({ event: "request", method, params: request.params, requestId: extra.requestId });
     const a = answers[method];
     if (a?.$error) throw new Error(a.$error);
-    return a;
+    if (!a?.$after) return a;
+    await pause(a.$after);
+    return a.$answer;
   };
 }
 
 const special = {
-  async connect({ capabilities = {}, answers: a = {}, name = "e2e", ...where }) {
+  async connect({ capabilities = {}, answers: a = {}, name = "e2e", mode: m, ...where }) {
     answers = a;
-    client = new Client({ name, version: "1.0.0" }, { capabilities });
-    if (capabilities.roots) client.setRequestHandler(ListRootsRequestSchema, answer("roots/list"));
-    if (capabilities.sampling) client.setRequestHandler(CreateMessageRequestSchema, answer("sampling/createMessage"));
-    if (capabilities.elicitation) client.setRequestHandler(ElicitRequestSchema, answer("elicitation/create"));
+    mode = m;
+    client = sdk.client({ name, version: "1.0.0" }, { capabilities });
+    if (capabilities.roots) sdk.answers("roots/list", ListRootsRequestSchema);
+    if (capabilities.sampling) sdk.answers("sampling/createMessage", CreateMessageRequestSchema);
+    if (capabilities.elicitation) sdk.answers("elicitation/create", ElicitRequestSchema);
     client.fallbackNotificationHandler = async ({ method, params }) => say({ event: "notification", method, params });
     client.onclose = () => say({ event: "closed" });
     client.onerror = (e) => say({ event: "error", message: String(e.message ?? e) });
@@ -69,7 +98,7 @@ const special = {
   state() {
     return {
       session: transport.sessionId,
-      protocol: transport.protocolVersion ?? transport._protocolVersion,
+      protocol: mode ? client.getNegotiatedProtocolVersion() : (transport.protocolVersion ?? transport._protocolVersion),
       server: client.getServerVersion(),
       capabilities: client.getServerCapabilities(),
       instructions: client.getInstructions(),
@@ -77,6 +106,17 @@ const special = {
   },
   cancel({ of }) {
     running.get(of)?.abort("cancelled by the test");
+    return {};
+  },
+  // Opens a stream of changes, as 2026-07-28 has it; says how it ended.
+  async listen({ id, params }) {
+    const subscription = await client.listen(params);
+    listening.set(id, subscription);
+    subscription.closed.then((how) => say({ event: "unlistened", method: how, of: id }));
+    return subscription.honoredFilter;
+  },
+  async unlisten({ of }) {
+    await listening.get(of).close();
     return {};
   },
   // Follows nextCursor to the end, as a careful client does.
@@ -111,7 +151,7 @@ async function run(command) {
   running.set(id, controller);
   if (progress) options.onprogress = (p) => say({ event: "progress", of: id, params: p });
   try {
-    if (verb === "callTool") return await client.callTool(params, undefined, options);
+    if (verb === "callTool") return await sdk.callTool(params, options);
     if (verb === "ping") return await client.ping(options);
     if (verb === "sendRootsListChanged") return (await client.sendRootsListChanged()) ?? {};
     return await client[verb](params, options);
