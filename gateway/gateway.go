@@ -174,6 +174,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
 		g.flight.Wait()
+		g.parks.tasks.Wait() // their upstreams are told while there is a way to them
 		close(done)
 	}()
 	select {

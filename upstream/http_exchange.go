@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -107,12 +108,24 @@ func (x *exchange) end(ctx context.Context, err *TransportError, sent bool) (jso
 	return jsonrpc.Message{}, context.Cause(ctx)
 }
 
+// goodbye is how long a cancellation may take once its link is closed.
+const goodbye = time.Second
+
+// tellCancelled tells the server that a call is given up, also while the link is
+// being closed: a server may end a session only when its calls have ended.
 func (s *httpSession) tellCancelled(id []byte, why error) {
-	ctx, stop := context.WithTimeout(s.link.life.ctx, ownPostTimeout)
+	ctx, stop := context.WithTimeout(context.Background(), ownPostTimeout)
 	defer stop()
-	if err := s.Notify(ctx, cancelledNote(id, why)); err != nil {
+	defer context.AfterFunc(s.link.life.ctx, func() { time.AfterFunc(goodbye, stop) })()
+	own := newLife()
+	defer own.end()
+	note := &outgoing{method: http.MethodPost, to: s.link.target.Load(), header: s.header, raw: cancelledNote(id, why)}
+	resp, err := s.link.remote.send(ctx, own, note)
+	if err != nil {
 		s.link.log.Debug("cancellation not delivered", "error", err)
+		return
 	}
+	resp.drain()
 }
 
 // cancelledNote makes the notification that a request is given up.

@@ -302,3 +302,33 @@ func TestCallIsTakenUpAgain(t *testing.T) {
 
 // elapse lets the bubble's time pass.
 func elapse(d time.Duration) { <-time.After(d) }
+
+// TestCancelledOnTheWayOut: a call that ended with its link was never cancelled,
+// and a server that ends sessions only when their calls have ended kept the link,
+// and the gateway, from going.
+func TestCancelledOnTheWayOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRemote{session: "s"}
+		f.call = func(_ http.ResponseWriter, r *http.Request, _ jsonrpc.Message) { <-r.Context().Done() }
+		f.post = func(_ http.ResponseWriter, r *http.Request, m jsonrpc.Message) bool {
+			if m.MethodName() == "notifications/cancelled" {
+				select {
+				case <-time.After(100 * time.Millisecond): // it arrives late
+				case <-r.Context().Done():
+					t.Error("the cancellation was cut off")
+				}
+			}
+			return false
+		}
+		l := connectInBubble(t, f, dialFor("http://fake/mcp"))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, err := l.Do(ctx, toolCall(t, "x", `{}`, "")); !errors.Is(err, context.Canceled) {
+			t.Errorf("the call ended with %v", err)
+		}
+		l.Close(t.Context())
+		if told, _ := f.sent("notifications/cancelled"); len(told) != 1 {
+			t.Errorf("told %v", told)
+		}
+	})
+}

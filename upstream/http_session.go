@@ -137,6 +137,9 @@ func (s *httpSession) remove(ctx context.Context) {
 	if s.id == "" {
 		return
 	}
+	// Some servers answer only when the session's calls have ended.
+	ctx, stop := context.WithTimeout(ctx, s.link.dial.Config.StopTimeout)
+	defer stop()
 	h := s.header.fields.Clone()
 	h.Del("Content-Type")
 	own := newLife()
