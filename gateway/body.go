@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -19,73 +18,19 @@ const bodyTimeout = 30 * time.Second
 // timeBodies gives each request's body bodyTimeout to arrive. That is also for
 // what no handler reads: net/http waits for the rest of a small body before it
 // sends an answer.
-func (g *Gateway) timeBodies(h http.Handler) http.Handler {
+func timeBodies(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.ContentLength == 0:
-			h.ServeHTTP(w, r)
-		case r.Method != http.MethodPost: // nobody reads it
-			limitBody(w, bodyTimeout)
-			h.ServeHTTP(w, r)
-		default:
-			b := &timedBody{ReadCloser: r.Body, g: g, w: w}
-			r.Body = b
-			h.ServeHTTP(w, r)
-			if b.state == arrived {
-				return
-			}
-			if g.bodies.Leave(&b.stay); !b.late {
-				limitBody(w, bodyTimeout)
-			}
+		if r.ContentLength != 0 {
+			limitBody(w, time.Now().Add(bodyTimeout))
 		}
+		h.ServeHTTP(w, r)
 	})
 }
 
-func limitBody(w http.ResponseWriter, d time.Duration) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
-}
-
-// timedBody is the body of a POST. Nearly all are there with the first read, and
-// to set and lift a deadline of the connection costs more than to read them:
-// it is set when the time is up.
-type timedBody struct {
-	io.ReadCloser
-	g     *Gateway
-	w     http.ResponseWriter
-	state bodyState
-	stay  upstream.Stay[*timedBody] // in g.bodies
-	late  bool                      // the time is up
-}
-
-type bodyState uint8
-
-const (
-	unread bodyState = iota
-	arriving
-	arrived
-)
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	if b.state == unread {
-		b.state = arriving
-		b.g.bodies.Enter(&b.stay, b, time.Now(), bodyTimeout)
+func limitBody(w http.ResponseWriter, by time.Time) {
+	if c, ok := w.(interface{ SetReadDeadline(time.Time) error }); ok {
+		_ = c.SetReadDeadline(by)
 	}
-	return b.ReadCloser.Read(p)
-}
-
-// complete says that the body is there.
-func (b *timedBody) complete() {
-	if b.state == arriving {
-		b.state = arrived
-		b.g.bodies.Leave(&b.stay)
-	}
-}
-
-// overdue ends the wait for the body.
-func (b *timedBody) overdue() time.Duration {
-	b.late = true
-	limitBody(b.w, 0)
-	return 0
 }
 
 // readBody reads a request's body, or answers why it cannot and returns nil.
@@ -115,9 +60,8 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) []byte {
 		rpcError(w, http.StatusBadRequest, nil, jsonrpc.CodeParse, "parse error: the body could not be read", nil)
 		return nil
 	}
-	if b, ok := r.Body.(*timedBody); ok {
-		b.complete()
-	}
+	// The time is up for the body alone: the answer may take longer.
+	limitBody(w, time.Time{})
 	return body
 }
 

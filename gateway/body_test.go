@@ -51,7 +51,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 				l.conns <- far
 				srv := g.Server()
 				served := make(chan error, 1)
-				go func() { served <- srv.Serve(l) }()
+				go func() { served <- srv.Serve(g.Listener(l)) }()
 				defer func() {
 					close(l.conns)
 					_ = near.Close()

@@ -46,8 +46,8 @@ type Gateway struct {
 	sessions *sessions
 	subs     *subscribers
 
-	lingering upstream.Overdue[*post]      // answers awaited on POSTs
-	bodies    upstream.Overdue[*timedBody] // bodies that have begun to arrive
+	lingering upstream.Overdue[*post] // answers awaited on POSTs
+	clocks    connClocks
 
 	// Of clients of 2026-07-28.
 	moderns   modernClients
@@ -85,7 +85,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	}
 	g.lingering.Late = (*post).lingers
 	g.awaited.Late = (*modernPost).lingers
-	g.bodies.Late = (*timedBody).overdue
+	g.clocks.init()
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}

@@ -52,11 +52,11 @@ func (g *Gateway) Handler() http.Handler {
 		}
 		plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
 	})
-	return g.timeBodies(mux)
+	return timeBodies(mux)
 }
 
 // Server returns an HTTP server for the endpoint whose limits keep slow clients
-// from holding connections.
+// from holding connections. It is best given a Listener of the gateway's.
 func (g *Gateway) Server() *http.Server {
 	return &http.Server{
 		Handler:           g.Handler(),

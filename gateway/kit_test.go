@@ -109,13 +109,14 @@ func (r *rig) listen() (shut func()) {
 		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 		srv := r.Server()
 		served := make(chan struct{})
-		go func() { defer close(served); _ = srv.Serve(l) }()
+		go func() { defer close(served); _ = srv.Serve(r.Listener(l)) }()
 		t := &http.Transport{DialContext: l.dial}
 		r.url, r.web = "http://localhost", &http.Client{Transport: t}
 		return func() { _ = srv.Close(); <-served; t.CloseIdleConnections() }
 	}
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = r.Server()
+	srv.Listener = r.Listener(srv.Listener)
 	srv.Start()
 	r.url, r.web = srv.URL, srv.Client()
 	r.web.Timeout = time.Minute // a test that hangs says where

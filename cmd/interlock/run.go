@@ -47,7 +47,7 @@ func (s *service) run(ctx context.Context) error {
 	if s.face != nil {
 		face := s.gw.Server()
 		servers = append(servers, face)
-		tasks.Go(func() { end(served("endpoint", face.Serve(s.face))) })
+		tasks.Go(func() { end(served("endpoint", face.Serve(s.gw.Listener(s.face)))) })
 	} else {
 		defer surviveClosedPipes()()
 		tasks.Go(func() {
