@@ -49,7 +49,7 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[upstream.StartMode]():
 		return words("eager")
 	case reflect.TypeFor[upstream.Protocol]():
-		return words("auto", "legacy")
+		return words("auto", "modern", "legacy")
 	case reflect.TypeFor[upstream.Isolation]():
 		return words("auto", "shared", "session")
 	case reflect.TypeFor[upstream.Condition]():
