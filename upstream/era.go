@@ -124,10 +124,23 @@ func probe(ctx context.Context, limit time.Duration, t transport, d *Dial) (*Hel
 	return h, err
 }
 
+// errRefusedOwn is met when a server refuses a revision that it says it speaks.
+var errRefusedOwn = errors.New("the server speaks " + latestModern + " and refused it")
+
 // discover asks a server what it is (server/discover of 2026-07-28). The error
 // wraps errNotModern if the answer is not that of a server which speaks a
-// revision that we do; any other leaves the question open.
+// revision that we do; any other leaves the question open. A server that refuses a
+// revision is asked again with one that it names (basic/versioning, "Unsupported
+// Versions"), also if that is the same.
 func discover(ctx context.Context, t transport, d *Dial) (*Hello, error) {
+	h, err := discoverOnce(ctx, t, d)
+	if errors.Is(err, errRefusedOwn) {
+		h, err = discoverOnce(ctx, t, d)
+	}
+	return h, err
+}
+
+func discoverOnce(ctx context.Context, t transport, d *Dial) (*Hello, error) {
 	r := newRequest("server/discover", nil)
 	r.Edits = new(jsonrpc.Edits)
 	r.Edits.SetMeta(&r.Message, callerMeta(r.Client, d)...)
@@ -197,7 +210,7 @@ func refusedDiscover(m jsonrpc.Message) error {
 		if err := pickVersion(m.Raw, supported); err != nil {
 			return fmt.Errorf("%w: %w", err, e)
 		}
-		return e // it says that it speaks what it refuses
+		return fmt.Errorf("%w: %w", errRefusedOwn, e)
 	case codeHeaderMismatch, codeMissingCapability:
 		return e
 	}

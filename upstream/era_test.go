@@ -44,6 +44,7 @@ func TestGreet(t *testing.T) {
 		{"legacy by an empty result", AutoProtocol, unknownEra, answers{"d": `{}`, "i": initialized}, latestLegacy, "", "d i", 0, legacyEra},
 		{"lists legacy revisions only", AutoProtocol, unknownEra, answers{"d": `{"supportedVersions":["2025-06-18","2025-11-25"]}`, "i": initialized}, latestLegacy, "", "d i", 0, legacyEra},
 		{"refuses the revision, names legacy ones", AutoProtocol, unknownEra, answers{"d": `{"code":-32022,"message":"m","data":{"supported":["2025-11-25"]}}`, "i": initialized}, latestLegacy, "", "d i", 0, legacyEra},
+		{"refuses what it names", AutoProtocol, unknownEra, answers{"d": `{"code":-32022,"message":"m","data":{"supported":["2026-07-28"]}}`}, "", "and refused it", "d d", 0, unknownEra},
 		{"from the future", AutoProtocol, unknownEra, answers{"d": `{"supportedVersions":["2031-01-01"]}`}, "", `speaks the revisions ["2031-01-01"]`, "d", 0, unknownEra},
 		{"a modern error", AutoProtocol, unknownEra, answers{"d": `{"code":-32021,"message":"needs more"}`}, "", "-32021", "d", 0, unknownEra},
 		{"silent to the question", AutoProtocol, unknownEra, answers{"d": silent, "i": initialized}, latestLegacy, "", "d i", time.Second, legacyEra},
