@@ -15,48 +15,53 @@ var scored = map[era]int{legacy: 30, modern: 37}
 
 // TestConformance has the official suite judge the gateway in front of go-sdk's
 // reference server: every scenario that the revision requires, and those beside
-// them that the reference itself passes. With names as they are, over HTTP and to
-// a process, and behind a prefix and beside four other servers, where a proxy
-// maps the names, nothing may differ.
+// them that the reference itself passes. It stands in front of a remote server and
+// of a process with their names as they are; beside four other servers and behind
+// a prefix, where a proxy maps the names; and in front of a server of the other
+// era. What fails there is in conformance.yaml.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, speaks := range []era{legacy} {
+	for speaks := range scored {
 		t.Run(string(speaks), func(t *testing.T) {
 			t.Parallel()
 			ctx, dir := deadline(t, 2*time.Minute), home(t)
-			url := referenceRemote(ctx, t, dir, speaks)
-			must := mustPass(ctx, t, dir, url, speaks)
-			plain := fields{"reference": fields{"url": url, "prefix": "", "required": true}}
-			want := serverSuite(ctx, t, dir, newGateway(ctx, t, dir, plain).url(), speaks)
-			judge(t, string(speaks), want, must)
+			must := mustPass(ctx, t, dir, referenceRemote(ctx, t, dir, speaks), speaks)
 			for _, run := range []struct {
 				name, prefix string
-				upstreams    func(t *testing.T, dir string) fields
+				upstreams    func(ctx context.Context, t *testing.T, dir string) fields
 			}{
-				{"process", "", func(t *testing.T, _ string) fields {
+				{"remote", "", func(ctx context.Context, t *testing.T, dir string) fields {
 					t.Helper()
-					return fields{"reference": referenceStdio(t)}
+					return fields{"reference": fields{"url": referenceRemote(ctx, t, dir, speaks), "prefix": "", "required": true}}
 				}},
-				{"beside others", "reference__", func(t *testing.T, dir string) fields {
+				{"process", "", func(_ context.Context, t *testing.T, _ string) fields {
 					t.Helper()
-					twin := referenceStdio(t)
+					return fields{"reference": referenceStdio(t, speaks)}
+				}},
+				{"other-era", "", func(ctx context.Context, t *testing.T, dir string) fields {
+					t.Helper()
+					return fields{"reference": fields{"url": referenceRemote(ctx, t, dir, speaks.other()), "prefix": "", "required": true}}
+				}},
+				{"beside-others", "ref__", func(ctx context.Context, t *testing.T, dir string) fields {
+					t.Helper()
+					twin := referenceStdio(t, speaks)
 					delete(twin, "prefix")
 					return fields{
-						"reference":  fields{"url": url, "required": true},
-						"twin":       twin,
 						"everything": everythingStdio(), "files": filesystem(dir), "memory": memory(filepath.Join(dir, "memory.json")),
+						"ref":  fields{"url": referenceRemote(ctx, t, dir, speaks), "required": true}, // short: names are cut
+						"twin": twin,
 					}
 				}},
 			} {
 				t.Run(run.name, func(t *testing.T) {
 					t.Parallel()
-					dir := home(t)
-					endpoint := newGateway(ctx, t, dir, run.upstreams(t, dir)).url()
+					ctx, dir := deadline(t, 2*time.Minute), home(t)
+					endpoint := newGateway(ctx, t, dir, run.upstreams(ctx, t, dir)).url()
 					if run.prefix != "" {
 						endpoint = newRenamer(t, endpoint, run.prefix)
 					}
 					got := serverSuite(ctx, t, dir, endpoint, speaks)
-					judge(t, string(speaks)+", "+run.name, got, must)
+					judge(t, string(speaks)+"/"+run.name, got, must)
 				})
 			}
 		})
@@ -95,7 +100,7 @@ func mustPass(ctx context.Context, t *testing.T, dir, url string, speaks era) []
 // and that is not about OAuth.
 func TestConformanceAsClient(t *testing.T) {
 	t.Parallel()
-	for _, speaks := range []era{legacy} {
+	for speaks := range scored {
 		r := required(t, speaks.revision())
 		var scenarios []string
 		for _, s := range r.NotScored {
@@ -118,7 +123,7 @@ func TestConformanceAsClient(t *testing.T) {
 				}
 				found := suite(ctx, t, dir, []string{"INTERLOCK=" + interlock}, "client",
 					"--command", node22()+" "+driver, "--scenario", scenario, "--spec-version", speaks.revision())
-				judge(t, "client, "+string(speaks), found, []string{scenario})
+				judge(t, string(speaks)+"-client/"+scenario, found, []string{scenario})
 			})
 		}
 	}

@@ -34,6 +34,11 @@ func (e era) revision() string {
 	return map[era]string{legacy: "2025-11-25", modern: "2026-07-28"}[e]
 }
 
+// other is the era that this one is not.
+func (e era) other() era {
+	return map[era]era{legacy: modern, modern: legacy}[e]
+}
+
 // referenceRemote starts go-sdk's server over HTTP and returns its endpoint.
 func referenceRemote(ctx context.Context, t *testing.T, dir string, speaks era) string {
 	t.Helper()
@@ -62,12 +67,12 @@ func referenceRemote(ctx context.Context, t *testing.T, dir string, speaks era) 
 }
 
 // referenceStdio is go-sdk's server as a process of the gateway, with the names
-// that it has; it speaks both eras.
-func referenceStdio(t *testing.T) fields {
+// that it has. It speaks both eras, so the gateway is told which.
+func referenceStdio(t *testing.T, speaks era) fields {
 	t.Helper()
 	file, err := reference()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fields{"command": file, "prefix": "", "required": true}
+	return fields{"command": file, "prefix": "", "protocol": speaks, "required": true}
 }

@@ -13,14 +13,18 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // renamer is a proxy for a client that knows tools and prompts by the names that
 // their server gave them, in front of a gateway that puts a prefix before them:
-// what it asks for gets the prefix, and what is listed loses it. Nothing else is
-// changed, not even Host.
-type renamer struct{ prefix string }
+// what it asks for gets the prefix, and what is listed loses it, but for the names
+// of other servers. Nothing else is changed, not even Host.
+type renamer struct {
+	prefix string
+	others sync.Map // names that were listed without the prefix
+}
 
 // newRenamer starts one and returns its endpoint.
 func newRenamer(t *testing.T, endpoint, prefix string) string {
@@ -29,7 +33,7 @@ func newRenamer(t *testing.T, endpoint, prefix string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := renamer{prefix: prefix}
+	r := &renamer{prefix: prefix}
 	transport := new(http.Transport)
 	s := httptest.NewServer(&httputil.ReverseProxy{
 		Transport:     transport,
@@ -56,7 +60,7 @@ func newRenamer(t *testing.T, endpoint, prefix string) string {
 // named are the methods whose params have a name of ours.
 var named = map[string]bool{"tools/call": true, "prompts/get": true}
 
-func (r renamer) request(req *http.Request) {
+func (r *renamer) request(req *http.Request) {
 	if req.Body == nil {
 		return
 	}
@@ -80,10 +84,23 @@ func (r renamer) request(req *http.Request) {
 	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
 }
 
-func (r renamer) add(name string) string { return r.prefix + name }
+func (r *renamer) add(name string) string {
+	if _, other := r.others.Load(name); other {
+		return name
+	}
+	return r.prefix + name
+}
+
+func (r *renamer) cut(name string) string {
+	own, ok := strings.CutPrefix(name, r.prefix)
+	if !ok {
+		r.others.Store(name, nil)
+	}
+	return own
+}
 
 // header adds the prefix to an Mcp-Name, which may be in Base64.
-func (r renamer) header(value string) string {
+func (r *renamer) header(value string) string {
 	const open, end = "=?base64?", "?="
 	inner, ok := strings.CutPrefix(value, open)
 	inner, closed := strings.CutSuffix(inner, end)
@@ -97,7 +114,7 @@ func (r renamer) header(value string) string {
 	return open + base64.StdEncoding.EncodeToString([]byte(r.add(string(name)))) + end
 }
 
-func (r renamer) response(res *http.Response) {
+func (r *renamer) response(res *http.Response) {
 	switch media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); media {
 	case "application/json":
 		raw, err := io.ReadAll(res.Body)
@@ -119,8 +136,7 @@ func (r renamer) response(res *http.Response) {
 }
 
 // strip takes the prefix from the tools and prompts that a message lists.
-func (r renamer) strip(raw []byte) []byte {
-	cut := func(name string) string { return strings.TrimPrefix(name, r.prefix) }
+func (r *renamer) strip(raw []byte) []byte {
 	for _, list := range []string{"tools", "prompts"} {
 		var m struct{ Result map[string]json.RawMessage }
 		var items []json.RawMessage
@@ -128,7 +144,7 @@ func (r renamer) strip(raw []byte) []byte {
 			continue
 		}
 		for i, item := range items {
-			items[i] = edit(item, cut, "name")
+			items[i] = edit(item, r.cut, "name")
 		}
 		all, _ := json.Marshal(items)
 		raw = replace(raw, all, "result", list)

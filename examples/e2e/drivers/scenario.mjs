@@ -75,7 +75,7 @@ async function gateway(url) {
   for await (const line of createInterface({ input: child.stdout })) {
     console.log(line);
     endpoint ??= /^endpoint +(\S+)/.exec(line)?.[1];
-    if (/^\d+ of \d+ servers? ready/.test(line)) break;
+    if (/^(\d+) of \1 servers? ready/.test(line)) break;
   }
   return {
     endpoint,
