@@ -193,6 +193,7 @@ func (u *Upstream) undialled(ctx context.Context, epoch uint64, err error) error
 	if way, ok := errors.AsType[*TransportError](err); ok {
 		v = judge(way)
 		u.heed(way)
+		u.cutOff(way)
 		e.Reason = way.Reason
 	}
 	e.Err = err

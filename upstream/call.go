@@ -146,6 +146,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 		e.Executed = ExecutedNo
 	}
 	u.heed(way)
+	u.cutOff(err)
 	v := failure
 	if way != nil {
 		v = judge(way)

@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -13,3 +14,7 @@ const lean = false
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 func readNow(uintptr, []byte) (int, error) { return 0, nil }
+
+// refused reports whether err is that of a host where nobody listens, which
+// Windows calls WSAECONNREFUSED.
+func refused(err error) bool { return errors.Is(err, syscall.Errno(10061)) }

@@ -41,5 +41,8 @@ func readNow(fd uintptr, p []byte) (int, error) {
 	}
 }
 
+// refused reports whether err is that of a host where nobody listens.
+func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
 // lean says whether connections can be looked at without waiting.
 const lean = true

@@ -55,6 +55,7 @@ func (u *Upstream) probeOnce(ctx context.Context, l *live) sample {
 		s.err = errors.Join(ErrNeutral, err)
 	case errors.As(err, &way):
 		u.heed(way)
+		u.cutOff(err)
 		if v := judge(way); v == neutral && way.Reason != "malformed" && way.Reason != "too_large" {
 			s.err = errors.Join(ErrNeutral, err)
 		}

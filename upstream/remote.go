@@ -22,7 +22,8 @@ type remote struct {
 	url       *url.URL
 	header    http.Header // as configured; nobody writes to it
 	host      string      // the configured Host, "" for the url's
-	conns     *conns      // for plain HTTP/1.1; nil where only transport will do
+	connect   connectFunc
+	conns     *conns // for plain HTTP/1.1; nil where only transport will do
 	transport *http.Transport
 	refs      int // guarded by remotes.mu
 }
@@ -105,6 +106,7 @@ func newRemote(c *Config, connect connectFunc) (*remote, error) {
 	if connect == nil {
 		connect = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
+	x.connect = connect
 	x.transport = &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -158,8 +160,13 @@ func (r *remote) plain() bool {
 			return false
 		}
 	}
+	return r.url.Scheme == "http" && !strings.HasSuffix(host, ":") && host != "" && !r.proxied()
+}
+
+// proxied reports whether the environment names a proxy for the remote, or may.
+func (r *remote) proxied() bool {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: r.url})
-	return r.url.Scheme == "http" && !strings.HasSuffix(host, ":") && host != "" && proxy == nil && err == nil
+	return proxy != nil || err != nil
 }
 
 // send sends q and blocks for the header of the response. ctx bounds all of the

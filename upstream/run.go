@@ -14,6 +14,7 @@ type runner struct {
 	recovery recovery
 	blocked  bool // in error for a dependency alone
 	retry    bool // the next start follows a failure of its own
+	ended    bool // which was the end of a remote's server
 }
 
 // run owns u until ctx is done. Each turn of the loop is a pass: it begins with
@@ -40,7 +41,7 @@ func (u *Upstream) run(ctx context.Context) {
 // forget makes the next start a first one.
 func (r *runner) forget() {
 	r.recovery.reset(r.Config())
-	r.blocked, r.retry = false, false
+	r.blocked, r.retry, r.ended = false, false, false
 	r.closeAll(r.set.force)
 	r.breaker.reset()
 	r.show(func(p *phase) {
@@ -91,6 +92,12 @@ func (r *runner) hold(ctx context.Context) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
+	if r.ended {
+		r.ended = false
+		if r.knock(ctx) {
+			return ctx.Err()
+		}
+	}
 	if wait := time.Until(next); wait > 0 {
 		t := time.NewTimer(wait)
 		defer t.Stop()
@@ -138,7 +145,7 @@ func (r *runner) failed(err error) {
 		})
 		return
 	}
-	r.retry = true
+	r.retry, r.ended = true, r.knockable(err, now)
 	lost := r.link == nil || r.link.dead()
 	r.breaker.trip()
 	next, planned := r.recovery.plan(r.Config(), plan{

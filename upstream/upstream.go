@@ -35,6 +35,7 @@ type Upstream struct {
 	timeouts  atomic.Int64 // calls timed out and not judged
 	evidence  atomic.Int64 // Unix ns of the last successful call
 	notBefore atomic.Int64 // Unix ns before which the server wants nothing
+	cut       atomic.Int64 // Unix ns of the last call or probe that met no server
 	calls     atomic.Int64 // ever
 
 	tasks tasks                   // short work beside the owner, which waits for it

@@ -55,6 +55,21 @@ func (d *Dialer) Dial(ctx context.Context, x *upstream.Dial) (upstream.Link, err
 	return d.Server(x.Config.Name).dial(ctx, x)
 }
 
+// Door implements upstream.Knocker.
+func (d *Dialer) Door(_ context.Context, c *upstream.Config) (func(context.Context) error, error) {
+	s := d.Server(c.Name)
+	return func(ctx context.Context) error {
+		s.mu.Lock()
+		s.knocks = append(s.knocks, time.Now())
+		n, script := len(s.knocks), s.OnKnock
+		s.mu.Unlock()
+		if script == nil {
+			return errors.New("nothing is known of it")
+		}
+		return script(ctx, n)
+	}, nil
+}
+
 // Server is a scripted server. The zero value answers everything well. Its
 // exported fields are set before it is dialled, or with Script.
 type Server struct {
@@ -64,6 +79,9 @@ type Server struct {
 	// OnDial, if not nil, decides on the n-th dial, from 1. Its error should be
 	// an *upstream.StartError.
 	OnDial func(ctx context.Context, n int, d *upstream.Dial) error
+	// OnKnock, if not nil, is the n-th connection made to see whether the server
+	// is there, from 1; nil tells nothing.
+	OnKnock func(ctx context.Context, n int) error
 	// OnRequest, if not nil, answers a request with a result. A nil result and
 	// nil error stand for what the zero Server answers; an error is the link's,
 	// but for a *upstream.ServerError, which is the server's answer.
@@ -81,6 +99,7 @@ type Server struct {
 	dialer *Dialer
 	mu     sync.Mutex // guards the fields of the script and what follows
 	dials  []time.Time
+	knocks []time.Time
 	links  []*Link
 	asked  map[string]int
 }
@@ -97,6 +116,13 @@ func (s *Server) Dials() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.dials)
+}
+
+// Knocks returns when the server was knocked at.
+func (s *Server) Knocks() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.knocks)
 }
 
 // Asked returns how many requests of a method came.
