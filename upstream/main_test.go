@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(upstreamtest.Main(mode))
 	}
 	if os.Getenv(testPeer) != "" {
-		os.Exit(peerMain())
+		os.Exit(peerMain(os.Getenv(testPeer)))
 	}
 	if mode := os.Getenv(testGateway); mode != "" {
 		if err := gatewayMain(mode); err != nil {

@@ -170,7 +170,7 @@ func TestModernHTTPCancel(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	<-gone
-	l.Close(t.Context())
+	l.Close(t.Context()) // which waits for what is still to be told
 	if b, _ := f.sent("notifications/cancelled"); len(b) > 0 {
 		t.Errorf("posted %s", b)
 	}

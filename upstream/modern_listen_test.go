@@ -67,11 +67,12 @@ func (s *station) listen(ctx context.Context, id string, r *Request) error {
 	s.mu.Lock()
 	s.log = append(s.log, "open "+filter)
 	s.streams[id] = x
+	mute := s.mute
 	s.mu.Unlock()
 	if s.agrees != "" {
 		filter = s.agrees
 	}
-	if !s.mute {
+	if !mute {
 		s.tell(r.Peer, id, "notifications/subscriptions/acknowledged", `,"notifications":`+filter)
 	}
 	defer func() {
@@ -171,6 +172,31 @@ func TestListensForListsAndResources(t *testing.T) {
 		check("less", `open `+lists+`,"resourceSubscriptions":["x:b"]}`, `closed `+lists+`,"resourceSubscriptions":["x:a","x:b"]}`)
 		s.link.Close(t.Context())
 		check("closed", `closed `+lists+`,"resourceSubscriptions":["x:b"]}`)
+	})
+}
+
+// TestListensUntilAcknowledged: as long as a new stream is not acknowledged the
+// old one is there, and what it tells is handed on.
+func TestListensUntilAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStation(t, tells, nil)
+		s.since()
+		s.mu.Lock()
+		s.mute = true
+		s.mu.Unlock()
+		got := make(chan string, 1)
+		go func() { got <- s.ask("resources/subscribe", "x:a") }()
+		if log := s.since(); len(log) != 1 || !strings.HasPrefix(log[0], "open") {
+			t.Errorf("%q", log)
+		}
+		s.say("notifications/tools/list_changed", "")
+		if notes := s.inbox.all(); len(notes) != 2 { // told on both
+			t.Errorf("told %q", notes)
+		}
+		<-got
+		if log := s.since(); len(log) != 1 || !strings.HasSuffix(log[0], `["x:a"]}`) {
+			t.Errorf("then %q", log)
+		}
 	})
 }
 

@@ -64,7 +64,10 @@ func text(t string) *gosdk.CallToolResult {
 }
 
 // peerMain serves over stdio. Its tool trigger changes the tools and a resource.
-func peerMain() int {
+func peerMain(kind string) int {
+	if kind == oddPeer {
+		return oddMain()
+	}
 	s, add, update := modernPeer()
 	s.AddTool(&gosdk.Tool{Name: "trigger", InputSchema: json.RawMessage(`{"type":"object"}`)}, func(context.Context, *gosdk.CallToolRequest) (*gosdk.CallToolResult, error) {
 		add()
