@@ -59,6 +59,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
+// Ahead implements jsonrpc.Foreseen.
+func (c *conn) Ahead() int {
+	if s := c.framing.state; s == sized || s == chunkData {
+		return int(min(c.framing.left, 1<<30))
+	}
+	return 0
+}
+
 // chunk reads one line of the framing of chunks.
 func (c *conn) chunk(f *framing) error {
 	line, err := c.line()

@@ -77,6 +77,9 @@ func (x *exchange) events(resp *response, last *string, pause *time.Duration) *T
 	buffer.Reset(resp.body)
 	defer func() { buffer.Reset(nil); streamBuffers.Put(buffer) }()
 	r := jsonrpc.NewEventReader(buffer, x.s.link.max)
+	if f, ok := resp.body.(jsonrpc.Foreseen); ok {
+		r.From(f)
+	}
 	for x.answer.Kind == jsonrpc.Invalid {
 		ev, err := r.Next()
 		var long *jsonrpc.TooLongError

@@ -27,7 +27,10 @@ type Event struct {
 // and the data of the event being read, up to the cap. It is for one goroutine.
 type EventReader struct {
 	r     *bufio.Reader
+	from  Foreseen // what r reads, nil if that cannot tell
+	rest  []byte   // what was read and comes before r
 	data  bounded
+	long  []byte // the data, in place of data, if it is one long line
 	field []byte // the line being read; of a data line only its beginning
 	lines int    // data lines of the event being read
 	cr    bool   // the last line ended in \r, so a \n now belongs to its end
@@ -42,6 +45,16 @@ const maxField = 4 << 10
 func NewEventReader(r io.Reader, max int) *EventReader {
 	return &EventReader{r: bufio.NewReaderSize(r, 4<<10), data: bounded{max: max}, bom: true}
 }
+
+// Foreseen is a source that knows how much is certain to come.
+type Foreseen interface {
+	// Ahead returns how many bytes follow, at least, unless the source breaks.
+	Ahead() int
+}
+
+// From says what the reader that was given reads in its turn, so that long data
+// is read to where it stays.
+func (r *EventReader) From(f Foreseen) { r.from = f }
 
 // Next blocks for the next event that has data, an id or a retry time. Data
 // over the cap gives a *TooLongError, after which Next may be called again. At
@@ -59,8 +72,10 @@ func (r *EventReader) Next() (Event, error) {
 		}
 		if r.lines > 0 {
 			r.lines = 0
-			if ev.Data, err = r.data.take(); err != nil {
-				return Event{}, err
+			if ev.Data, r.long = r.long, nil; ev.Data == nil {
+				if ev.Data, err = r.data.take(); err != nil {
+					return Event{}, err
+				}
 			}
 		} else if !ev.HasID && ev.Retry == 0 {
 			ev = Event{}
@@ -75,7 +90,7 @@ func (r *EventReader) Next() (Event, error) {
 func (r *EventReader) ended(ev *Event, err error) error {
 	begun := r.lines > 0 || len(r.field) > 0 && r.field[0] != ':' || ev.HasID || ev.Type != "" || ev.Retry != 0
 	r.data.drop()
-	r.lines, r.field = 0, r.field[:0]
+	r.lines, r.field, r.long = 0, r.field[:0], nil
 	if begun && errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
@@ -97,6 +112,12 @@ func (r *EventReader) line(ev *Event) (blank bool, err error) {
 			n := min(len(part), maxField-len(r.field))
 			r.field = append(r.field, part[:n]...)
 			if data = r.begin(end); data {
+				if !end && r.lines == 1 {
+					if err := r.foresee(part[n:]); err != nil {
+						return false, err
+					}
+					continue
+				}
 				r.data.add(part[n:])
 			}
 		}
@@ -124,10 +145,69 @@ func (r *EventReader) begin(whole bool) bool {
 		return false
 	}
 	if r.lines++; r.lines > 1 {
+		if r.long != nil {
+			r.data.add(r.long)
+			r.long = nil
+		}
 		r.data.add([]byte{'\n'})
 	}
 	r.data.add(bytes.TrimPrefix(value, []byte(" ")))
 	return true
+}
+
+// How much data is worth a buffer of its own before it has come, and how much is
+// given one on a promise.
+const (
+	foreseeFrom = 16 << 10
+	foreseeTo   = 2 << 20
+)
+
+// foresee reads on in the first data line of an event, of which data and part
+// are the beginning, to where it stays, if much of it is certain to come and not
+// too much.
+func (r *EventReader) foresee(part []byte) error {
+	r.data.add(part)
+	if r.from == nil || len(r.rest) > 0 {
+		return nil
+	}
+	begun := int(r.data.size)
+	n := r.r.Buffered() + r.from.Ahead()
+	if n < foreseeFrom || begun+n > min(foreseeTo, r.data.max) {
+		return nil
+	}
+	begin, err := r.data.take()
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, begun+n)
+	copy(buf, begin)
+	for filled := begun; filled < len(buf); {
+		n, err := r.r.Read(buf[filled:])
+		if i := lineEnd(buf[filled : filled+n]); i >= 0 {
+			i += filled
+			r.long, r.rest = buf[:i:i], buf[i:filled+n]
+			return nil
+		}
+		filled += n
+		if err != nil {
+			return err
+		}
+	}
+	r.data.add(buf)
+	return nil
+}
+
+// lineEnd returns where the first line in b ends, -1 if it does not.
+func lineEnd(b []byte) int {
+	n := bytes.IndexByte(b, '\n')
+	line := b
+	if n >= 0 {
+		line = b[:n]
+	}
+	if cr := bytes.IndexByte(line, '\r'); cr >= 0 {
+		return cr
+	}
+	return n
 }
 
 // set records a line that is not data. One that may have been longer than
@@ -159,25 +239,33 @@ func (r *EventReader) set(ev *Event) {
 // line at once, and a \n after it is skipped when it comes.
 func (r *EventReader) part() (part []byte, end bool, err error) {
 	for {
-		if _, err := r.r.Peek(1); err != nil {
-			return nil, false, err
+		buf := r.rest
+		if len(buf) == 0 {
+			if _, err := r.r.Peek(1); err != nil {
+				return nil, false, err
+			}
+			buf, _ = r.r.Peek(r.r.Buffered())
 		}
-		buf, _ := r.r.Peek(r.r.Buffered())
 		if r.cr && buf[0] == '\n' {
 			r.cr = false
-			_, _ = r.r.Discard(1)
+			r.discard(1)
 			continue
 		}
-		n := bytes.IndexByte(buf, '\n')
 		line := buf
+		n := lineEnd(buf)
 		if n >= 0 {
 			line = buf[:n]
 		}
-		if cr := bytes.IndexByte(line, '\r'); cr >= 0 {
-			n, line = cr, buf[:cr]
-		}
 		r.cr = n >= 0 && buf[n] == '\r'
-		_, _ = r.r.Discard(len(line) + min(n+1, 1))
+		r.discard(len(line) + min(n+1, 1))
 		return line, n >= 0, nil
+	}
+}
+
+func (r *EventReader) discard(n int) {
+	if len(r.rest) > 0 {
+		r.rest = r.rest[n:]
+	} else {
+		_, _ = r.r.Discard(n)
 	}
 }

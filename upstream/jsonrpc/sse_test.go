@@ -14,7 +14,11 @@ import (
 // readEvents reads all of r and writes what came, and how it ended.
 func readEvents(r io.Reader, max int) []string {
 	var out []string
-	for e := NewEventReader(r, max); ; {
+	e := NewEventReader(r, max)
+	if f, ok := r.(Foreseen); ok {
+		e.From(f)
+	}
+	for {
 		ev, err := e.Next()
 		var long *TooLongError
 		switch {
@@ -26,6 +30,26 @@ func readEvents(r io.Reader, max int) []string {
 			out = append(out, fmt.Sprintf("type=%s id=%s set=%v data=%q nil=%v retry=%v", ev.Type, ev.ID, ev.HasID, ev.Data, ev.Data == nil, ev.Retry))
 		}
 	}
+}
+
+// foreseen is a source that knows how much is left of the piece it is in.
+type foreseen struct {
+	*strings.Reader
+	piece int // the size of all pieces
+	read  int
+}
+
+func (f *foreseen) Read(p []byte) (int, error) {
+	n, err := f.Reader.Read(p[:min(len(p), f.Ahead())])
+	f.read += n
+	return n, err
+}
+
+func (f *foreseen) Ahead() int {
+	if left := f.piece - f.read%f.piece; left < f.Len() {
+		return left
+	}
+	return max(f.Len(), 1)
 }
 
 func message(data string) string {
@@ -66,6 +90,13 @@ func TestEventReader(t *testing.T) {
 		{"cut in a name", "da", 100, []string{"unexpected EOF"}},
 		{"cut in a comment", ": keep-al", 100, []string{"EOF"}},
 		{"long data", "data: " + big + "\n\n", 100_000, []string{message(big), "EOF"}},
+		{"long data, \\r", "data: " + big + "\r\rdata: x\r\r", 100_000, []string{message(big), message("x"), "EOF"}},
+		{"long data, \\r\\n", "data: " + big + "\r\n\r\ndata: x\r\n\r\n", 200_000, []string{message(big), message("x"), "EOF"}},
+		{"long data on lines", "data: " + big + "\ndata: x\ndata: " + big + "\n\ndata: y\n\n", 300_000, []string{message(big + "\nx\n" + big), message("y"), "EOF"}},
+		{"long data and more", "data: " + big + "\nid: 3\n\ndata: " + big + "\n\n: x\n", 300_000, []string{
+			fmt.Sprintf(`type= id=3 set=true data="%s" nil=false retry=0s`, big), fmt.Sprintf(`type= id=3 set=false data="%s" nil=false retry=0s`, big), "EOF",
+		}},
+		{"long data, cut", "data: " + big, 300_000, []string{"unexpected EOF"}},
 		{"over the cap", "id: 3\ndata: " + big + "\nevent: x\n\ndata: y\n\n", 99_999, []string{
 			"message of 100000 bytes is over the limit", `type= id=3 set=false data="y" nil=false retry=0s`, "EOF",
 		}},
@@ -77,6 +108,7 @@ func TestEventReader(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for how, r := range map[string]io.Reader{
 				"whole": strings.NewReader(c.in), "halves": iotest.HalfReader(strings.NewReader(c.in)),
+				"foreseen": &foreseen{Reader: strings.NewReader(c.in), piece: 1 << 30}, "in pieces": &foreseen{Reader: strings.NewReader(c.in), piece: 50_000},
 				"bytes": iotest.OneByteReader(strings.NewReader(c.in)), "error with data": iotest.DataErrReader(strings.NewReader(c.in)),
 			} {
 				got := readEvents(r, c.max)
