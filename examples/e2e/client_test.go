@@ -22,6 +22,9 @@ type client struct {
 	ctx context.Context //nolint:containedctx // the test's deadline, which every wait of this kit obeys
 	in  io.WriteCloser
 
+	modern bool // it agreed on 2026-07-28
+	listen int  // the command that listens, on a modern connection
+
 	mu     sync.Mutex // guards what follows
 	next   int
 	done   map[int]reply
@@ -47,7 +50,7 @@ func (e *rpcError) Error() string { return fmt.Sprintf("%d %s %s", e.Code, e.Mes
 
 // event is what happened without a command.
 type event struct {
-	Event   string // notification, request, progress, wire, closed, error
+	Event   string // notification, request, progress, wire, unlistened, closed, error
 	Method  string
 	Of      int
 	Params  json.RawMessage
@@ -106,6 +109,17 @@ func (c *client) read(out io.Reader) {
 		close(c.more)
 		c.more = make(chan struct{})
 		c.mu.Unlock()
+	}
+}
+
+// connect connects and notes what was agreed on.
+func (c *client) connect(f fields) {
+	c.t.Helper()
+	var state struct{ Protocol string }
+	c.must("connect", f, &state)
+	c.modern = state.Protocol >= modern.revision()
+	if want, ok := f["mode"].(fields); ok && state.Protocol != want["pin"] {
+		c.t.Errorf("connected with %s, want %s", state.Protocol, want["pin"])
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -52,12 +53,18 @@ func TestInspector(t *testing.T) {
 // stdin and stdout as it does over HTTP.
 func TestStdioFace(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 2*time.Minute), home(t)
-	g := configure(ctx, t, dir, fields{"every": everythingStdio()})
-	f := capable("")
-	f["command"], f["args"] = interlock, []string{"serve", "--stdio", "-c", g.config}
-	f["env"] = fields{"HOME": dir}
-	face(ctx, t, dir, f)
+	for name, made := range clients {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, dir := deadline(t, 2*time.Minute), home(t)
+			g := configure(ctx, t, dir, fields{"every": everythingStdio()})
+			f := capable("")
+			maps.Copy(f, made)
+			f["command"], f["args"] = interlock, []string{"serve", "--stdio", "-c", g.config}
+			f["env"] = fields{"HOME": dir}
+			face(ctx, t, dir, f)
+		})
+	}
 }
 
 // TestSSEFace is for clients of before streamable HTTP.
@@ -74,7 +81,7 @@ func TestSSEFace(t *testing.T) {
 func face(ctx context.Context, t *testing.T, dir string, connect fields) {
 	t.Helper()
 	c := newClient(ctx, t, dir)
-	c.must("connect", connect, nil)
+	c.connect(connect)
 	lists(c, "every__")
 	calls(c, "every__")
 	questions(c, "every__")

@@ -3,11 +3,22 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
+
+// clients are the ways in which a client may be made: with the TypeScript SDK, and
+// with its successor, which finds out or is told what to speak.
+var clients = map[string]fields{
+	"sdk":    {},
+	"auto":   {"mode": "auto"},
+	"pinned": {"mode": fields{"pin": modern.revision()}},
+}
 
 // capable is what a client that can do everything declares and answers.
 func capable(url string) fields {
@@ -28,52 +39,62 @@ func capable(url string) fields {
 
 // TestEverything uses all that server-everything has, with the same checks
 // against the server itself, where only the checks can be wrong, and through the
-// gateway in front of a process and of a remote server.
+// gateway in front of a process and of a remote server, by clients of both eras.
 func TestEverything(t *testing.T) {
 	t.Parallel()
-	t.Run("direct", func(t *testing.T) {
-		t.Parallel()
-		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		everything(ctx, t, dir, everythingRemote(ctx, t, dir, "streamableHttp"), "")
-	})
-	t.Run("stdio", func(t *testing.T) {
-		t.Parallel()
-		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
-		everything(ctx, t, dir, g.url(), "every__")
-	})
-	t.Run("http", func(t *testing.T) {
-		t.Parallel()
-		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		g := newGateway(ctx, t, dir, fields{"every": fields{"url": everythingRemote(ctx, t, dir, "streamableHttp"), "required": true}})
-		everything(ctx, t, dir, g.url(), "every__")
-	})
-	t.Run("sse", func(t *testing.T) {
-		t.Parallel()
-		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		g := newGateway(ctx, t, dir, fields{"every": fields{"url": everythingRemote(ctx, t, dir, "sse"), "required": true}})
-		everything(ctx, t, dir, g.url(), "every__")
-	})
-	// The process of a session is its own, so its roots may be relayed.
-	t.Run("stdio for each session", func(t *testing.T) {
-		t.Parallel()
-		ctx, dir := deadline(t, 2*time.Minute), home(t)
-		own := everythingStdio()
-		own["isolation"] = "session"
-		g := newGateway(ctx, t, dir, fields{"every": own})
-		everything(ctx, t, dir, g.url(), "every__")
-		c := newClient(ctx, t, dir)
-		c.must("connect", capable(g.url()), nil)
-		c.text("every__echo", fields{"message": "hi"})
-		roots(c)
-	})
+	for _, run := range []struct {
+		name, client string
+		server       func(ctx context.Context, t *testing.T, dir string) fields // nil for the server itself
+	}{
+		{"direct", "sdk", nil},
+		{"stdio", "sdk", everythingProcess},
+		{"stdio", "pinned", everythingProcess},
+		{"http", "sdk", everythingOver("streamableHttp")},
+		{"http", "auto", everythingOver("streamableHttp")},
+		{"http", "pinned", everythingOver("streamableHttp")},
+		{"sse", "sdk", everythingOver("sse")},
+		{"session", "sdk", func(context.Context, *testing.T, string) fields {
+			own := everythingStdio()
+			own["isolation"] = "session"
+			return own
+		}},
+	} {
+		t.Run(run.name+"/"+run.client, func(t *testing.T) {
+			t.Parallel()
+			ctx, dir := deadline(t, 2*time.Minute), home(t)
+			var url, prefix string
+			if run.server == nil {
+				url = everythingRemote(ctx, t, dir, "streamableHttp")
+			} else {
+				url, prefix = newGateway(ctx, t, dir, fields{"every": run.server(ctx, t, dir)}).url(), "every__"
+			}
+			f := capable(url)
+			maps.Copy(f, clients[run.client])
+			everything(ctx, t, dir, f, prefix)
+			if run.name == "session" { // the process is the session's own, so its roots may be relayed
+				c := newClient(ctx, t, dir)
+				c.connect(capable(url))
+				c.text("every__echo", fields{"message": "hi"})
+				roots(c)
+			}
+		})
+	}
+}
+
+func everythingProcess(context.Context, *testing.T, string) fields { return everythingStdio() }
+
+func everythingOver(mode string) func(context.Context, *testing.T, string) fields {
+	return func(ctx context.Context, t *testing.T, dir string) fields {
+		t.Helper()
+		return fields{"url": everythingRemote(ctx, t, dir, mode), "required": true}
+	}
 }
 
 // everything is the whole of it; prefix goes before names of tools and prompts.
-func everything(ctx context.Context, t *testing.T, dir, url, prefix string) {
+func everything(ctx context.Context, t *testing.T, dir string, connect fields, prefix string) {
 	t.Helper()
 	c := newClient(ctx, t, dir)
-	c.must("connect", capable(url), nil)
+	c.connect(connect)
 	lists(c, prefix)
 	calls(c, prefix)
 	questions(c, prefix)
@@ -153,7 +174,9 @@ func calls(c *client, prefix string) {
 	if want := []string{"7"}; !slices.Equal(complete.Completion.Values, want) {
 		c.t.Errorf("completion of a template is %v, want %v", complete.Completion.Values, want)
 	}
-	c.must("ping", nil, nil)
+	if !c.modern {
+		c.must("ping", nil, nil)
+	}
 }
 
 // questions are what the server asks of the client in the middle of a call.
@@ -186,6 +209,10 @@ func resources(c *client) {
 	if len(read.Contents) != 1 || len(read.Contents[0].Text) < 100 {
 		c.t.Errorf("features.md is %.200v", read.Contents)
 	}
+	if c.modern {
+		c.listens(fields{"resourceSubscriptions": []string{uri}})
+		return
+	}
 	c.must("setLoggingLevel", fields{"params": "debug"}, nil)
 	c.must("subscribeResource", fields{"params": fields{"uri": uri}}, nil)
 }
@@ -198,7 +225,29 @@ func updates(c *client, prefix string) {
 		return e.Method == "notifications/resources/updated" && strings.Contains(string(e.Params), "demo://resource/dynamic/text/7")
 	})
 	c.text(prefix+"toggle-subscriber-updates", nil) // off again
+	if c.modern {
+		c.must("unlisten", fields{"of": c.listen}, nil)
+		return
+	}
 	c.must("unsubscribeResource", fields{"params": fields{"uri": "demo://resource/dynamic/text/7"}}, nil)
+}
+
+// listens opens the client's stream of changes, which must grant all it asks for.
+func (c *client) listens(filter fields) {
+	c.t.Helper()
+	c.listen = c.send("listen", fields{"params": filter})
+	got, err := c.wait(c.listen)
+	if err != nil {
+		c.t.Fatalf("listen: %v", err)
+	}
+	want, err := json.Marshal(filter)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var g, w any
+	if json.Unmarshal(got, &g) != nil || json.Unmarshal(want, &w) != nil || !cmp.Equal(g, w) {
+		c.t.Errorf("listening to %s, want %s", got, want)
+	}
 }
 
 func progressAndCancel(c *client, prefix string) {

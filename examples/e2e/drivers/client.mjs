@@ -166,7 +166,9 @@ createInterface({ input: process.stdin })
     try {
       say({ id: command.id, result: (await run(command)) ?? {} });
     } catch (e) {
-      say({ id: command.id, error: { code: e.code, message: String(e.message ?? e), data: e.data } });
+      // The SDK's own errors have words for codes.
+      const code = Number.isInteger(e.code) ? e.code : 0;
+      say({ id: command.id, error: { code, message: `${code ? "" : (e.code ?? "")} ${e.message ?? e}`.trim(), data: e.data } });
     }
   })
   .on("close", async () => {
