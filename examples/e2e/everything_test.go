@@ -32,7 +32,7 @@ func capable(url string) fields {
 		"answers": fields{
 			"roots/list":             fields{"roots": []fields{{"uri": "file:///tmp/e2e-root", "name": "e2e-root"}}},
 			"sampling/createMessage": fields{"model": "e2e", "role": "assistant", "content": fields{"type": "text", "text": "forty-two"}},
-			"elicitation/create":     fields{"action": "accept", "content": fields{"name": "Ada"}},
+			"elicitation/create":     fields{"action": "accept", "content": fields{"name": "Ada", "color": "green", "context": "e2e context", "ok": true}},
 		},
 	}
 }
