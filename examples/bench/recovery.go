@@ -123,14 +123,16 @@ func refused(ctx context.Context, s *stage) ([]*way, error) {
 	return []*way{lock.under(refusal, 1)}, nil
 }
 
-// refusal is a call that must be answered by a breaker that is open.
+// refusal is a call that must be answered by a breaker that is open. Once a try
+// to come back has failed, that is the reason that is told.
 func refusal(c *caller, id int) error {
 	c.begin(id, "echo")
 	res, err := c.send(id, `"message":"x"}}}`)
 	if err != nil {
 		return err
 	}
-	if !bytes.Contains(res.body, []byte(`"reason":"breaker_open"`)) || !bytes.Contains(res.body, []byte(`"executed":"no"`)) {
+	told := bytes.Contains(res.body, []byte(`"reason":"breaker_open"`)) || bytes.Contains(res.body, []byte(`"reason":"error"`))
+	if !told || !bytes.Contains(res.body, []byte(`"executed":"no"`)) {
 		return wrong(id, res)
 	}
 	return nil
