@@ -48,6 +48,7 @@ type Gateway struct {
 
 	lingering upstream.Overdue[*post] // answers awaited on POSTs
 	clocks    connClocks
+	backlog   backlog
 
 	// Of clients of 2026-07-28.
 	moderns   modernClients

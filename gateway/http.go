@@ -81,6 +81,12 @@ func rpcError(w http.ResponseWriter, status int, id []byte, code int, text strin
 var contentJSON = []string{"application/json"} // shared by all answers; never changed
 
 func writeJSON(w http.ResponseWriter, status int, a answer) {
+	(&outflow{w: w}).json(status, a)
+}
+
+// json writes an answer as the whole response.
+func (o *outflow) json(status int, a answer) {
+	w := o.w
 	extend(w)
 	h := w.Header()
 	h["Content-Type"] = contentJSON
@@ -91,7 +97,7 @@ func writeJSON(w http.ResponseWriter, status int, a answer) {
 	// A client that is gone reads nothing: there is nobody to tell.
 	for _, b := range [...][]byte{a.head, a.id, a.tail} {
 		if len(b) > maxPiece {
-			_ = writePieces(w, b)
+			_ = o.write(b)
 		} else {
 			_, _ = w.Write(b)
 		}

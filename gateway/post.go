@@ -128,6 +128,7 @@ func (p *post) finish(a answer) {
 		if !a.empty() {
 			raw = a.bytes()
 		}
+		st.hold(&p.g.backlog, len(raw))
 		st.finish(raw)
 		<-p.written
 		p.x.session.retire(st)
@@ -137,7 +138,14 @@ func (p *post) finish(a answer) {
 		p.w.Header().Set("Content-Type", "text/event-stream")
 		p.w.WriteHeader(http.StatusOK)
 	default:
-		writeJSON(p.w, http.StatusOK, a)
+		if a.size() < largeAnswer {
+			writeJSON(p.w, http.StatusOK, a)
+			return
+		}
+		flow := &outflow{w: p.w}
+		u := p.g.backlog.enter(a.size(), flow.cutOff)
+		flow.json(http.StatusOK, a)
+		p.g.backlog.leave(u)
 	}
 }
 

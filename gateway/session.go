@@ -179,6 +179,7 @@ func (s *session) retire(st *stream) {
 func (s *session) forget(n int) {
 	for _, st := range s.retired[:n] {
 		delete(s.streams, st.id)
+		st.forgotten()
 	}
 	s.retired = append([]*stream(nil), s.retired[n:]...)
 }
@@ -213,6 +214,7 @@ func (s *session) end() bool {
 	}
 	for _, st := range streams {
 		st.end()
+		st.forgotten()
 	}
 	if standing != nil {
 		standing.end()

@@ -3,11 +3,8 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +58,10 @@ type stream struct {
 	poke     chan struct{} // capacity 1: something changed for the attached connection
 	left     time.Time     // when the last connection went
 	window   *time.Timer   // runs abandoned; nil while it cannot be due
+	flow     *outflow      // to the attached connection, nil for none
+	flowTurn uint64        // of flow
+	backlog  *backlog      // that large counts in
+	large    *unread       // nil for a stream that holds no large answer
 }
 
 type event struct {
@@ -101,6 +102,38 @@ func (s *stream) finish(raw []byte) {
 	s.stopWindow()
 	s.wake()
 	s.mu.Unlock()
+}
+
+// hold counts an answer of size bytes, which is about to be sent, in b for as
+// long as the stream keeps it.
+func (s *stream) hold(b *backlog, size int) {
+	u := b.enter(size, s.discard)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backlog, s.large = b, u
+}
+
+// discard lets go of all that the stream keeps, and of the connection that reads
+// it too slowly.
+func (s *stream) discard() {
+	s.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first += uint64(len(s.events))
+	s.events, s.size, s.unsent = nil, 0, 0
+	if s.flow != nil {
+		s.flow.cutOff()
+	}
+}
+
+// forgotten is called when the session no longer knows the stream.
+func (s *stream) forgotten() {
+	s.mu.Lock()
+	b, u := s.backlog, s.large
+	s.mu.Unlock()
+	if b != nil {
+		b.leave(u)
+	}
 }
 
 // last is the number of the newest event. The caller holds mu.
@@ -170,6 +203,8 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	s.wake() // whoever carried it before must let go
 	poke := make(chan struct{}, 1)
 	s.poke, s.attached = poke, true
+	flow := &outflow{w: w}
+	s.flow, s.flowTurn = flow, turn
 	s.stopWindow()
 	if !resumed {
 		from = s.sent
@@ -188,14 +223,13 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	quiet := time.NewTimer(keepAlive)
 	defer quiet.Stop()
 	for {
-		var done bool
-		var err error
-		buf, from, done, err = s.collect(buf, turn, from)
+		got, err := s.collect(buf, turn, from)
 		if err != nil {
 			return err
 		}
+		buf, from = got.events, got.next
 		if len(buf) > 0 {
-			if err := writePieces(w, buf); err != nil {
+			if err := flow.events(got); err != nil {
 				return err
 			}
 			if err := out.Flush(); err != nil {
@@ -208,7 +242,7 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 			quiet.Reset(keepAlive)
 			continue
 		}
-		if done {
+		if got.done {
 			return nil
 		}
 		select {
@@ -222,46 +256,40 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	}
 }
 
-// writePieces writes b. A client has writeTimeout for each piece, so that one that
-// reads slowly gets a large answer in the end, and one that reads nothing does
-// not hold it for ever.
-func writePieces(w http.ResponseWriter, b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), maxPiece)
-		extend(w)
-		if _, err := w.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
+// eventBatch is what is written to a connection at once.
+type eventBatch struct {
+	events []byte // whole events, and of a large one the head
+	large  []byte // its data, nil for none
+	next   uint64 // the number of the last event
+	done   bool   // nothing comes after it
 }
 
-// extend gives the client writeTimeout from now on.
-func extend(w http.ResponseWriter) {
-	if c, ok := w.(interface{ SetWriteDeadline(time.Time) error }); ok {
-		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
-	}
-}
-
-// collect appends events after number from to buf, up to about maxBatch.
-func (s *stream) collect(buf []byte, turn, from uint64) (_ []byte, next uint64, done bool, err error) {
+// collect appends events after number from to buf, up to about maxBatch. A large
+// one is the last, and its data is not copied.
+func (s *stream) collect(buf []byte, turn, from uint64) (eventBatch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn != turn {
-		return buf, from, false, errReplaced
+		return eventBatch{}, errReplaced
 	}
 	if from+1 < s.first {
 		from = s.first - 1
 	}
 	last := s.last()
-	for from < last && len(buf) < maxBatch {
+	b := eventBatch{events: buf}
+	for from < last && len(b.events) < maxBatch && b.large == nil {
 		s.told = true
 		from++
 		e := s.events[from-s.first]
-		buf = jsonrpc.AppendEvent(buf, s.eventID(from), "message", e.data)
+		if len(e.data) < maxBatch {
+			b.events = jsonrpc.AppendEvent(b.events, s.eventID(from), "message", e.data)
+			continue
+		}
+		b.events = jsonrpc.AppendEventHead(b.events, s.eventID(from), "message")
+		b.large = e.data
 	}
-	return buf, from, s.closed && from >= last, nil
+	b.next, b.done = from, s.closed && from >= last
+	return b, nil
 }
 
 // wrote notes that all events up to number n reached a connection and lets go
@@ -292,6 +320,9 @@ func (s *stream) wrote(n uint64) {
 func (s *stream) detach(turn uint64) {
 	s.mu.Lock()
 	var nobody func()
+	if s.flowTurn == turn {
+		s.flow = nil // the connection may carry something else soon
+	}
 	if s.turn == turn {
 		s.attached, s.poke, s.left = false, nil, time.Now()
 		switch {
@@ -317,41 +348,4 @@ func (s *stream) end() {
 	s.turn++
 	s.wake()
 	s.mu.Unlock()
-}
-
-// eventID is unique in the session and tells, after a restart of the gateway,
-// which request the stream was the answer to.
-func (s *stream) eventID(n uint64) string {
-	if s.bare {
-		return ""
-	}
-	return s.id + "-" + strconv.FormatUint(n, 10) + s.suffix
-}
-
-// suffixFor encodes a request's id for event ids. Ids too long to be carried in
-// a header again and again are left out.
-func suffixFor(id []byte) string {
-	if len(id) == 0 || len(id) > 64 {
-		return ""
-	}
-	return "-" + base64.RawURLEncoding.EncodeToString(id)
-}
-
-// parseEventID takes an event id apart. ok is false for one we did not make.
-func parseEventID(s string) (id string, n uint64, request []byte, ok bool) {
-	id, rest, ok := strings.Cut(s, "-")
-	if !ok || id == "" {
-		return "", 0, nil, false
-	}
-	num, req, has := strings.Cut(rest, "-")
-	n, err := strconv.ParseUint(num, 10, 64)
-	if err != nil {
-		return "", 0, nil, false
-	}
-	if has {
-		if request, err = base64.RawURLEncoding.DecodeString(req); err != nil {
-			return "", 0, nil, false
-		}
-	}
-	return id, n, request, true
 }
