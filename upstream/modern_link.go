@@ -1,11 +1,8 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,8 +38,10 @@ type modernLink struct {
 	hello   atomic.Pointer[Hello]
 	mirrors *atomic.Pointer[toolHeaders] // nil on stdio
 	asked   atomic.Uint64                // questions put to clients, whose ids they are
-	checked atomic.Int64                 // Unix ns of the last look at the era
 	listen  *listening
+
+	checking chan struct{} // capacity 1: who put a token in asks the server what it is
+	checked  time.Time     // when that was last; guarded by checking
 }
 
 // Do implements Link.
@@ -80,93 +79,10 @@ func (l *modernLink) send(ctx context.Context, r *Request) (jsonrpc.Message, err
 	if gone := l.stillModern(ctx); gone != nil {
 		return jsonrpc.Message{}, gone
 	}
+	if err == nil && newServerError(m).Code == codeUnsupportedVersion {
+		return l.way.Do(ctx, r) // it does speak it, and did not execute
+	}
 	return m, err
-}
-
-// doubtful reports whether an answer is what a server would give that is not, or
-// no longer, modern.
-func doubtful(r *Request, m jsonrpc.Message, err error) bool {
-	if err != nil {
-		way, ok := errors.AsType[*TransportError](err)
-		return ok && !way.Lost && way.Reason == "http_status" && way.Status < http.StatusInternalServerError
-	}
-	if m.Kind != jsonrpc.Failure {
-		return false
-	}
-	switch newServerError(m).Code {
-	case codeUnsupportedVersion:
-		return true
-	case jsonrpc.CodeMethodNotFound:
-		switch r.Message.MethodName() {
-		case "server/discover", "tools/call", "tools/list", "prompts/get", "prompts/list", "resources/read", "resources/list":
-			return true
-		}
-	}
-	return false
-}
-
-// Bounds of looking at a server's era again.
-const (
-	recheckPause = 10 * time.Second
-	recheckLimit = 5 * time.Second
-)
-
-// stillModern asks the server what it is, at most once in a while. If it is
-// modern no longer the link is lost, and the error says so: the request that
-// found out was not executed.
-func (l *modernLink) stillModern(ctx context.Context) error {
-	now := time.Now().UnixNano()
-	last := l.checked.Load()
-	if last != 0 && now-last < int64(recheckPause) || !l.checked.CompareAndSwap(last, now) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, recheckLimit)
-	defer cancel()
-	if _, err := discover(ctx, l.way, l.dial); !errors.Is(err, errNotModern) {
-		return nil
-	}
-	return l.obsolete()
-}
-
-// obsolete makes the link lost, since the server is of another era now.
-func (l *modernLink) obsolete() error {
-	if l.dial.Era != nil {
-		l.dial.Era.forget()
-	}
-	err := &TransportError{Executed: ExecutedNo, Reason: "era", Lost: true, Err: errors.New("the server no longer speaks " + latestModern)}
-	l.way.giveUp(err)
-	return err
-}
-
-// ping sees whether the server is there: there is no ping in this era. What it
-// says of itself is taken note of.
-func (l *modernLink) ping(ctx context.Context) (jsonrpc.Message, error) {
-	h, err := discover(ctx, l.way, l.dial)
-	var refused *ServerError
-	switch {
-	case errors.Is(err, errNotModern) && l.dial.Config.Protocol != ModernProtocol:
-		return jsonrpc.Message{}, l.obsolete()
-	case err == nil:
-		l.greeted(h)
-	case errors.As(err, &refused), errors.Is(err, errNotModern): // an answer all the same
-	default:
-		return jsonrpc.Message{}, err
-	}
-	return emptyResult(), nil
-}
-
-// greeted takes over a new Hello if it says something new.
-func (l *modernLink) greeted(h *Hello) {
-	old := l.hello.Load()
-	h.PID = old.PID
-	if h.Instructions == old.Instructions && bytes.Equal(h.Capabilities, old.Capabilities) && bytes.Equal(h.ServerInfo, old.ServerInfo) {
-		return
-	}
-	l.hello.Store(h)
-	if l.dial.Renewed != nil {
-		l.dial.Renewed(h) // the lists may have changed
-	}
-	l.listen.refit(h)
 }
 
 // Notify sends a notification. Those that this revision did away with are not
@@ -240,7 +156,7 @@ func (i *eraInbox) Asked(q *Question) { i.next.Asked(q) }
 // newModernLink makes the link over w, past its handshake, and begins to listen
 // if in is not nil.
 func newModernLink(w way, d *Dial, in *eraInbox, h *Hello, log *slog.Logger) *modernLink {
-	l := &modernLink{Link: w, way: w, dial: d, log: log}
+	l := &modernLink{Link: w, way: w, dial: d, log: log, checking: make(chan struct{}, 1)}
 	l.hello.Store(h)
 	l.listen = newListening(l)
 	if in != nil {

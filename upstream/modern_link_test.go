@@ -92,6 +92,7 @@ func TestModernNoLonger(t *testing.T) {
 		{"method unknown", AutoProtocol, "tools/call", unknown, unknown, true},
 		{"vendor's method unknown", AutoProtocol, "vendor/x", unknown, unknown, false},
 		{"HTTP 400", AutoProtocol, "tools/call", "", unknown, true},
+		{"HTTP 408", AutoProtocol, "tools/call", "408", unknown, false},
 		{"probe", AutoProtocol, "ping", "", unknown, true},
 		{"modern by configuration", ModernProtocol, "tools/call", unknown, unknown, false},
 		{"headers refused", AutoProtocol, "tools/call", `{"code":-32020,"message":"m"}`, unknown, false},
@@ -103,6 +104,8 @@ func TestModernNoLonger(t *testing.T) {
 					return c.discover, nil
 				case c.answer == "":
 					return "", status
+				case c.answer == "408":
+					return "", &TransportError{Executed: ExecutedUnknown, Reason: "http_status", Status: 408, Err: errors.New("status")}
 				}
 				return c.answer, nil
 			})
@@ -117,6 +120,55 @@ func TestModernNoLonger(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestModernRefusesOnce: a request that was refused for its revision, by a server
+// that speaks it after all, is sent once more.
+func TestModernRefusesOnce(t *testing.T) {
+	calls := 0
+	w := newFakeWay(func(_ context.Context, method, _ string) (string, error) {
+		if method == "server/discover" {
+			return discovered, nil
+		}
+		if calls++; calls == 1 {
+			return `{"code":-32022,"message":"m"}`, nil
+		}
+		return `{"content":[]}`, nil
+	})
+	l, _ := modernOver(t, w, `{}`)
+	m, err := l.Do(t.Context(), call(t))
+	if err != nil || string(m.Result.Of(m.Raw)) != `{"content":[]}` || calls != 2 {
+		t.Errorf("%s, %v after %d calls", m.Raw, err, calls)
+	}
+}
+
+// TestModernNoLongerForMany: all who are refused at the same time learn of it,
+// and the server is asked once.
+func TestModernNoLongerForMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		w := newFakeWay(func(_ context.Context, method, _ string) (string, error) {
+			if method == "server/discover" {
+				asked++
+				<-time.After(time.Second)
+			}
+			return unknown, nil
+		})
+		l, _ := modernOver(t, w, `{}`)
+		faults := make(chan error, 50)
+		for range cap(faults) {
+			r := call(t)
+			go func() { _, err := l.Do(t.Context(), r); faults <- err }()
+		}
+		for range cap(faults) {
+			if err := <-faults; reasonOf(err) != "era" {
+				t.Errorf("error %v", err)
+			}
+		}
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
 }
 
 // TestModernDoubtsSeldom: a server that errs often is not asked each time.
@@ -162,6 +214,7 @@ func TestInventoryOfModernServers(t *testing.T) {
 		{"said", []string{`"ttlMs":60000,"cacheScope":"public"`}, time.Minute, false},
 		{"the shortest page counts", []string{`"ttlMs":60000,"cacheScope":"public"`, `"ttlMs":5000.0,"cacheScope":"public"`}, 5 * time.Second, false},
 		{"one page is private", []string{`"ttlMs":1,"cacheScope":"public"`, `"ttlMs":1,"cacheScope":"private"`}, time.Millisecond, true},
+		{"the other page is private", []string{`"ttlMs":1,"cacheScope":"private"`, `"ttlMs":1,"cacheScope":"public"`}, time.Millisecond, true},
 		{"unsaid", []string{``}, 0, true},
 		{"one page does not say", []string{`"ttlMs":60000,"cacheScope":"public"`, ``}, 0, true},
 		{"nonsense", []string{`"ttlMs":"1","cacheScope":"all"`}, 0, true},
