@@ -21,6 +21,7 @@ type client struct {
 	t   *testing.T
 	ctx context.Context //nolint:containedctx // the test's deadline, which every wait of this kit obeys
 	in  io.WriteCloser
+	cmd *exec.Cmd
 
 	modern bool // it agreed on 2026-07-28
 	listen int  // the command that listens, on a modern connection
@@ -70,7 +71,7 @@ func newClient(ctx context.Context, t *testing.T, dir string) *client {
 	}
 	out, stdout := io.Pipe()
 	cmd.Stdout = stdout
-	c := &client{t: t, ctx: ctx, in: in, done: map[int]reply{}, more: make(chan struct{})}
+	c := &client{t: t, ctx: ctx, in: in, cmd: cmd, done: map[int]reply{}, more: make(chan struct{})}
 	exited, _ := start(ctx, t, dir, cmd)
 	read := make(chan struct{})
 	go func() {
@@ -120,6 +121,14 @@ func (c *client) connect(f fields) {
 	c.modern = state.Protocol >= modern.revision()
 	if want, ok := f["mode"].(fields); ok && state.Protocol != want["pin"] {
 		c.t.Errorf("connected with %s, want %s", state.Protocol, want["pin"])
+	}
+}
+
+// gone kills the client where it stands.
+func (c *client) gone() {
+	c.t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		c.t.Fatal(err)
 	}
 }
 

@@ -14,38 +14,51 @@ import (
 )
 
 // TestInspector uses the MCP Inspector's command line, which checks tools'
-// schemas as it lists them.
+// schemas as it lists them, in each of the ways in which it chooses an era, with a
+// server of each.
 func TestInspector(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 2*time.Minute), home(t)
-	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
-	inspect := func(out any, args ...string) {
-		t.Helper()
-		command := append([]string{module("@modelcontextprotocol/inspector/clients/launcher/build/index.js"), "--cli"}, g.url(), "--transport", "http")
-		raw := output(ctx, t, dir, "node", append(command, args...)...)
-		if err := json.Unmarshal(raw, out); err != nil {
-			t.Fatalf("inspector %v: %v in %s", args, err, raw)
-		}
-	}
-	var tools struct{ Tools []struct{ Name string } }
-	inspect(&tools, "--method", "tools/list")
-	if !slices.ContainsFunc(tools.Tools, func(i struct{ Name string }) bool { return i.Name == "every__echo" }) {
-		t.Errorf("no every__echo in %v", tools)
-	}
-	var result struct{ Content []struct{ Text string } }
-	inspect(&result, "--method", "tools/call", "--tool-name", "every__echo", "--tool-arg", "message=hi")
-	if len(result.Content) != 1 || result.Content[0].Text != "Echo: hi" {
-		t.Errorf("every__echo answered %v", result)
-	}
-	var read struct{ Contents []struct{ Text string } }
-	inspect(&read, "--method", "resources/read", "--uri", "demo://resource/dynamic/text/3")
-	if len(read.Contents) != 1 || !strings.Contains(read.Contents[0].Text, "Resource 3") {
-		t.Errorf("the resource is %v", read)
-	}
-	var prompt struct{ Messages []json.RawMessage }
-	inspect(&prompt, "--method", "prompts/get", "--prompt-name", "every__simple-prompt")
-	if len(prompt.Messages) != 1 {
-		t.Errorf("the prompt is %v", prompt)
+	ctx, dir := deadline(t, 3*time.Minute), home(t)
+	g := newGateway(ctx, t, dir, fields{"every": everythingStdio(), "ref": referenceHTTP(ctx, t, dir, modern)})
+	for _, speaks := range []string{"legacy", "auto", "modern"} {
+		t.Run(speaks, func(t *testing.T) {
+			t.Parallel()
+			dir := home(t)
+			inspect := func(out any, args ...string) {
+				t.Helper()
+				command := append([]string{module("@modelcontextprotocol/inspector/clients/launcher/build/index.js"), "--cli"}, g.url(), "--transport", "http", "--protocol-era", speaks)
+				raw := output(ctx, t, dir, "node", append(command, args...)...)
+				if err := json.Unmarshal(raw, out); err != nil {
+					t.Fatalf("inspector %v: %v in %s", args, err, raw)
+				}
+			}
+			var tools struct{ Tools []struct{ Name string } }
+			inspect(&tools, "--method", "tools/list")
+			for _, want := range []string{"every__echo", "ref__test_simple_text"} {
+				if !slices.ContainsFunc(tools.Tools, func(i struct{ Name string }) bool { return i.Name == want }) {
+					t.Errorf("no %s in %v", want, tools)
+				}
+			}
+			var result struct{ Content []struct{ Text string } }
+			inspect(&result, "--method", "tools/call", "--tool-name", "every__echo", "--tool-arg", "message=hi")
+			if len(result.Content) != 1 || result.Content[0].Text != "Echo: hi" {
+				t.Errorf("every__echo answered %v", result)
+			}
+			inspect(&result, "--method", "tools/call", "--tool-name", "ref__test_x_mcp_header", "--tool-arg", "region=Ulm")
+			if len(result.Content) != 1 || result.Content[0].Text != "region=Ulm" {
+				t.Errorf("ref__test_x_mcp_header answered %v", result)
+			}
+			var read struct{ Contents []struct{ Text string } }
+			inspect(&read, "--method", "resources/read", "--uri", "demo://resource/dynamic/text/3")
+			if len(read.Contents) != 1 || !strings.Contains(read.Contents[0].Text, "Resource 3") {
+				t.Errorf("the resource is %v", read)
+			}
+			var prompt struct{ Messages []json.RawMessage }
+			inspect(&prompt, "--method", "prompts/get", "--prompt-name", "every__simple-prompt")
+			if len(prompt.Messages) != 1 {
+				t.Errorf("the prompt is %v", prompt)
+			}
+		})
 	}
 }
 
@@ -99,7 +112,7 @@ func TestClaudeCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGateway(ctx, t, dir, fields{"every": everythingStdio()})
+	g := newGateway(ctx, t, dir, fields{"every": everythingStdio(), "ref": referenceHTTP(ctx, t, dir, modern)})
 	output(ctx, t, dir, claude, "mcp", "add", "--transport", "http", "-s", "user", "interlock", g.url())
 	alone := home(t) // a state folder of its own
 	stdio := configure(ctx, t, alone, fields{"every": everythingStdio()})

@@ -25,6 +25,7 @@ type gateway struct {
 	addr   string
 	cmd    *exec.Cmd
 	exited <-chan struct{}
+	log    *tail
 }
 
 // url is the MCP endpoint.
@@ -63,8 +64,7 @@ func (g *gateway) start() {
 	g.t.Helper()
 	g.cmd = exec.Command(interlock, "serve", "-c", g.config)
 	g.cmd.Dir = g.dir
-	var out *tail
-	g.exited, out = start(g.ctx, g.t, g.dir, g.cmd)
+	g.exited, g.log = start(g.ctx, g.t, g.dir, g.cmd)
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
@@ -81,7 +81,7 @@ func (g *gateway) start() {
 		select {
 		case <-again.C:
 		case <-g.exited:
-			g.t.Fatalf("interlock serve exited: %s\n%s", g.cmd.ProcessState, out)
+			g.t.Fatalf("interlock serve exited: %s\n%s", g.cmd.ProcessState, g.log)
 		case <-g.ctx.Done():
 			g.t.Fatalf("not ready: %v", context.Cause(g.ctx))
 		}
