@@ -19,6 +19,7 @@ type conn struct {
 	net        net.Conn
 	raw        syscall.RawConn // to look at it without waiting, nil where that cannot be
 	life       *life           // of the request that holds it
+	abort      func()          // makes all reads and writes fail; for anybody while a request holds it
 	stop       func() bool     // of the request's context.AfterFunc, nil for none
 	prev, next *conn           // in life's list; guarded by life.mu
 
@@ -57,7 +58,7 @@ const (
 )
 
 func newConn(home *conns, n net.Conn) *conn {
-	c := &conn{home: home, net: n}
+	c := &conn{home: home, net: n, abort: func() { _ = n.SetDeadline(longAgo) }}
 	c.raw = rawConn(n)
 	if c.raw != nil {
 		c.peek = func(fd uintptr) bool {
@@ -68,10 +69,6 @@ func newConn(home *conns, n net.Conn) *conn {
 	return c
 }
 
-// abort makes all reads and writes fail. It may be called by anybody while a
-// request holds c.
-func (c *conn) abort() { _ = c.net.SetDeadline(longAgo) }
-
 // roundTrip sends q and blocks until the header of its response. The error is a
 // *TransportError; c is closed then.
 func (c *conn) roundTrip(ctx context.Context, q *outgoing) (*response, *TransportError) {
@@ -79,14 +76,14 @@ func (c *conn) roundTrip(ctx context.Context, q *outgoing) (*response, *Transpor
 		c.stop = context.AfterFunc(ctx, c.abort)
 	}
 	c.wrote, c.broke = 0, nil
-	var resp *response
 	err := c.write(q)
 	if err == nil || c.wrote > 0 {
 		// Also where writing failed: a server may answer before it has all, and close.
-		var unread error
-		if resp, unread = c.readHead(); unread == nil {
-			return resp, nil
-		} else if err == nil {
+		unread := c.readHead(&q.resp)
+		switch {
+		case unread == nil:
+			return &q.resp, nil
+		case err == nil:
 			err = unread
 		}
 	}

@@ -34,27 +34,29 @@ type head struct {
 	header                  http.Header // all fields, if the status is no success
 }
 
-// readHead blocks for the header of the response and prepares for its body.
+// readHead blocks for the header of the response, puts it into r and prepares for
+// the body.
 // Interim responses are skipped; one that switches protocols was not asked for.
-func (c *conn) readHead() (*response, error) {
+func (c *conn) readHead(r *response) error {
 	for range maxInterim + 1 {
 		end, err := c.section()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		h := head{length: -1}
 		if err := h.parse(c.buf[c.r:end]); err != nil {
-			return nil, fmt.Errorf("malformed response: %w", err)
+			return fmt.Errorf("malformed response: %w", err)
 		}
 		c.r = end
 		if h.status == http.StatusSwitchingProtocols {
-			return nil, errors.New("malformed response: the server switches protocols unasked")
+			return errors.New("malformed response: the server switches protocols unasked")
 		}
 		if h.status >= 200 {
-			return c.begin(&h), nil
+			c.begin(&h, r)
+			return nil
 		}
 	}
-	return nil, errors.New("malformed response: interim ones without end")
+	return errors.New("malformed response: interim ones without end")
 }
 
 // section reads on until a header section is in the buffer, and returns where
@@ -218,11 +220,12 @@ func cutLine(b []byte) (line, rest []byte) {
 	return bytes.TrimSuffix(line, []byte("\r")), rest
 }
 
-// begin makes the response to h, whose body comes next (RFC 9112 section 6.3).
-func (c *conn) begin(h *head) *response {
+// begin makes of r the response with the header h, whose body comes next (RFC
+// 9112 section 6.3).
+func (c *conn) begin(h *head, r *response) {
 	c.keep = !h.close && (!h.old || h.persist)
 	c.idleFor = h.idle
-	r := &response{status: h.status, length: h.length, kind: contentType(h.kind), header: h.header, body: c}
+	*r = response{status: h.status, length: h.length, kind: contentType(h.kind), header: h.header, body: c}
 	if len(h.encoding) > 0 {
 		r.encoding = string(h.encoding)
 	}
@@ -251,7 +254,6 @@ func (c *conn) begin(h *head) *response {
 		c.keep = false
 		c.framing = framing{state: unsized}
 	}
-	return r
 }
 
 // contentType is mediaType, and costs nothing for the usual ones.

@@ -48,8 +48,8 @@ func ours(raw []byte, small bool) (*heardResponse, error) {
 		r = iotest.OneByteReader(r)
 	}
 	c := received(r)
-	resp, err := c.readHead()
-	if err != nil {
+	var resp response
+	if err := c.readHead(&resp); err != nil {
 		return nil, err
 	}
 	b, err := io.ReadAll(resp.body)
@@ -205,7 +205,8 @@ func TestInterimResponsesAreSkipped(t *testing.T) {
 		"HTTP/1.1 100 Continue\r\n\r\n" + end:                          true,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + end: false,
 	} {
-		resp, err := received(strings.NewReader(raw)).readHead()
+		var resp response
+		err := received(strings.NewReader(raw)).readHead(&resp)
 		if (err == nil) != ok || ok && resp.status != http.StatusOK {
 			t.Errorf("%.30q: %v, want accepted %v", raw, err, ok)
 		}
@@ -214,7 +215,7 @@ func TestInterimResponsesAreSkipped(t *testing.T) {
 
 func TestEndBeforeAResponse(t *testing.T) {
 	for raw, want := range map[string]error{"": errNothing, "HTTP/1.1 2": io.ErrUnexpectedEOF} {
-		if _, err := received(strings.NewReader(raw)).readHead(); !errors.Is(err, want) {
+		if err := received(strings.NewReader(raw)).readHead(new(response)); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", raw, err, want)
 		}
 	}

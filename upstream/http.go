@@ -99,8 +99,10 @@ func (l *httpLink) adopt(ctx context.Context, s *httpSession, h *Hello) {
 func (l *httpLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
 	s := l.session.Load()
 	m, err := s.Do(ctx, r)
-	var t *TransportError
-	if err == nil || !errors.As(err, &t) || t.Reason != "session" {
+	if err == nil {
+		return m, nil
+	}
+	if t, ok := errors.AsType[*TransportError](err); !ok || t.Reason != "session" {
 		return m, err
 	}
 	if err := l.renew(ctx, s); err != nil {

@@ -25,7 +25,10 @@ type exchange struct {
 	token     jsonrpc.Span // the client's progress token in r.Message, if any
 	answer    jsonrpc.Message
 	questions openQuestions
-	edits     jsonrpc.Edits // of what is sent
+
+	q     outgoing
+	edits jsonrpc.Edits // of what is sent
+	more  [3]field      // those of q, where these are enough
 
 	mu   sync.Mutex // guards over, and is held while the peer is told
 	over bool       // the exchange has ended: the peer is told no more
@@ -65,8 +68,9 @@ func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 		l.reporting.add(x)
 		defer l.reporting.remove(x)
 	}
-	var more [3]field
-	q := &outgoing{method: http.MethodPost, header: x.s.header, more: tracing(more[:0], x.r), raw: x.r.Message.Raw, edits: &x.edits}
+	q := &x.q
+	q.method, q.header, q.more = http.MethodPost, x.s.header, tracing(x.more[:0], x.r)
+	q.raw, q.edits = x.r.Message.Raw, &x.edits
 	x.edits.Copy(x.r.Edits)
 	readdress(&x.edits, &x.r.Message, x.id)
 	if x.s.modern != nil {

@@ -13,9 +13,11 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// streamBuffers are the readers of streams. jsonrpc.NewEventReader uses a
+// streamReaders are the readers of streams. jsonrpc.NewEventReader uses a
 // buffered reader that is large enough as it is.
-var streamBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+var streamReaders = sync.Pool{New: func() any {
+	return jsonrpc.NewEventReader(bufio.NewReaderSize(nil, 16<<10), 0)
+}}
 
 // stream reads the events of a call to its answer. When the stream ends without
 // it and the server numbered its events, it is taken up again with a GET
@@ -73,25 +75,24 @@ func streamCut(err error) *TransportError {
 // events takes the events of one stream until the answer or its end, which is
 // no error. last and pause become what the server said about resuming.
 func (x *exchange) events(resp *response, last *string, pause *time.Duration) *TransportError {
-	buffer := streamBuffers.Get().(*bufio.Reader)
-	buffer.Reset(resp.body)
-	defer func() { buffer.Reset(nil); streamBuffers.Put(buffer) }()
-	r := jsonrpc.NewEventReader(buffer, x.s.link.max)
+	r := streamReaders.Get().(*jsonrpc.EventReader)
+	r.Reset(resp.body, x.s.link.max)
+	defer func() { r.Reset(nil, 0); streamReaders.Put(r) }()
 	if f, ok := resp.body.(jsonrpc.Foreseen); ok {
 		r.From(f)
 	}
 	for x.answer.Kind == jsonrpc.Invalid {
 		ev, err := r.Next()
-		var long *jsonrpc.TooLongError
-		switch {
-		case errors.As(err, &long):
+		if err != nil {
+			long, ok := errors.AsType[*jsonrpc.TooLongError](err)
+			if !ok {
+				return nil
+			}
 			id := jsonrpc.ScanID(long.Head, long.Tail)
 			if id == nil || bytes.Equal(id, x.id) {
 				return tooLarge(long.Size)
 			}
 			continue
-		case err != nil:
-			return nil
 		}
 		if ev.HasID {
 			*last = ev.ID

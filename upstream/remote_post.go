@@ -81,7 +81,8 @@ func (r *remote) post(ctx context.Context, l *life, q *outgoing) (*response, *Tr
 		done()
 		return nil, p.failed(err)
 	}
-	return newResponse(resp, &incoming{body: resp.Body, life: l, done: done}), nil
+	q.resp.take(resp, &incoming{body: resp.Body, life: l, done: done})
+	return &q.resp, nil
 }
 
 // again is GetBody. net/http asks for it when a kept connection turns out to be

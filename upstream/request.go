@@ -10,7 +10,7 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// outgoing is one HTTP request to a remote.
+// outgoing is one HTTP request to a remote, and has room for what is said to it.
 type outgoing struct {
 	method string
 	to     *place
@@ -18,6 +18,7 @@ type outgoing struct {
 	more   []field        // of this request alone; what cannot be sent is left out
 	raw    []byte         // the message that is its body, nil for none
 	edits  *jsonrpc.Edits // what to change in raw, nil for nothing
+	resp   response       // what was said to it last: here for want of an allocation
 }
 
 // header is the header of requests, made once for many. Nobody changes it.

@@ -86,15 +86,14 @@ type incoming struct {
 	eof  bool
 }
 
-func newResponse(resp *http.Response, in *incoming) *response {
-	r := &response{
+func (r *response) take(resp *http.Response, in *incoming) {
+	*r = response{
 		status: resp.StatusCode, length: resp.ContentLength, kind: mediaType(resp.Header.Get("Content-Type")),
 		encoding: resp.Header.Get("Content-Encoding"), session: resp.Header.Get("Mcp-Session-Id"), body: in,
 	}
 	if !r.ok() {
 		r.header = resp.Header
 	}
-	return r
 }
 
 func (in *incoming) Read(p []byte) (int, error) {

@@ -46,6 +46,14 @@ func NewEventReader(r io.Reader, max int) *EventReader {
 	return &EventReader{r: bufio.NewReaderSize(r, 4<<10), data: bounded{max: max}, bom: true}
 }
 
+// Reset begins anew with another source, or none, and keeps the buffers.
+func (r *EventReader) Reset(from io.Reader, max int) {
+	r.data.drop()
+	r.r.Reset(from)
+	*r = EventReader{r: r.r, data: r.data, field: r.field[:0], bom: true}
+	r.data.max = max
+}
+
 // Foreseen is a source that knows how much is certain to come.
 type Foreseen interface {
 	// Ahead returns how many bytes follow, at least, unless the source breaks.

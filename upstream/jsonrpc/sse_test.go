@@ -162,6 +162,18 @@ func TestAnEndlessEventCostsTheCap(t *testing.T) {
 	}
 }
 
+func TestResetForgetsTheOldStream(t *testing.T) {
+	e := NewEventReader(strings.NewReader("id: 1\ndata: x\n\ndata: y\r"), 1)
+	if ev, err := e.Next(); err != nil || ev.ID != "1" {
+		t.Fatalf("%+v, %v", ev, err)
+	}
+	_, _ = e.Next()
+	e.Reset(strings.NewReader("\xef\xbb\xbf\ndata: z\ndata: z\n\n"), 3)
+	if ev, err := e.Next(); err != nil || string(ev.Data) != "z\nz" || ev.ID != "" {
+		t.Errorf("%+v, %v", ev, err)
+	}
+}
+
 // The end of the stream is told once as a cut, and then as what it is.
 func TestEventReaderAfterACut(t *testing.T) {
 	e := NewEventReader(strings.NewReader("data: x\nda"), 100)
