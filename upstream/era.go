@@ -74,20 +74,27 @@ func (d *Dial) learnt(h *Hello) {
 // modern revision, as far as one can tell.
 var errNotModern = errors.New("it does not speak " + latestModern)
 
+// errLateModern is met when a process was taken for a legacy one, and was only slow
+// to begin: it has to be started again to be met as what it is.
+var errLateModern = errors.New("it speaks " + latestModern + ", but was asked to initialize")
+
 // greet finds out of which era a server is, where that is not known, and shakes
 // hands with it: server/discover over modern, or initialize over legacy, which
 // may be the same. It blocks until that is done; the era is in the Hello. limit
 // is how long a server of unknown era has for its first answer. The error is a
-// *StartError of the stage handshake.
+// *StartError of the stage handshake; it wraps errLateModern where the server has
+// to be made anew, and what it is is remembered then.
 func greet(ctx context.Context, d *Dial, limit time.Duration, modern, legacy transport) (*Hello, error) {
-	era := d.era()
 	var h *Hello
 	err := errNotModern
-	switch era {
+	var late *probe
+	switch d.era() {
 	case modernEra:
 		h, err = discover(ctx, modern, d)
 	case unknownEra:
-		h, err = probe(ctx, limit, modern, d)
+		late = beginProbe(ctx, modern, d)
+		defer late.stop()
+		h, err = late.await(ctx, limit)
 	}
 	if err == nil {
 		d.learnt(h)
@@ -97,7 +104,17 @@ func greet(ctx context.Context, d *Dial, limit time.Duration, modern, legacy tra
 		return nil, startError("handshake", fmt.Errorf("server/discover: %w", err))
 	}
 	h, err = handshake(ctx, legacy, d)
-	if err != nil && d.Config.Protocol != LegacyProtocol && answered(err) && ctx.Err() == nil {
+	switch {
+	case err == nil && late != nil:
+		// It answers in order, and what it was asked first it has answered by now.
+		if found, odd := late.await(ctx, lateAnswer); odd == nil {
+			d.learnt(found)
+			if modern == legacy {
+				return nil, startError("handshake", errLateModern)
+			}
+			h = found
+		}
+	case err != nil && d.Config.Protocol != LegacyProtocol && answered(err) && ctx.Err() == nil:
 		// What was known is wrong, or it was too slow for the limit.
 		if found, odd := discover(ctx, modern, d); odd == nil {
 			h, err = found, nil
@@ -110,18 +127,44 @@ func greet(ctx context.Context, d *Dial, limit time.Duration, modern, legacy tra
 	return h, nil
 }
 
-// errProbeLimit is the end of a probe's patience.
+// lateAnswer is how long a server that has answered initialize may take to answer
+// what it was asked before.
+const lateAnswer = 20 * time.Millisecond
+
 var errProbeLimit = errors.New("no answer to server/discover in time")
 
-// probe is discover with a server that may ignore the request.
-func probe(ctx context.Context, limit time.Duration, t transport, d *Dial) (*Hello, error) {
-	short, cancel := context.WithTimeoutCause(ctx, limit, errProbeLimit)
-	defer cancel()
-	h, err := discover(short, t, d)
-	if err != nil && ctx.Err() == nil && short.Err() != nil {
-		err = errors.Join(errNotModern, errProbeLimit)
+// probe is a discover with a server that may ignore it, or be slow to begin.
+type probe struct {
+	stop context.CancelFunc
+	done chan struct{} // closed when the rest is set
+	h    *Hello
+	err  error
+}
+
+// beginProbe begins to ask. The caller must call stop.
+func beginProbe(ctx context.Context, t transport, d *Dial) *probe {
+	p := &probe{done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	p.stop = func() { cancel(); <-p.done }
+	go func() {
+		defer close(p.done)
+		p.h, p.err = discover(ctx, t, d)
+	}()
+	return p
+}
+
+// await blocks until the server has answered, but no longer than limit.
+func (p *probe) await(ctx context.Context, limit time.Duration) (*Hello, error) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-p.done:
+		return p.h, p.err
+	case <-t.C:
+		return nil, errors.Join(errNotModern, errProbeLimit)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
-	return h, err
 }
 
 // errRefusedOwn is met when a server refuses a revision that it says it speaks.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,7 @@ func TestGreet(t *testing.T) {
 		{"refuses what it names", AutoProtocol, unknownEra, answers{"d": `{"code":-32022,"message":"m","data":{"supported":["2026-07-28"]}}`}, "", "and refused it", "d d", 0, unknownEra},
 		{"from the future", AutoProtocol, unknownEra, answers{"d": `{"supportedVersions":["2031-01-01"]}`}, "", `speaks the revisions ["2031-01-01"]`, "d", 0, unknownEra},
 		{"a modern error", AutoProtocol, unknownEra, answers{"d": `{"code":-32021,"message":"needs more"}`}, "", "-32021", "d", 0, unknownEra},
-		{"silent to the question", AutoProtocol, unknownEra, answers{"d": silent, "i": initialized}, latestLegacy, "", "d i", time.Second, legacyEra},
+		{"silent to the question", AutoProtocol, unknownEra, answers{"d": silent, "i": initialized}, latestLegacy, "", "d i", time.Second + lateAnswer, legacyEra},
 		{"HTTP 400", AutoProtocol, unknownEra, answers{"d": status(400), "i": initialized}, latestLegacy, "", "d i", 0, legacyEra},
 		{"HTTP 404", AutoProtocol, unknownEra, answers{"d": status(404), "i": initialized}, latestLegacy, "", "d i", 0, legacyEra},
 		{"HTTP 502 tells nothing", AutoProtocol, unknownEra, answers{"d": status(502)}, "", "status", "d", 0, unknownEra},
@@ -63,10 +64,13 @@ func TestGreet(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
 				var asked []string
 				w := newFakeWay(func(ctx context.Context, method, _ string) (string, error) {
 					short := map[string]string{"server/discover": "d", "initialize": "i"}[method]
+					mu.Lock()
 					asked = append(asked, short)
+					mu.Unlock()
 					switch a := c.answers[short].(type) {
 					case string:
 						return a, nil
@@ -103,6 +107,62 @@ func TestGreet(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestGreetSlowServers: a server that is slow to begin is not taken for a legacy
+// one for ever.
+func TestGreetSlowServers(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		discover string
+		one      bool // way for both eras
+		version  string
+		late     bool
+		after    int32
+	}{
+		{"modern, over HTTP", discovered, false, latestModern, false, modernEra},
+		{"modern, a process", discovered, true, "", true, modernEra},
+		{"legacy, a process", unknown, true, latestLegacy, false, legacyEra},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			up := time.Now().Add(5 * time.Second)
+			script := func(_ context.Context, method, _ string) (string, error) {
+				<-time.After(time.Until(up))
+				if method == "initialize" {
+					return initialized, nil
+				}
+				return c.discover, nil
+			}
+			modern := newFakeWay(script)
+			legacy := modern
+			if !c.one {
+				legacy = newFakeWay(script)
+			}
+			conf := Defaults()
+			d := &Dial{Config: &conf, Era: new(Era)}
+			h, err := greet(t.Context(), d, stdioProbeLimit, modern, legacy)
+			if errors.Is(err, errLateModern) != c.late || !c.late && (err != nil || h.Version != c.version) || d.Era.known.Load() != c.after {
+				t.Errorf("%s: %+v, %v, remembered %d", c.name, h, err, d.Era.known.Load())
+			}
+		})
+	}
+}
+
+// TestStartedAgainWhenLate: such a process is started again, as what it is.
+func TestStartedAgainWhenLate(t *testing.T) {
+	file := t.TempDir() + "/read"
+	d := fakeDial(t, "")
+	d.Config.Env = map[string]string{testPeer: latePeer, oddFile: file, "GORACE": "atexit_sleep_ms=0"}
+	d.Config.Protocol = AutoProtocol
+	l, err := dialStdio(t.Context(), d, testReaper())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	b, _ := os.ReadFile(file)
+	if !l.Hello().Modern() || strings.Count(string(b), `"server/discover"`) != 2 || strings.Count(string(b), `"initialize"`) != 1 {
+		t.Errorf("%+v, read %s", l.Hello(), b)
 	}
 }
 

@@ -65,7 +65,7 @@ func text(t string) *gosdk.CallToolResult {
 
 // peerMain serves over stdio. Its tool trigger changes the tools and a resource.
 func peerMain(kind string) int {
-	if kind == oddPeer {
+	if kind == oddPeer || kind == latePeer {
 		return oddMain()
 	}
 	s, add, update := modernPeer()

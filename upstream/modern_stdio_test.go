@@ -17,11 +17,17 @@ import (
 // does what only a bad or an old one does. Lines that it reads go to a file.
 const oddPeer = "odd"
 
+// latePeer makes it one of both eras that answers nothing before initialize, the
+// first time that it is started.
+const latePeer = "late"
+
 // oddFile is where the odd peer writes what it reads.
 const oddFile = "INTERLOCK_TEST_ODD"
 
 func oddMain() int {
-	listens := ""
+	listens, held := "", ""
+	_, err := os.Stat(os.Getenv(oddFile))
+	late := os.Getenv(testPeer) == latePeer && err != nil
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<20)
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
@@ -39,7 +45,14 @@ func oddMain() int {
 		id := string(m.ID.Of(m.Raw))
 		answer := func(result string) { say(`{"jsonrpc":"2.0","id":%s,"result":%s}`, id, result) }
 		switch m.MethodName() {
+		case "initialize":
+			say(held)
+			answer(`{"protocolVersion":"2025-11-25","capabilities":{}}`)
 		case "server/discover":
+			if late {
+				held = `{"jsonrpc":"2.0","id":` + id + `,"result":{"supportedVersions":["2026-07-28"]}}`
+				continue
+			}
 			answer(`{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}`)
 		case "subscriptions/listen":
 			listens = id

@@ -68,18 +68,23 @@ type outcome struct {
 // until that is done, failed, or ctx is done; unless it returns a link nothing
 // of the process is left. The error is a *StartError. A server that ends on the
 // question of what it is, as a few do, is taken for a legacy one and started
-// again.
+// again, and so is one that was taken for a legacy one because it began slowly.
 func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
-	l, err := spawnStdio(ctx, d, r)
-	if d.era() != unknownEra || !endedAsked(err) {
-		return l, err
-	}
 	if d.Era == nil {
 		own := *d
 		own.Era = new(Era)
 		d = &own
 	}
-	d.Era.set(latestLegacy)
+	known := d.era()
+	l, err := spawnStdio(ctx, d, r)
+	switch {
+	case known != unknownEra:
+		return l, err
+	case endedAsked(err):
+		d.Era.set(latestLegacy)
+	case !errors.Is(err, errLateModern):
+		return l, err
+	}
 	return spawnStdio(ctx, d, r)
 }
 
