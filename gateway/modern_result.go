@@ -45,16 +45,30 @@ func completed(m *jsonrpc.Message, id []byte, cacheable bool, serverInfo []byte)
 			b = append(b, `"cacheScope":"private",`...)
 		}
 	}
-	if !m.ResultMeta.Ok() {
+	from := m.Result.Start + 1 // of what is carried as it is
+	switch meta := m.ResultMeta; {
+	case !meta.Ok():
 		b = append(appendServerMeta(b, serverInfo), ',')
+	case !after && nameless(m.Raw, meta) && meta.Start-from < maxPiece: // what is copied is little
+		b = append(append(b, m.Raw[from:meta.Start+1]...), `"`+metaServerInfo+`":`...)
+		if b = append(b, serverInfo...); !jsonrpc.EmptyObject(m.Raw, meta) {
+			b = append(b, ',')
+		}
+		return answer{head: b, id: m.Raw[meta.Start+1:]}
 	}
 	if jsonrpc.EmptyObject(m.Raw, m.Result) && len(b) > bare {
 		b = b[:len(b)-1]
 	}
 	if after {
-		return answer{head: b, id: m.Raw[m.Result.Start+1 : m.ID.Start], tail: append(append([]byte(nil), id...), m.Raw[m.ID.End:]...)}
+		return answer{head: b, id: m.Raw[from:m.ID.Start], tail: append(append([]byte(nil), id...), m.Raw[m.ID.End:]...)}
 	}
-	return answer{head: b, id: m.Raw[m.Result.Start+1:]}
+	return answer{head: b, id: m.Raw[from:]}
+}
+
+// nameless reports whether a _meta does not say whose the result is.
+func nameless(raw []byte, meta jsonrpc.Span) bool {
+	_, ok := jsonrpc.Lookup(raw, meta, metaServerInfo)
+	return !ok && raw[meta.Start] == '{'
 }
 
 // appendServerMeta appends a _meta that says whose the result is.

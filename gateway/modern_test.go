@@ -325,7 +325,9 @@ func TestCompleted(t *testing.T) {
 		{"content", `{"jsonrpc":"2.0","id":1,"result":{"a":1.0},"z":1}`, `{"jsonrpc":"2.0","id":"x","result":{"resultType":"complete",` + meta + `,"a":1.0},"z":1}`, false},
 		{"id last", `{"jsonrpc":"2.0","result":{"a":1},"id":1}`, `{"jsonrpc":"2.0","result":{"resultType":"complete",` + meta + `,"a":1},"id":"x"}`, false},
 		{"cacheable", `{"id":1,"jsonrpc":"2.0","result":{"contents":[]}}`, `{"id":"x","jsonrpc":"2.0","result":{"resultType":"complete","ttlMs":0,"cacheScope":"private",` + meta + `,"contents":[]}}`, true},
-		{"half said", `{"id":1,"jsonrpc":"2.0","result":{"ttlMs":5,"_meta":{"a":1}}}`, `{"id":"x","jsonrpc":"2.0","result":{"resultType":"complete","cacheScope":"private","ttlMs":5,"_meta":{"a":1}}}`, true},
+		{"half said", `{"id":1,"jsonrpc":"2.0","result":{"ttlMs":5,"_meta":{"a":1}}}`, `{"id":"x","jsonrpc":"2.0","result":{"resultType":"complete","cacheScope":"private","ttlMs":5,"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"i"},"a":1}}}`, true},
+		{"empty _meta", `{"id":1,"jsonrpc":"2.0","result":{"_meta":{}}}`, `{"id":"x","jsonrpc":"2.0","result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"i"}}}}`, false},
+		{"named", `{"id":1,"jsonrpc":"2.0","result":{"_meta":{"io.modelcontextprotocol/serverInfo":1}}}`, `{"id":"x","jsonrpc":"2.0","result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":1}}}`, false},
 		{"no object", `{"jsonrpc":"2.0","id":1,"result":[1]}`, `{"jsonrpc":"2.0","id":"x","result":[1]}`, true},
 	} {
 		m := serverMessage(t, c.from)

@@ -51,6 +51,7 @@ func (c Config) assemble(sources []*source, own bool) *Catalog {
 		b.named(Prompts, s, b.cat.prompts)
 		b.resources(s)
 		b.templates(s)
+		b.apps(s)
 	}
 	b.cat.uris.sort()
 	b.instruct()

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"net/textproto"
+	"slices"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -38,7 +39,7 @@ func appendHeaderParams(to []HeaderParam, raw []byte, schema jsonrpc.Span, path 
 		return to
 	}
 	for name, sub := range jsonrpc.Members(raw, properties) {
-		below := append(path[:len(path):len(path)], name)
+		below := append(slices.Clip(path), name)
 		if at, ok := jsonrpc.Lookup(raw, sub, "x-mcp-header"); ok {
 			to = append(to, HeaderParam{Header: textproto.CanonicalMIMEHeaderKey("Mcp-Param-" + jsonrpc.Text(raw, at)), Path: below})
 		}

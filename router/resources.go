@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
 	"slices"
@@ -43,6 +44,7 @@ type resources struct {
 	exact     map[string]*Route
 	templates []*template       // the most literal first
 	texts     map[string]*Route // templates by their text, which completion refers to
+	apps      map[string]*Route // what tools show themselves with, which need not be listed
 	sources   map[string]*source
 	sole      *source // the only one that has resources
 	having    []string
@@ -51,6 +53,7 @@ type resources struct {
 func (u *resources) init(sources []*source) {
 	u.exact = make(map[string]*Route)
 	u.texts = make(map[string]*Route)
+	u.apps = make(map[string]*Route)
 	u.sources = make(map[string]*source, len(sources))
 	for _, s := range sources {
 		u.sources[s.offer.Upstream] = s
@@ -74,8 +77,8 @@ func (u *resources) sort() {
 // Resource returns the route of a URI: interlock://<upstream>/<percent-encoded
 // URI>, else an exact listed URI (or the text of a listed template, as
 // completion names it), else the template that matches with the most literal
-// characters, else the only upstream that has resources. The error is an
-// *Unroutable.
+// characters, else the upstream of a tool that names it as its user interface (MCP
+// Apps), else the only upstream that has resources. The error is an *Unroutable.
 func (c *Catalog) Resource(uri string) (*Route, error) {
 	u := &c.uris
 	if s, target, ok := u.own(uri); ok {
@@ -94,6 +97,9 @@ func (c *Catalog) Resource(uri string) (*Route, error) {
 		if t.match(uri) {
 			return u.sources[t.route.Upstream].route(uri, uri), nil
 		}
+	}
+	if r, ok := u.apps[uri]; ok {
+		return r, nil
 	}
 	if u.sole != nil && !strings.HasPrefix(uri, scheme) {
 		return u.sole.route(uri, uri), nil
@@ -157,6 +163,35 @@ func (b *builder) resources(s *source) {
 		u.exact[it.own] = r
 		b.add(Resources, r, it.raw)
 	}
+}
+
+// apps adds the resources that the tools of s name as their user interface. A URI
+// that two upstreams name is the first one's.
+func (b *builder) apps(s *source) {
+	for i := range s.items[Tools] {
+		it := &s.items[Tools][i]
+		uri := appURI(it.raw)
+		if _, taken := b.cat.uris.apps[uri]; uri != "" && !taken {
+			b.cat.uris.apps[uri] = s.route(uri, uri)
+		}
+	}
+}
+
+// appURI returns _meta.ui.resourceUri of a tool (extension
+// io.modelcontextprotocol/ui), or its older spelling _meta["ui/resourceUri"]; ""
+// for none.
+func appURI(raw []byte) string {
+	if !bytes.Contains(raw, []byte("ui://")) {
+		return ""
+	}
+	at, ok := jsonrpc.Lookup(raw, jsonrpc.Whole(raw), "_meta", "ui", "resourceUri")
+	if !ok {
+		at, _ = jsonrpc.Lookup(raw, jsonrpc.Whole(raw), "_meta", "ui/resourceUri")
+	}
+	if uri := jsonrpc.Text(raw, at); strings.HasPrefix(uri, "ui://") && len(uri) <= maxURI {
+		return uri
+	}
+	return ""
 }
 
 // templates adds the resource templates of s that no earlier upstream has.

@@ -189,3 +189,33 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+// The user interface of a tool is found at the tool's own upstream, though nobody
+// lists it.
+func TestApps(t *testing.T) {
+	app := func(meta string) json.RawMessage {
+		return json.RawMessage(`{"name":"t","inputSchema":{"type":"object"},"_meta":` + meta + `}`)
+	}
+	o := []Offer{
+		{Upstream: "a", Prefix: "a", Listed: true, Capabilities: json.RawMessage(`{"resources":{}}`), Tools: []json.RawMessage{app(`{"ui":{"resourceUri":"ui://a/x"}}`)}},
+		{Upstream: "b", Prefix: "b", Listed: true, Capabilities: json.RawMessage(`{"resources":{}}`), Tools: []json.RawMessage{app(`{"ui/resourceUri":"ui://b/x"}`)}},
+		{
+			Upstream: "c", Prefix: "c", Listed: true, Capabilities: json.RawMessage(`{"resources":{}}`), Tools: []json.RawMessage{app(`{"ui":{"resourceUri":"ui://a/x"}}`)},
+			Resources: []json.RawMessage{json.RawMessage(`{"uri":"ui://b/x","name":"listed"}`)},
+		},
+		{Upstream: "d", Prefix: "d", Listed: true, Capabilities: json.RawMessage(`{"resources":{}}`), Tools: []json.RawMessage{app(`{"ui":{"resourceUri":"file:///etc/passwd#ui://"}}`)}},
+	}
+	c := Build(Defaults(), o)
+	for uri, want := range map[string]string{"ui://a/x": "a", "ui://b/x": "c", "file:///etc/passwd#ui://": ""} {
+		r, err := c.Resource(uri)
+		if want == "" {
+			if err == nil {
+				t.Errorf("%s leads to %s", uri, r.Upstream)
+			}
+			continue
+		}
+		if err != nil || r.Upstream != want || r.Target != uri {
+			t.Errorf("%s: %v, %v, want %s", uri, r, err, want)
+		}
+	}
+}

@@ -52,10 +52,5 @@ func named(raw []byte, s Span, names []string) bool {
 	if !plain(inner) {
 		return slices.Contains(names, Text(raw, s))
 	}
-	for _, name := range names {
-		if string(inner) == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(names, func(name string) bool { return string(inner) == name })
 }
