@@ -114,6 +114,22 @@ func TestListenersShareASubscription(t *testing.T) {
 	}
 }
 
+// A server that has sessions tells each of what that session changed.
+func TestListenOnALinkOfItsOwn(t *testing.T) {
+	d := dialer("do")
+	r := start(t, settings(t, "a=http"), d).running()
+	c := r.caller(`{"roots":{}}`)
+	events := c.listening(t.Context(), "1", `{"resourceSubscriptions":["x:1"]}`)
+	has(t, "acknowledgement", c.next(events), `"resourceSubscriptions":["x:1"]`)
+	links := d.Server("a").Links()
+	if len(links) != 2 || string(links[1].Dial.Capabilities) != `{"roots":{}}` {
+		t.Fatalf("%d links", len(links))
+	}
+	updates(t, links[0], "x:1") // the supervisor's
+	links[1].Dial.Inbox.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x:1","own":true}}`))
+	has(t, "update", c.next(events), `"own":true`)
+}
+
 // A client that does not read is not told everything, and knows it: its stream ends.
 func TestListenerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

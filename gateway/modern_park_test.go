@@ -103,6 +103,21 @@ func TestStatesThatAreRefused(t *testing.T) {
 	if n := runs.Load(); n != ran {
 		t.Errorf("the tool ran %d times more", n-ran)
 	}
+	for name, change := range map[string]func(*requestState){
+		"sealed for another principal": func(s *requestState) { s.principal = "x" },
+		"sealed for another method":    func(s *requestState) { s.method = "prompts/get" },
+		"sealed for another upstream":  func(s *requestState) { s.upstream = "b" },
+		"sealed for another time":      func(s *requestState) { s.expires = time.Now() },
+	} {
+		s, err := r.seal.openState(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&s)
+		refused(name, c.tool("a__do", retry(r.seal.sealState(s), yes)))
+	}
+	// What is not answered is asked again, under a new state.
+	_, state = c.tool("a__do", retry(state, `{}`)).required(t)
 	// Members in another order, and white space, are still the same request.
 	good := c.call("tools/call", `{ "inputResponses":`+yes+`,"requestState":"`+state+`","arguments": { },"name":"\u0061__do"}`)
 	has(t, "the retry", good.body, `"resultType":"complete"`, `accept`)
@@ -259,6 +274,22 @@ func TestAnswerWhileParked(t *testing.T) {
 	c := r.caller(`{"elicitation":{}}`)
 	_, state := c.tool("a__do", "").required(t)
 	has(t, "the answer", c.tool("a__do", retry(state, `{"1":{"action":"accept"}}`)).body, `"late":true`)
+}
+
+// A question that the server takes back at once is put to nobody.
+func TestQuestionTakenBack(t *testing.T) {
+	r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+		gone := make(chan struct{})
+		close(gone)
+		question, _ := asked(t, formQuestion)
+		question.Gone = gone
+		q.Peer.Asked(question)
+		over := make(chan struct{})
+		time.AfterFunc(5*gather, func() { close(over) })
+		<-over
+		return json.RawMessage(`{"content":[]}`), nil
+	})
+	has(t, "the answer", r.caller(`{"elicitation":{}}`).tool("a__do", "").body, `"resultType":"complete"`)
 }
 
 // Parked calls are bounded, and end when the gateway drains: no retry can come.

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -161,6 +163,8 @@ func TestModernHeaders(t *testing.T) {
 		{"argument in Base64", args(`{"region":"Hello"}`), "Mcp-Param-Region==?base64?SGVsbG8=?=", 0},
 		{"argument in bad Base64", args(`{"region":"Hello"}`), "Mcp-Param-Region==?base64?SGVs!!!bG8=?=", -32020},
 		{"header without argument", args(`{}`), "Mcp-Param-Region=eu", -32020},
+		{"no header for an empty argument", args(`{"region":""}`), "", -32020},
+		{"empty header", args(`{"region":""}`), "Mcp-Param-Region=", 0},
 		{"null is no argument", args(`{"region":null}`), "", 0},
 		{"number", args(`{"n":42}`), "Mcp-Param-N=42", 0},
 		{"the same number", args(`{"n":42}`), "Mcp-Param-N=42.0", 0},
@@ -197,35 +201,44 @@ func TestModernHeaders(t *testing.T) {
 	}
 }
 
-// Closing the connection is what cancels a call: there is no resuming.
+// Closing the connection is what cancels a call, at once: there is no resuming.
 func TestModernCancel(t *testing.T) {
 	for _, stream := range []bool{false, true} {
-		begun, ended := make(chan struct{}), make(chan error, 1)
-		r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
-			if stream {
-				q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}`))
-			}
-			close(begun)
-			<-ctx.Done()
-			ended <- context.Cause(ctx)
-			return nil, context.Cause(ctx)
-		})
-		c := r.caller(`{"elicitation":{}}`)
-		c.meta = `,"progressToken":"p"`
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() { <-begun; cancel() }()
-		resp, err := r.web.Do(c.ask(ctx, c.body("1", "tools/call", `{"name":"a__do"}`)))
-		if err == nil {
-			if ct := resp.Header.Get("X-Accel-Buffering"); ct != "no" {
-				t.Errorf("a stream may be buffered: %v", resp.Header)
-			}
-			resp.Body.Close()
-		}
-		if err := <-ended; !errors.Is(err, errClientGone) {
-			t.Errorf("stream %v: the call ended with %v", stream, err)
-		}
-		r.stop()
+		synctest.Test(t, func(t *testing.T) { modernCancel(t, stream) })
 	}
+}
+
+func modernCancel(t *testing.T, stream bool) {
+	t.Helper()
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
+		if stream {
+			q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}`))
+		}
+		close(begun)
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return nil, context.Cause(ctx)
+	})
+	c := r.caller(`{"elicitation":{}}`)
+	c.meta = `,"progressToken":"p"`
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan time.Time, 1)
+	go func() { <-begun; time.Sleep(time.Second); gone <- time.Now(); cancel() }()
+	resp, err := r.web.Do(c.ask(ctx, c.body("1", "tools/call", `{"name":"a__do"}`)))
+	if err == nil {
+		if ct := resp.Header.Get("X-Accel-Buffering"); ct != "no" {
+			t.Errorf("a stream may be buffered: %v", resp.Header)
+		}
+		resp.Body.Close()
+	}
+	if err := <-ended; !errors.Is(err, errClientGone) {
+		t.Errorf("stream %v: the call ended with %v", stream, err)
+	}
+	if took := time.Since(<-gone); took > 100*time.Millisecond {
+		t.Errorf("stream %v: after %v", stream, took)
+	}
+	r.stop()
 }
 
 // Two clients that use the same id at the same time are none of each other's
