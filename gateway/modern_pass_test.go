@@ -185,6 +185,11 @@ func TestExtensions(t *testing.T) {
 		t.Errorf("a server of an older revision that declares nothing: %d %s", got.status, got.body)
 	}
 	c.path = "/mcp/u/a"
+	for _, method := range []string{"ping", "initialize", "tasks/list", "roots/list", "notifications/x"} {
+		if got := c.call(method, `{}`); got.status != 404 || d.Server("a").Asked(method) > 0 {
+			t.Errorf("%s is relayed: %d %s", method, got.status, got.body)
+		}
+	}
 	has(t, "in the view of one", c.call("gadgets/list", `{}`).body, `"by":"a"`)
 	if ext := c.call("server/discover", `{}`).body; strings.Contains(ext, "acme") {
 		t.Errorf("one upstream's view shows another's: %s", ext)

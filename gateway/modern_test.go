@@ -74,6 +74,12 @@ func TestModernRefusals(t *testing.T) {
 			t.Errorf("%s: %d %v", method, got.status, got.header)
 		}
 	}
+	batch := c.request(t.Context(), http.MethodPost, `[{"jsonrpc":"2.0","id":1,"method":"ping"}]`)
+	batch.Header.Set("Mcp-Session-Id", r.connectAt("/mcp", "2025-03-26", `{}`).session)
+	batch.Header.Set("Mcp-Protocol-Version", "2026-07-28")
+	if got := c.do(batch); got.status != 400 || got.rpcCode() != -32600 {
+		t.Errorf("a batch with a session that allows it: %d %s", got.status, got.body)
+	}
 	for _, x := range []struct {
 		name, body string
 		status     int
@@ -295,6 +301,7 @@ func TestModernStreamAndErrors(t *testing.T) {
 		t.Errorf("unasked: %d %s", got.status, got.body)
 	}
 	c.meta = `,"progressToken":"p","io.modelcontextprotocol/logLevel":"warning"`
+	c.tool("a__do", "")
 	got = c.tool("a__do", "")
 	if ct := got.header.Get("Content-Type"); ct != "text/event-stream" {
 		t.Fatalf("asked: %s", ct)
@@ -355,6 +362,44 @@ func TestCompleted(t *testing.T) {
 		if got := resultType(&m); got != want {
 			t.Errorf("%s: %q", s, got)
 		}
+	}
+}
+
+// Sets of capabilities are told apart, forgotten when nobody uses them, and bounded.
+func TestModernClients(t *testing.T) {
+	var table modernClients
+	find := func(view, caps string) *modernClient {
+		t.Helper()
+		c, _, err := table.find(view, []byte(caps))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a := find("", `{"roots":{}}`)
+	if find("", `{"roots":{}}`) != a || find("u", `{"roots":{}}`) == a || find("", `{}`).key == a.key {
+		t.Error("told apart wrongly")
+	}
+	later := time.Now().Add(time.Hour)
+	if idle := table.expired(later, time.Minute); len(idle) != 0 {
+		t.Errorf("%d that are in use are forgotten", len(idle))
+	}
+	a.users.Add(-2)
+	if idle := table.expired(later, time.Minute); len(idle) != 1 || idle[0] != a || find("", `{"roots":{}}`) == a {
+		t.Errorf("forgotten: %v", idle)
+	}
+	for i := table.count; i < maxModernClients; i++ {
+		find("", fmt.Sprintf(`{"x":%d}`, i)).users.Add(-1)
+	}
+	if _, out, err := table.find("", []byte(`{"y":1}`)); out == nil || err != nil || table.count != maxModernClients {
+		t.Errorf("one more: %v, %v, %d in all", out, err, table.count)
+	}
+	for _, c := range table.byView[""] {
+		c.users.Store(1)
+	}
+	table.byView["u"][`{"roots":{}}`].users.Store(1)
+	if _, _, err := table.find("", []byte(`{"z":1}`)); !errors.Is(err, errFull) {
+		t.Errorf("when all are in use: %v", err)
 	}
 }
 
