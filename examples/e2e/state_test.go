@@ -1,25 +1,13 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"maps"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 )
-
-// raw is a client of 2026-07-28 that sends what it is told, also what no decent
-// client would.
-type raw struct {
-	t   *testing.T
-	ctx context.Context //nolint:containedctx // the test's deadline, which every wait of this kit obeys
-	url string
-	id  int
-}
 
 // answered is what came back.
 type answered struct {
@@ -33,47 +21,12 @@ type answered struct {
 	Error *rpcError
 }
 
-// post sends a request; more are members of its params.
-func (r *raw) post(method, name string, more fields) answered {
+// try sends a request about a name; more are members of its params.
+func (r *raw) try(method, name string, more fields) (a answered) {
 	r.t.Helper()
-	r.id++
-	params := fields{"name": name, "_meta": fields{
-		"io.modelcontextprotocol/protocolVersion":    modern.revision(),
-		"io.modelcontextprotocol/clientInfo":         fields{"name": "raw", "version": "1"},
-		"io.modelcontextprotocol/clientCapabilities": fields{"elicitation": fields{"form": fields{}}, "sampling": fields{}},
-	}}
+	params := fields{"name": name}
 	maps.Copy(params, more)
-	body, err := json.Marshal(fields{"jsonrpc": "2.0", "id": r.id, "method": method, "params": params})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(r.ctx, http.MethodPost, r.url, bytes.NewReader(body))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for key, value := range map[string]string{
-		"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
-		"Mcp-Protocol-Version": modern.revision(), "Mcp-Method": method, "Mcp-Name": name,
-	} {
-		req.Header.Set(key, value)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
-		for line := range bytes.Lines(text) {
-			if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
-				text = data // the answer is the last
-			}
-		}
-	}
-	var a answered
+	text := r.post(method, params)
 	if err := json.Unmarshal(text, &a); err != nil {
 		r.t.Fatalf("%s %s: %v in %s", method, name, err, text)
 	}
@@ -84,7 +37,7 @@ func (r *raw) post(method, name string, more fields) answered {
 // of the call needs.
 func (r *raw) ask(name string, arguments fields) fields {
 	r.t.Helper()
-	a := r.post("tools/call", name, fields{"arguments": arguments})
+	a := r.try("tools/call", name, fields{"arguments": arguments})
 	if a.Result.ResultType != "input_required" || a.Result.RequestState == "" || len(a.Result.InputRequests) != 1 {
 		r.t.Fatalf("%s answered %+v, want that input is required", name, a)
 	}
@@ -122,26 +75,26 @@ func TestRequestState(t *testing.T) {
 			t.Parallel()
 			ctx, dir := deadline(t, 2*time.Minute), home(t)
 			g := newGateway(ctx, t, dir, fields{"s": speaks.server(ctx, t, dir)})
-			r := &raw{t: t, ctx: ctx, url: g.url()}
+			r := newRaw(ctx, t, g.url(), modern)
 			none := fields{}
 
 			retry := r.ask(speaks.tool, none)
 			state := retry["requestState"].(string)
 			flip := map[bool]string{true: "B", false: "A"}[strings.HasPrefix(state, "A")]
 			refusals := map[string]answered{
-				"changed":        r.post("tools/call", speaks.tool, with(retry, "requestState", flip+state[1:])),
-				"cut":            r.post("tools/call", speaks.tool, with(retry, "requestState", state[:len(state)-4])),
-				"made up":        r.post("tools/call", speaks.tool, with(retry, "requestState", "round=2")),
-				"another tool":   r.post("tools/call", speaks.other, retry),
-				"other params":   r.post("tools/call", speaks.tool, with(retry, "arguments", fields{"a": 1})),
-				"another method": r.post("prompts/get", "s__simple-prompt", with(retry, "arguments", none)),
+				"changed":        r.try("tools/call", speaks.tool, with(retry, "requestState", flip+state[1:])),
+				"cut":            r.try("tools/call", speaks.tool, with(retry, "requestState", state[:len(state)-4])),
+				"made up":        r.try("tools/call", speaks.tool, with(retry, "requestState", "round=2")),
+				"another tool":   r.try("tools/call", speaks.other, retry),
+				"other params":   r.try("tools/call", speaks.tool, with(retry, "arguments", fields{"a": 1})),
+				"another method": r.try("prompts/get", "s__simple-prompt", with(retry, "arguments", none)),
 			}
 			// None of that used it up.
-			if a := r.post("tools/call", speaks.tool, retry); len(a.Result.Content) == 0 || !strings.Contains(text(a), speaks.want) {
+			if a := r.try("tools/call", speaks.tool, retry); len(a.Result.Content) == 0 || !strings.Contains(text(a), speaks.want) {
 				t.Errorf("the rightful retry was answered %+v", a)
 			}
 			if speaks.name == "legacy" { // the call was parked, and is over
-				refusals["again"] = r.post("tools/call", speaks.tool, retry)
+				refusals["again"] = r.try("tools/call", speaks.tool, retry)
 			}
 			same := refusals["changed"]
 			for how, a := range refusals {
