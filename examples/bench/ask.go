@@ -17,8 +17,20 @@ func (c *caller) begin(id int, tool string) {
 	c.message = append(c.message[:0], `{"jsonrpc":"2.0","id":`...)
 	c.message = strconv.AppendInt(c.message, int64(id), 10)
 	c.message = append(append(append(c.message, `,"method":"tools/call","params":{"name":"`...), c.prefix...), tool...)
-	c.message = append(c.message, `","arguments":{`...)
+	c.message = append(c.message, `",`...)
+	if c.era == modern {
+		c.message = append(append(c.message, modernMeta...), ',')
+	}
+	c.message = append(c.message, `"arguments":{`...)
 }
+
+// modern is the era of revision 2026-07-28; modernMeta is what each of its
+// requests must say.
+const (
+	modern     = "modern"
+	modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",` +
+		`"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}`
+)
 
 // send ends the message, sends it, and sees that the answer is to this call.
 func (c *caller) send(id int, end string) (response, error) {
@@ -120,8 +132,12 @@ func change(c *caller, id int) error {
 func listed(tools int) ask {
 	return func(c *caller, id int) error {
 		got := 0
+		meta, comma := "", ""
+		if c.era == modern {
+			meta, comma = modernMeta, ","
+		}
 		for cursor := ""; ; {
-			c.message = fmt.Appendf(c.message[:0], `{"jsonrpc":"2.0","id":%d,"method":"tools/list","params":{%s}}`, id, cursor)
+			c.message = fmt.Appendf(c.message[:0], `{"jsonrpc":"2.0","id":%d,"method":"tools/list","params":{%s%s}}`, id, cursor, meta)
 			res, err := c.send(id, "")
 			if err != nil {
 				return err
@@ -131,7 +147,7 @@ func listed(tools int) ask {
 			if i < 0 {
 				break
 			}
-			cursor = `"cursor":` + string(value(res.body[i:], `"nextCursor":`))
+			cursor = `"cursor":` + string(value(res.body[i:], `"nextCursor":`)) + comma
 		}
 		if got != tools {
 			return &answerError{id: id, status: 200, body: fmt.Sprintf("a list of %d tools, want %d", got, tools)}

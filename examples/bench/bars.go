@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -72,10 +73,20 @@ type verdict struct {
 	Reached bool `json:"goal_reached"`
 }
 
+// inModern are bars for the same cases in the other era; those that there are
+// not in it are not judged.
+func inModern(of []bar) []bar {
+	all := slices.Clone(of)
+	for i := range all {
+		all[i].scenario += "/modern"
+	}
+	return all
+}
+
 // judge holds the bars of the cases that were run to their figures.
 func judge(r *report) []verdict {
 	var all []verdict
-	for _, b := range bars {
+	for _, b := range slices.Concat(bars, inModern(bars)) {
 		w := r.find(b.scenario, b.way)
 		if w == nil || w.Figures[b.metric] == nil {
 			continue
@@ -128,6 +139,7 @@ func (r *report) writeBars(w io.Writer) error {
 			said = "goal"
 		}
 		_, upstream, _ := strings.Cut(v.Case, "/")
+		upstream = strings.Replace(upstream, "/", ", ", 1)
 		lines = append(lines, []string{
 			v.Text, upstream, fmt.Sprintf("%s %g", sign, v.Must), goal,
 			fmt.Sprintf("%.2f (%.2f-%.2f)", v.Median, v.Low, v.High), said,

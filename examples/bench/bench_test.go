@@ -64,8 +64,8 @@ func TestScenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cases(r)) != 13 {
-		t.Errorf("%d cases, want 13: %v", len(cases(r)), cases(r))
+	if len(cases(r)) != 16 {
+		t.Errorf("%d cases, want 16: %v", len(cases(r)), cases(r))
 	}
 	for _, w := range r.Rows {
 		if len(w.Figures) == 0 {
@@ -106,7 +106,7 @@ func cases(r *report) map[string]bool {
 }
 
 func TestAnswer(t *testing.T) {
-	s := newServer(0)
+	s := newServer(0, "")
 	for _, c := range []struct{ name, message, want string }{
 		{
 			"call", `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"message":"hi"}}}`,
@@ -127,7 +127,7 @@ func TestAnswer(t *testing.T) {
 	}
 	list := `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
 	for _, n := range []int{0, 6, 100} {
-		if got := bytes.Count(newServer(n).answer(nil, []byte(list)), []byte(`"inputSchema"`)); got != max(n, len(ownTools)) {
+		if got := bytes.Count(newServer(n, "").answer(nil, []byte(list)), []byte(`"inputSchema"`)); got != max(n, len(ownTools)) {
 			t.Errorf("a server of %d tools lists %d", n, got)
 		}
 	}

@@ -31,14 +31,14 @@ func (all bridges) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	all[index(r.URL.Path, len(all))].ServeHTTP(w, r)
 }
 
-func serveBridge(ctx context.Context, children int) error {
+func serveBridge(ctx context.Context, children int, era string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	var all bridges
 	for range children {
-		child := exec.CommandContext(ctx, self, "-role", "upstream-stdio")
+		child := exec.CommandContext(ctx, self, "-role", "upstream-stdio", "-era", era)
 		child.Stderr = os.Stderr
 		in, err := child.StdinPipe()
 		if err != nil {

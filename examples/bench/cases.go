@@ -15,7 +15,7 @@ type scenario struct {
 	era      string // of the protocol, on both sides
 	upstream string // http or stdio
 	once     bool   // nothing is to be warmed up: each repetition begins anew
-	setup    func(ctx context.Context, s *stage) ([]*way, error)
+	setup    setup
 }
 
 // sizes are how large the cases are.
@@ -26,6 +26,7 @@ type sizes struct {
 	sessions  []int
 	streams   int
 	upstreams []int // whose memory is measured
+	few       bool  // of the other era only what tells most
 }
 
 func fullSizes() sizes {
@@ -38,9 +39,42 @@ func fullSizes() sizes {
 // scenarios are all cases in the order in which they run.
 func scenarios(z sizes) []*scenario {
 	var all []*scenario
-	add := func(upstream, name, title string, setup func(context.Context, *stage) ([]*way, error)) {
-		all = append(all, &scenario{name: name + "/" + upstream, title: title, era: "legacy", upstream: upstream, setup: setup})
+	era, suffix := "legacy", ""
+	add := func(upstream, name, title string, setup setup) {
+		all = append(all, &scenario{name: name + "/" + upstream + suffix, title: title, era: era, upstream: upstream, setup: setup})
 	}
+	addCalls(add, z)
+	for _, upstream := range []string{"http", "stdio"} {
+		add(upstream, "slow", fmt.Sprintf("fast calls, 4 in flight, while %d slow ones wait", z.slow), besideSlow(upstream, z.slow))
+	}
+	add("http", "sessions", "idle sessions", idleSessions(z.sessions))
+	add("stdio", "streams", fmt.Sprintf("a list change told to %d open GET streams", z.streams), fanOut(z.streams))
+	add("stdio", "cold", "from the start of the process to the first complete list, five upstreams", coldStart)
+	add("http", "memory", "memory with upstreams of 20 tools", memories(z.upstreams))
+	for _, upstream := range []string{"http", "stdio"} {
+		add(upstream, "killed", "kill -9 of the upstream until the same session is served", killed(upstream))
+	}
+	add("http", "refused", "refusals while the breaker is open, 1 in flight", refused)
+	era, suffix = modern, "/modern"
+	if z.few {
+		for _, upstream := range []string{"http", "stdio"} {
+			add(upstream, "calls-32", "small calls, 32 in flight", loads(upstream, 1, echo, 32))
+		}
+	} else {
+		addCalls(add, z)
+	}
+	for _, s := range all {
+		family, _, _ := strings.Cut(s.name, "/")
+		s.once = slices.Contains([]string{"sessions", "streams", "memory", "killed"}, family)
+	}
+	return all
+}
+
+// setup makes the ways of a case.
+type setup func(ctx context.Context, s *stage) ([]*way, error)
+
+// addCalls adds the cases of calls and lists, which there are in each era.
+func addCalls(add func(upstream, name, title string, setup setup), z sizes) {
 	fill := filler(mib)
 	for _, upstream := range []string{"http", "stdio"} {
 		for _, n := range z.inFlight {
@@ -53,26 +87,10 @@ func scenarios(z sizes) []*scenario {
 	for _, n := range z.lists {
 		add("http", fmt.Sprintf("list-%d", n), fmt.Sprintf("tools/list of %d tools, all pages, 1 in flight", n), lists(n))
 	}
-	for _, upstream := range []string{"http", "stdio"} {
-		add(upstream, "slow", fmt.Sprintf("fast calls, 4 in flight, while %d slow ones wait", z.slow), besideSlow(upstream, z.slow))
-	}
-	add("http", "sessions", "idle sessions", idleSessions(z.sessions))
-	add("stdio", "streams", fmt.Sprintf("a list change told to %d open GET streams", z.streams), fanOut(z.streams))
-	add("stdio", "cold", "from the start of the process to the first complete list, five upstreams", coldStart)
-	add("http", "memory", "memory with upstreams of 20 tools", memories(z.upstreams))
-	for _, upstream := range []string{"http", "stdio"} {
-		add(upstream, "killed", "kill -9 of the upstream until the same session is served", killed(upstream))
-	}
-	add("http", "refused", "refusals while the breaker is open, 1 in flight", refused)
-	for _, s := range all {
-		family, _, _ := strings.Cut(s.name, "/")
-		s.once = slices.Contains([]string{"sessions", "streams", "memory", "killed"}, family)
-	}
-	return all
 }
 
 // loads has every way to n upstreams carry a load.
-func loads(upstream string, n int, a ask, inFlight int) func(context.Context, *stage) ([]*way, error) {
+func loads(upstream string, n int, a ask, inFlight int) setup {
 	return func(ctx context.Context, s *stage) ([]*way, error) {
 		var ways []*way
 		var err error
@@ -93,7 +111,7 @@ func loads(upstream string, n int, a ask, inFlight int) func(context.Context, *s
 
 // fromIdle has the ways of a case also say how far their memory rose over what
 // it was before the first load.
-func fromIdle(setup func(context.Context, *stage) ([]*way, error)) func(context.Context, *stage) ([]*way, error) {
+func fromIdle(setup setup) setup {
 	return func(ctx context.Context, s *stage) ([]*way, error) {
 		ways, err := setup(ctx, s)
 		for _, w := range ways {
@@ -113,7 +131,7 @@ func (s *stage) waysHTTP(ctx context.Context, n, tools int) ([]*way, error) {
 	}
 	straight := &way{name: direct}
 	for _, u := range up.urls {
-		straight.targets = append(straight.targets, target{url: u})
+		straight.targets = append(straight.targets, target{url: u, era: s.era})
 	}
 	ways := []*way{straight}
 	for _, f := range []struct{ name, role, prefix string }{{proxy, "proxy", ""}, {hop, "hop", "u0__"}} {
@@ -123,7 +141,7 @@ func (s *stage) waysHTTP(ctx context.Context, n, tools int) ([]*way, error) {
 		}
 		w := &way{name: f.name, middle: p}
 		for i := range n {
-			w.targets = append(w.targets, target{url: fmt.Sprintf("%s/%d", p.urls[0], i), prefix: f.prefix})
+			w.targets = append(w.targets, target{url: fmt.Sprintf("%s/%d", p.urls[0], i), prefix: f.prefix, era: s.era})
 		}
 		ways = append(ways, w)
 	}
@@ -143,7 +161,7 @@ func (s *stage) waysStdio(ctx context.Context, n int, straight bool) ([]*way, er
 		if err != nil {
 			return nil, err
 		}
-		ways = append(ways, &way{name: direct, pipe: p})
+		ways = append(ways, &way{name: direct, pipe: p, era: s.era})
 	}
 	p, err := s.start(ctx, role{name: "bridge", ports: n})
 	if err != nil {
@@ -151,9 +169,9 @@ func (s *stage) waysStdio(ctx context.Context, n int, straight bool) ([]*way, er
 	}
 	w := &way{name: bridged, middle: p}
 	for i := range n {
-		w.targets = append(w.targets, target{url: fmt.Sprintf("%s/%d", p.urls[0], i)})
+		w.targets = append(w.targets, target{url: fmt.Sprintf("%s/%d", p.urls[0], i), era: s.era})
 	}
-	with, err := overStdio(n)
+	with, err := s.overStdio(n)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +183,7 @@ func (s *stage) waysStdio(ctx context.Context, n int, straight bool) ([]*way, er
 }
 
 // lists has every way fetch a list. The hop does not know lists.
-func lists(tools int) func(context.Context, *stage) ([]*way, error) {
+func lists(tools int) setup {
 	return func(ctx context.Context, s *stage) ([]*way, error) {
 		ways, err := s.waysHTTP(ctx, 1, tools)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 // and the name of what is called there. Names of tools get prefix in front.
 type target struct {
 	url, session, prefix string
+	era                  string
 }
 
 // response is what one exchange brought. The body is only good until the next.
@@ -40,10 +41,12 @@ type httpWire struct {
 	conn  net.Conn
 	in    *bufio.Reader
 	heads [][]byte
-	first *url.URL // of the first target
-	buf   []byte
-	body  []byte
-	until time.Time // the deadline that conn has
+	// modern are those targets whose requests say in headers what they are.
+	modern []bool
+	first  *url.URL // of the first target
+	buf    []byte
+	body   []byte
+	until  time.Time // the deadline that conn has
 }
 
 // dial connects to targets that share one address.
@@ -58,7 +61,11 @@ func dial(ctx context.Context, targets []target) (*httpWire, error) {
 		if host = at.Host; w.first == nil {
 			w.first = at
 		}
-		w.heads = append(w.heads, head("POST", at, t.session))
+		h := head("POST", at, t.session)
+		if t.era == modern {
+			h = append(h, "Mcp-Protocol-Version: 2026-07-28\r\n"...)
+		}
+		w.heads, w.modern = append(w.heads, h), append(w.modern, t.era == modern)
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
 	if err != nil {
@@ -81,7 +88,14 @@ func (w *httpWire) exchange(to int, message []byte) (response, error) {
 		w.until = now.Add(patience)
 		_ = w.conn.SetDeadline(w.until)
 	}
-	w.buf = append(append(w.buf[:0], w.heads[to]...), "Content-Length: "...)
+	w.buf = append(w.buf[:0], w.heads[to]...)
+	if w.modern[to] {
+		w.buf = append(append(append(w.buf, "Mcp-Method: "...), bare(value(message, `"method":`))...), "\r\n"...)
+		if name := bare(value(message, `"name":`)); tool(message) != "" {
+			w.buf = append(append(append(w.buf, "Mcp-Name: "...), name...), "\r\n"...)
+		}
+	}
+	w.buf = append(w.buf, "Content-Length: "...)
 	w.buf = append(strconv.AppendInt(w.buf, int64(len(message)), 10), "\r\n\r\n"...)
 	w.buf = append(w.buf, message...)
 	if _, err := w.conn.Write(w.buf); err != nil {
@@ -91,6 +105,9 @@ func (w *httpWire) exchange(to int, message []byte) (response, error) {
 	w.body = res.body
 	return res, err
 }
+
+// bare is a string without its quotes.
+func bare(s []byte) []byte { return bytes.Trim(s, `"`) }
 
 // enter has all that follows for the first target be of a session.
 func (w *httpWire) enter(session string) { w.heads[0] = head("POST", w.first, session) }

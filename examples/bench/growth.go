@@ -192,7 +192,7 @@ func growInFlight(ctx context.Context, s *stage, n int) ([]*way, error) {
 	if err != nil {
 		return nil, err
 	}
-	with, err := overStdio(1)
+	with, err := s.overStdio(1)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func coldStart(_ context.Context, s *stage) ([]*way, error) {
 	}
 	lock := &way{name: interlock, floor: alone.name}
 	lock.run = func(ctx context.Context, _ time.Duration) (figures, error) {
-		with, err := overStdio(servers)
+		with, err := s.overStdio(servers)
 		if err != nil {
 			return nil, err
 		}

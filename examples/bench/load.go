@@ -21,6 +21,7 @@ type caller struct {
 	targets []target
 	to      int    // which target the next request is for
 	prefix  string // of that target's tools
+	era     string // of that target
 	next    int    // its next id: an id is used once in a session
 
 	latencies        []time.Duration
@@ -98,7 +99,7 @@ func (w *way) connect(ctx context.Context, n int) ([]*caller, error) {
 	for i := range n {
 		c := &caller{next: i*1_000_000_000 + w.used, scratch: make([]byte, 0, 64)}
 		if w.pipe != nil {
-			c.wire, c.targets = &pipeWire{p: w.pipe, in: w.pipe.out}, []target{{}}
+			c.wire, c.targets = &pipeWire{p: w.pipe, in: w.pipe.out}, []target{{era: w.era}}
 			callers = append(callers, c)
 			continue
 		}
@@ -130,7 +131,7 @@ func (c *caller) run(a ask, end time.Time) error {
 
 // once asks once.
 func (c *caller) once(a ask) error {
-	c.prefix = c.targets[c.to].prefix
+	c.prefix, c.era = c.targets[c.to].prefix, c.targets[c.to].era
 	err := a(c, c.next)
 	c.next++
 	if c.to++; c.to == len(c.targets) {

@@ -42,11 +42,12 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var r role
 	targets := ""
-	flags.StringVar(&r.name, "role", "", "what this process is; this and the next four are used by bench itself")
+	flags.StringVar(&r.name, "role", "", "what this process is; this and the next five are used by bench itself")
 	flags.StringVar(&r.listen, "listen", "", "where a role listens")
 	flags.StringVar(&targets, "targets", "", "what a role passes on to")
 	flags.IntVar(&r.ports, "ports", 1, "how many upstreams a role is")
 	flags.IntVar(&r.tools, "tools", 0, "how many tools they have")
+	flags.StringVar(&r.era, "era", "", "which era of the protocol they speak: legacy or modern")
 
 	p := plan{sizes: fullSizes(), tell: os.Stderr}
 	quick := flags.Bool("quick", false, "three repetitions of short slices: under two minutes")
@@ -67,8 +68,9 @@ func run(ctx context.Context, args []string) error {
 		}
 		return play(ctx, r)
 	}
-	limit := 15 * time.Minute
+	limit := 20 * time.Minute
 	if *quick {
+		p.sizes.few = true
 		p.rounds, p.slice, limit = 3, 250*time.Millisecond, 2*time.Minute
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -41,7 +41,7 @@ func measure(ctx context.Context, p plan) (*report, error) {
 		if err := p.perform(ctx, s, r); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		fmt.Fprintf(p.tell, "%-16s %5.1fs\n", s.name, time.Since(began).Seconds())
+		fmt.Fprintf(p.tell, "%-22s %5.1fs\n", s.name, time.Since(began).Seconds())
 	}
 	r.finish()
 	return r, nil
@@ -55,6 +55,7 @@ func (p plan) perform(ctx context.Context, s *scenario, r *report) error {
 		return err
 	}
 	defer st.close()
+	st.era = s.era
 	ways, err := s.setup(ctx, st)
 	if err != nil {
 		return err

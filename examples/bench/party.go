@@ -75,7 +75,7 @@ func again(ctx context.Context, r role) (*party, error) {
 func (r role) args() []string {
 	return []string{
 		"-listen", r.listen, "-targets", strings.Join(r.targets, ","),
-		"-ports", strconv.Itoa(r.ports), "-tools", strconv.Itoa(r.tools),
+		"-ports", strconv.Itoa(r.ports), "-tools", strconv.Itoa(r.tools), "-era", r.era,
 	}
 }
 

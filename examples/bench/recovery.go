@@ -28,7 +28,7 @@ func killed(upstream string) func(context.Context, *stage) ([]*way, error) {
 }
 
 func (s *stage) killChild(ctx context.Context) (figures, error) {
-	with, err := overStdio(1)
+	with, err := s.overStdio(1)
 	if err != nil {
 		return nil, err
 	}

@@ -18,21 +18,22 @@ type role struct {
 	targets []string // what a proxy passes on to
 	ports   int      // how many ports an upstream has, or children a bridge
 	tools   int
+	era     string // of the protocol, "" for legacy
 }
 
 // play is the life of such a process. It blocks until its stdin ends.
 func play(ctx context.Context, r role) error {
 	switch r.name {
 	case "upstream-http":
-		return serve(ctx, newServer(r.tools), r.listen, max(1, r.ports))
+		return serve(ctx, newServer(r.tools, r.era), r.listen, max(1, r.ports))
 	case "upstream-stdio":
-		return newServer(r.tools).serveStdio(os.Stdin, os.Stdout)
+		return newServer(r.tools, r.era).serveStdio(os.Stdin, os.Stdout)
 	case "proxy":
 		return serve(ctx, newProxy(r.targets), r.listen, 1)
 	case "hop":
 		return serve(ctx, newHop(r.targets), r.listen, 1)
 	case "bridge":
-		return serveBridge(ctx, max(1, r.ports))
+		return serveBridge(ctx, max(1, r.ports), r.era)
 	}
 	return fmt.Errorf("no role %q", r.name)
 }

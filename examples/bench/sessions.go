@@ -79,7 +79,7 @@ func idleSessions(numbers []int) func(context.Context, *stage) ([]*way, error) {
 // list, and waits until each stream has been told.
 func fanOut(n int) func(context.Context, *stage) ([]*way, error) {
 	return func(ctx context.Context, s *stage) ([]*way, error) {
-		with, err := overStdio(1)
+		with, err := s.overStdio(1)
 		if err != nil {
 			return nil, err
 		}

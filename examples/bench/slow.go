@@ -9,7 +9,7 @@ import (
 // another upstream and in the same.
 func besideSlow(upstream string, n int) func(context.Context, *stage) ([]*way, error) {
 	return func(ctx context.Context, s *stage) ([]*way, error) {
-		with, err := overStdio(2)
+		with, err := s.overStdio(2)
 		if upstream == "http" {
 			var up *party
 			if up, err = s.start(ctx, role{name: "upstream-http", ports: 2}); err == nil {

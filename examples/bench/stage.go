@@ -13,6 +13,7 @@ import (
 // stage is the set of processes that one case needs.
 type stage struct {
 	binary  string // the gateway's
+	era     string // of the protocol, on both sides
 	dir     string
 	parties []*party
 	made    int // gateways so far; each has a directory of its own
@@ -39,6 +40,7 @@ func (s *stage) drop(p *party) {
 }
 
 func (s *stage) start(ctx context.Context, r role) (*party, error) {
+	r.era = s.era
 	p, err := again(ctx, r)
 	if err == nil {
 		s.parties = append(s.parties, p)
@@ -62,12 +64,12 @@ func overHTTP(urls ...string) settings {
 }
 
 // overStdio has as many children.
-func overStdio(n int) (settings, error) {
+func (s *stage) overStdio(n int) (settings, error) {
 	all := settings{upstreams: map[string]map[string]any{}}
 	self, err := os.Executable()
 	for i := range n {
 		all.upstreams[fmt.Sprintf("u%d", i)] = map[string]any{
-			"command": self, "args": append([]string{"-role", "upstream-stdio"}, role{}.args()...),
+			"command": self, "args": append([]string{"-role", "upstream-stdio"}, role{era: s.era}.args()...),
 			"pass_env": []string{"GORACE"}, // for the tests, which are built so
 		}
 	}
@@ -130,13 +132,15 @@ func (s *stage) gateway(ctx context.Context, with settings) (*way, error) {
 	if _, err := allocations(ctx, p.metrics); err != nil { // metrics count from their first reader on
 		return nil, err
 	}
-	id, err := session(ctx, url)
-	if err != nil {
-		return nil, fmt.Errorf("interlock: %w", err)
+	id := ""
+	if s.era != modern {
+		if id, err = session(ctx, url); err != nil {
+			return nil, fmt.Errorf("interlock: %w", err)
+		}
 	}
 	w := &way{name: interlock, middle: p}
 	for i := range len(with.upstreams) {
-		w.targets = append(w.targets, target{url: url, session: id, prefix: fmt.Sprintf("u%d__", i)})
+		w.targets = append(w.targets, target{url: url, session: id, prefix: fmt.Sprintf("u%d__", i), era: s.era})
 	}
 	return w, nil
 }

@@ -33,14 +33,15 @@ var ownTools = []string{"echo", "large", "measure", "slow", "pid", "change"}
 
 // server is one upstream.
 type server struct {
+	modern  bool   // speaks 2026-07-28, and nothing older
 	tools   []byte // the elements of the list
 	large   []byte
 	changes atomic.Int64 // each adds a tool to the list, and the next takes it away
 }
 
 // newServer has as many tools as told, and at least its own.
-func newServer(tools int) *server {
-	s := &server{large: filler(mib)}
+func newServer(tools int, era string) *server {
+	s := &server{modern: era == modern, large: filler(mib)}
 	for i := range max(tools, len(ownTools)) {
 		name := fmt.Sprintf("tool_%05d", i)
 		if i < len(ownTools) {
@@ -63,22 +64,46 @@ func (s *server) answer(b, message []byte) []byte {
 	if id == nil {
 		return b
 	}
-	b = append(append(append(b, `{"jsonrpc":"2.0","id":`...), id...), `,"result":`...)
-	switch string(value(message, `"method":`)) {
+	b = append(append(append(b, `{"jsonrpc":"2.0","id":`...), id...), `,"`...)
+	method := string(value(message, `"method":`))
+	if s.unknown(method) {
+		return append(b, `error":{"code":-32601,"message":"method not found"}}`...)
+	}
+	b = append(b, `result":{`...)
+	if s.modern {
+		b = append(b, `"resultType":"complete",`...)
+	}
+	switch method {
 	case `"tools/call"`:
-		b = append(s.text(append(b, `{"content":[{"type":"text","text":`...), message), `}]}`...)
+		b = append(s.text(append(b, `"content":[{"type":"text","text":`...), message), `}]}`...)
 	case `"initialize"`:
-		b = append(b, `{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"bench","version":"1"}}`...)
+		b = append(b, `"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"bench","version":"1"}}`...)
+	case `"server/discover"`:
+		b = append(b, `"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":3600000,"cacheScope":"public"}`...)
 	case `"tools/list"`:
-		b = append(append(b, `{"tools":[`...), s.tools...)
+		if s.modern {
+			b = append(b, `"ttlMs":3600000,"cacheScope":"public",`...)
+		}
+		b = append(append(b, `"tools":[`...), s.tools...)
 		if s.changes.Load()%2 == 1 {
 			b = append(b, `,{"name":"extra","inputSchema":{"type":"object"}}`...)
 		}
 		b = append(b, `]}`...)
 	default: // ping
-		b = append(b, `{}`...)
+		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+// unknown reports whether a method is none of the server's era.
+func (s *server) unknown(method string) bool {
+	switch method {
+	case `"tools/call"`, `"tools/list"`:
+		return false
+	case `"server/discover"`:
+		return !s.modern
+	}
+	return s.modern
 }
 
 // text appends what a call of a tool says, as JSON.
@@ -157,6 +182,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(out)))
+	if s.modern && s.unknown(string(value(body, `"method":`))) {
+		w.WriteHeader(http.StatusNotFound)
+	}
 	_, _ = w.Write(out)
 }
 

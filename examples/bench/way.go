@@ -20,6 +20,7 @@ type way struct {
 	name    string
 	floor   string // the way of the same case that it is compared with, "" for none
 	targets []target
+	era     string  // of the pipe
 	pipe    *party  // a stdio server that is spoken to without anything between
 	middle  *party  // whose CPU, memory and allocations count; nil when there is nobody
 	used    int     // ids of each connection that are spent
