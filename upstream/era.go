@@ -83,7 +83,7 @@ var errLateModern = errors.New("it speaks " + latestModern + ", but was asked to
 // may be the same. It blocks until that is done; the era is in the Hello. limit
 // is how long a server of unknown era has for its first answer. The error is a
 // *StartError of the stage handshake; it wraps errLateModern where the server has
-// to be made anew, and what it is is remembered then.
+// to be made anew, and its era is remembered then.
 func greet(ctx context.Context, d *Dial, limit time.Duration, modern, legacy transport) (*Hello, error) {
 	var h *Hello
 	err := errNotModern

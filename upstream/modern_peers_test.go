@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	mcpgoserver "github.com/mark3labs/mcp-go/server"
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -111,6 +112,23 @@ func TestModernPeers(t *testing.T) {
 		d.Era = new(Era)
 		checkModern(t, connect(t, d), d, func() { add(); update() })
 	})
+}
+
+// TestModernMCPGo: the library serves both eras at one endpoint.
+func TestModernMCPGo(t *testing.T) {
+	heard := make(chan struct{}, 2)
+	s, add := mcpGo(heard)
+	srv := httptest.NewServer(mcpgoserver.NewStreamableHTTPServer(s))
+	t.Cleanup(srv.Close)
+	d := dialFor(srv.URL)
+	d.Config.Protocol = AutoProtocol
+	l := connect(t, d)
+	inv, err := learn(t.Context(), l, 0)
+	if err != nil || !l.Hello().Modern() || len(inv.Tools) != 5 {
+		t.Fatalf("%+v, %+v, %v", l.Hello(), inv, err)
+	}
+	work(t, l, heard, false, false)
+	hears(t, d, add)
 }
 
 func checkModern(t *testing.T, l Link, d *Dial, trigger func()) {
