@@ -70,7 +70,7 @@ func answerCanned(conn net.Conn, stream bool, pad string) {
 		for after[n] >= '0' && after[n] <= '9' {
 			n++
 		}
-		msg := `{"jsonrpc":"2.0","id":` + string(after[:n]) + `,"result":{"protocolVersion":"2025-11-25","capabilities":{},"content":[{"type":"text","text":"` + pad + `"}]}}`
+		msg := `{"jsonrpc":"2.0","id":` + string(after[:n]) + `,"result":{"protocolVersion":"2025-11-25","supportedVersions":["2026-07-28"],"capabilities":{},"content":[{"type":"text","text":"` + pad + `"}]}}`
 		out = out[:0]
 		if stream {
 			msg = "data: " + msg + "\n\n"
@@ -102,6 +102,39 @@ func BenchmarkHTTPCall(b *testing.B) {
 			}
 			defer l.Close(b.Context())
 			r := newRequest("tools/call", []byte(`{"name":"x","arguments":{"a":1}}`))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := l.Do(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkModernCall is what a call costs to a modern server: of a legacy client,
+// and of one that says all itself.
+func BenchmarkModernCall(b *testing.B) {
+	for _, modern := range []bool{false, true} {
+		name := "for legacy"
+		if modern {
+			name = "for modern"
+		}
+		b.Run(name, func(b *testing.B) {
+			dialer, _ := NewDialer(DialerOptions{})
+			d := dialFor(cannedServer(b, false, 100))
+			d.Config.Protocol = ModernProtocol
+			l, err := dialer.Dial(b.Context(), d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close(b.Context())
+			params := `{"name":"x","arguments":{"a":1}}`
+			if modern {
+				params = `{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}},"name":"x","arguments":{"a":1}}`
+			}
+			r := newRequest("tools/call", []byte(params))
+			r.Modern = modern
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := l.Do(b.Context(), r); err != nil {

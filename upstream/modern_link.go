@@ -47,23 +47,21 @@ type modernLink struct {
 // Do implements Link.
 func (l *modernLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
 	method := r.Message.MethodName()
-	if !r.Modern {
-		switch method {
-		case "ping":
-			return l.ping(ctx)
-		case "logging/setLevel":
-			return emptyResult(), nil
-		case "resources/subscribe", "resources/unsubscribe":
-			return l.listen.changed(ctx, r)
-		}
+	switch {
+	case r.Modern: // it says all itself
+		return l.send(ctx, r)
+	case method == "ping":
+		return l.ping(ctx)
+	case method == "logging/setLevel":
+		return emptyResult(), nil
+	case method == "resources/subscribe", method == "resources/unsubscribe":
+		return l.listen.changed(ctx, r)
 	}
 	own := *r
 	own.Edits = r.Edits.Clone()
-	if !r.Modern {
-		own.Edits.SetMeta(&own.Message, callerMeta(r.Client, l.dial)...)
-	}
+	own.Edits.SetMeta(&own.Message, callerMeta(r.Client, l.dial)...)
 	m, err := l.send(ctx, &own)
-	if err != nil || r.Modern || !requiresInput(method, m) {
+	if err != nil || !requiresInput(method, m) {
 		return m, err
 	}
 	return l.fulfil(ctx, &own, m)

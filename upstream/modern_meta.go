@@ -16,6 +16,12 @@ const (
 	metaSubscriptionID     = "io.modelcontextprotocol/subscriptionId"
 )
 
+// What does not change is made once.
+var (
+	modernVersion = []byte(`"` + latestModern + `"`)
+	ownInfo       = json.RawMessage(`{"name":"interlock","version":"0"}`) // both members are required
+)
+
 // callerMeta returns what a modern server must be told of the caller with each
 // request, where the caller did not say so itself.
 func callerMeta(c Client, d *Dial) []jsonrpc.Member {
@@ -23,11 +29,11 @@ func callerMeta(c Client, d *Dial) []jsonrpc.Member {
 	if len(info) == 0 {
 		info = clientInfo(d)
 	}
-	members := []jsonrpc.Member{
-		{Name: metaProtocolVersion, Value: []byte(`"` + latestModern + `"`)},
-		{Name: metaClientInfo, Value: info},
-		{Name: metaClientCapabilities, Value: orObject(c.Capabilities)},
-	}
+	members := append(make([]jsonrpc.Member, 0, 4),
+		jsonrpc.Member{Name: metaProtocolVersion, Value: modernVersion},
+		jsonrpc.Member{Name: metaClientInfo, Value: info},
+		jsonrpc.Member{Name: metaClientCapabilities, Value: orObject(c.Capabilities)},
+	)
 	if c.LogLevel != "" {
 		members = append(members, jsonrpc.Member{Name: metaLogLevel, Value: jsonrpc.AppendString(nil, c.LogLevel)})
 	}
@@ -39,5 +45,5 @@ func clientInfo(d *Dial) json.RawMessage {
 	if len(d.ClientInfo) > 0 {
 		return d.ClientInfo
 	}
-	return json.RawMessage(`{"name":"interlock","version":"0"}`) // both members are required
+	return ownInfo
 }

@@ -21,6 +21,9 @@ func (e *Edits) SetMeta(m *Message, members ...Member) {
 		}
 		i := slices.IndexFunc(e.fresh, func(f Member) bool { return f.Name == x.Name })
 		if i < 0 {
+			if e.fresh == nil {
+				e.fresh = make([]Member, 0, len(members))
+			}
 			e.fresh = append(e.fresh, x)
 			continue
 		}
