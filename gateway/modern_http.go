@@ -95,7 +95,7 @@ func (g *Gateway) serveModernRequest(p *modernPost, m *jsonrpc.Message) {
 		p.unwatch()
 	}
 	g.posts.remove(p)
-	p.finish(a, modernStatus(x.code))
+	p.finish(&g.backlog, a, modernStatus(x.code))
 }
 
 // lingers is called when the answer has been awaited for a while, and again after
@@ -144,7 +144,7 @@ func (p *modernPost) send(raw []byte, w weight) bool {
 }
 
 // finish sends the answer and returns when the connection has it, or is gone.
-func (p *modernPost) finish(a answer, status int) {
+func (p *modernPost) finish(b *backlog, a answer, status int) {
 	p.mu.Lock()
 	p.answered = true
 	st := p.stream
@@ -155,11 +155,18 @@ func (p *modernPost) finish(a answer, status int) {
 		if !a.empty() {
 			raw = a.bytes()
 		}
+		st.hold(b, len(raw))
 		st.finish(raw)
 		<-p.written
+		st.forgotten()
 	case a.empty(): // the client is gone
-	default:
+	case a.size() < largeAnswer:
 		writeJSON(p.w, status, a)
+	default:
+		flow := &outflow{w: p.w}
+		u := b.enter(a.size(), flow.cutOff)
+		flow.json(status, a)
+		b.leave(u)
 	}
 }
 
@@ -198,55 +205,4 @@ func (l *modernPosts) each(f func(*modernPost)) {
 	for p := l.first; p != nil; p = p.next {
 		f(p)
 	}
-}
-
-// converseModernHere takes one request of a client of 2026-07-28 on stdio. It does
-// not wait for the answer.
-func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc.Message) {
-	id := m.ID.Of(m.Raw)
-	if bad := checkModern(nil, m); bad != nil {
-		s.home.send(errorOf(id, bad.code, bad.text, bad.data).bytes(), answering)
-		return
-	}
-	if !g.enter() {
-		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
-		return
-	}
-	more := new(modernRequest)
-	if err := g.enterModern(more, m, s.view, s.key, nil); err != nil {
-		g.leave()
-		s.home.send(errorOf(id, codeUnavailable, "too many clients with different capabilities are served", nil).bytes(), answering)
-		return
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	x := g.exchange(more.client.session, *m, s.home, nil, cancel)
-	x.modern = more
-	// Only what comes over one pipe can be told apart, and cancelled, by its id.
-	if err := s.begin(x); err != nil {
-		cancel(nil)
-		more.leave()
-		g.leave()
-		s.home.send(x.turnedAway(err).bytes(), answering)
-		return
-	}
-	listens := x.method == "subscriptions/listen"
-	if !listens { // that one lasts as long as the client likes: its end is not awaited
-		s.owe(1)
-	}
-	go func() {
-		defer g.leave()
-		defer more.leave()
-		defer cancel(nil)
-		if listens {
-			g.listenHere(ctx, s, x)
-			return
-		}
-		defer s.owe(-1)
-		defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
-		a := g.serve(ctx, x)
-		s.done(x)
-		if !a.empty() {
-			s.home.send(a.bytes(), answering)
-		}
-	}()
 }

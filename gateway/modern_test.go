@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -487,5 +488,42 @@ func TestEra(t *testing.T) {
 		if got := modernOver(h, &m); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+	}
+}
+
+// A large answer counts among what clients have not read, until they have.
+func TestModernAnswersCountWhileUnread(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			big := strings.Repeat("x", 1<<20)
+			r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+				if stream {
+					q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`))
+				}
+				return json.RawMessage(`{"big":"` + big + `"}`), nil
+			})
+			c := r.caller(`{}`)
+			c.meta = `,"progressToken":1`
+			resp, err := r.web.Do(c.ask(t.Context(), c.body("1", "tools/call", `{"name":"a__do"}`)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			held := func() int {
+				synctest.Wait()
+				r.backlog.mu.Lock()
+				defer r.backlog.mu.Unlock()
+				return r.backlog.held
+			}
+			if n := held(); n < len(big) {
+				t.Errorf("stream %v: %d bytes are counted", stream, n)
+			}
+			if b, err := io.ReadAll(resp.Body); err != nil || len(b) < len(big) {
+				t.Errorf("stream %v: %d bytes, %v", stream, len(b), err)
+			}
+			if n := held(); n != 0 {
+				t.Errorf("stream %v: %d bytes are still counted", stream, n)
+			}
+		})
 	}
 }

@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// listener is one subscriptions/listen of a client of 2026-07-28 (basic/patterns/
+// subscriptions).
+type listener struct {
+	x    *exchange
+	out  outlet
+	want listSet
+	subs []subscription
+	full func() // called when the client reads too slowly to be told what changed
+
+	mu     sync.Mutex // guards the rest
+	acked  bool
+	before [][]byte // what came before the acknowledgement
+}
+
+// listeners are all that listen now.
+type listeners struct {
+	mu  sync.Mutex // guards all
+	all map[*listener]struct{}
+	by  map[string]map[*listener]heard // by upstream\x00target
+
+	// over is closed when all are to end.
+	over   chan struct{}
+	closed bool
+	serve  sync.WaitGroup // those that are being served
+}
+
+// heard is a resource as a listener knows it.
+type heard struct {
+	uri   string // that it used
+	scope string // the key of the link that tells of it
+}
+
+func newListeners() *listeners {
+	return &listeners{
+		all: make(map[*listener]struct{}), by: make(map[string]map[*listener]heard), over: make(chan struct{}),
+	}
+}
+
+// enter lets one in. It reports false once all are to end; each true needs a
+// serve.Done.
+func (t *listeners) enter(l *listener) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.serve.Add(1)
+	t.all[l] = struct{}{}
+	return true
+}
+
+func (t *listeners) subscribe(l *listener, s subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := subKey(s.upstream, s.target)
+	if t.by[key] == nil {
+		t.by[key] = make(map[*listener]heard)
+	}
+	t.by[key][l] = heard{s.exposed, s.scope.Key}
+}
+
+func (t *listeners) unsubscribe(l *listener, s subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := subKey(s.upstream, s.target)
+	delete(t.by[key], l)
+	if len(t.by[key]) == 0 {
+		delete(t.by, key)
+	}
+}
+
+func (t *listeners) leave(l *listener) {
+	t.mu.Lock()
+	delete(t.all, l)
+	t.mu.Unlock()
+	t.serve.Done()
+}
+
+// close ends all, and lets no more in.
+func (t *listeners) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.closed = true
+		close(t.over)
+	}
+}
+
+// changed tells those whose lists differ from one view to the next.
+func (t *listeners) changed(old, v *view, whole listSet) {
+	t.mu.Lock()
+	all := make([]*listener, 0, len(t.all))
+	for l := range t.all {
+		all = append(all, l)
+	}
+	t.mu.Unlock()
+	for _, l := range all {
+		set := whole
+		if name := l.x.session.view; name != "" {
+			before, _ := old.catalogFor(name)
+			after, _ := v.catalogFor(name)
+			set = changed(before, after)
+		}
+		for _, n := range listChanged {
+			if set&l.want&n.list != 0 {
+				l.tell(notificationOf(n.method, nil, l.x.id()))
+			}
+		}
+	}
+}
+
+// updated tells those that subscribed to a resource on that link.
+func (t *listeners) updated(up string, scope upstream.Scope, m jsonrpc.Message) {
+	target := m.Text(m.URI)
+	t.mu.Lock()
+	tell := make(map[*listener]string)
+	for l, h := range t.by[subKey(up, target)] {
+		if h.scope == scope.Key {
+			tell[l] = h.uri
+		}
+	}
+	t.mu.Unlock()
+	for l, uri := range tell {
+		l.tell(l.tagged(m, uri))
+	}
+}
+
+// tagged is an upstream's notification with the client's own URI and under the id
+// of the listener.
+func (l *listener) tagged(m jsonrpc.Message, uri string) []byte {
+	var e jsonrpc.Edits
+	if m.Text(m.URI) != uri {
+		e.Replace(m.URI, jsonrpc.AppendString(nil, uri))
+	}
+	e.SetMeta(&m, jsonrpc.Member{Name: metaSubscription, Value: l.x.id()})
+	return e.Apply(nil, m.Raw)
+}
+
+// notificationOf makes a notification for the listener with that id. members are
+// those of params besides _meta, nil for none.
+func notificationOf(method string, members, id []byte) []byte {
+	p := append(append([]byte(`{"_meta":{"`+metaSubscription+`":`), id...), '}')
+	if members != nil {
+		p = append(append(p, ','), members...)
+	}
+	return jsonrpc.AppendRequest(nil, nil, method, append(p, '}'))
+}
+
+// tell sends a message to the client, after the acknowledgement. One that cannot be
+// sent ends the stream: a client that does not know what it missed believes that
+// nothing changed.
+func (l *listener) tell(raw []byte) {
+	l.mu.Lock()
+	if !l.acked {
+		if len(l.before) < maxWaiting {
+			l.before = append(l.before, raw)
+		}
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	if !l.out.send(raw, optional) {
+		l.full()
+	}
+}
+
+// acknowledge sends what was agreed to, then what came meanwhile.
+func (l *listener) acknowledge() {
+	b := []byte(`"notifications":{`)
+	comma := func() {
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+	}
+	for _, n := range listChanged {
+		if l.want&n.list != 0 {
+			comma()
+			b = append(append(append(b, '"'), n.filter...), `":true`...)
+		}
+	}
+	if len(l.subs) > 0 {
+		comma()
+		b = append(b, `"resourceSubscriptions":[`...)
+		for i, s := range l.subs {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = jsonrpc.AppendString(b, s.exposed)
+		}
+		b = append(b, ']')
+	}
+	b = append(b, '}')
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out.send(notificationOf("notifications/subscriptions/acknowledged", b, l.x.id()), needed)
+	l.acked = true
+	for _, raw := range l.before {
+		if !l.out.send(raw, optional) {
+			l.full()
+			break
+		}
+	}
+	l.before = nil
+}
+
+// ended is the result of a subscription that the gateway ends.
+func (l *listener) ended() answer {
+	b := append([]byte(nil), `{"jsonrpc":"2.0","id":`...)
+	b = append(append(b, l.x.id()...), `,"result":{"resultType":"complete","_meta":{"`+metaServerInfo+`":`...)
+	b = append(append(b, l.x.view.serverInfo...), `,"`+metaSubscription+`":`...)
+	return answer{head: append(append(b, l.x.id()...), "}}}"...)}
+}
