@@ -46,6 +46,9 @@ func newConns(u *url.URL, connect connectFunc, max int) *conns {
 // dead, is sent over another. The error is a *TransportError.
 func (p *conns) send(ctx context.Context, l *life, q *outgoing) (*response, *TransportError) {
 	for {
+		if ctx.Err() != nil { // before anything is written, so that it is known not to be
+			return nil, &TransportError{Executed: ExecutedNo, Reason: "dial", Err: context.Cause(ctx)}
+		}
 		c := p.kept()
 		fresh := c == nil
 		if fresh {

@@ -302,6 +302,30 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
+// A request that was given up already is not sent, over a kept connection either.
+func TestGivenUpBeforeItIsSent(t *testing.T) {
+	var served atomic.Int64
+	s := serveRaw(t, func(conn net.Conn, _ *bufio.Reader, _ int) bool {
+		served.Add(1)
+		io.WriteString(conn, fine)
+		return true
+	})
+	p, l := s.lean(t)
+	if _, err := exchanged(t, p, l, posting("{}")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		if _, err := p.send(ctx, l, posting("{}")); err == nil || err.Executed != ExecutedNo {
+			t.Fatalf("error %+v", err)
+		}
+	}
+	if _, err := exchanged(t, p, l, posting("{}")); err != nil || served.Load() != 2 || s.conns.Load() != 1 {
+		t.Errorf("error %v, %d requests on %d connections, want 2 on 1", err, served.Load(), s.conns.Load())
+	}
+}
+
 func TestNoConnection(t *testing.T) {
 	p := newConns(&url.URL{Host: "127.0.0.1:1"}, func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
