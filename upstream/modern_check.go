@@ -5,38 +5,92 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// doubtful reports whether an answer is what a server would give that is not, or
-// no longer, modern.
-func doubtful(r *Request, m jsonrpc.Message, err error) bool {
+// doubts are what an answer may make one think of the server.
+type doubts uint8
+
+const (
+	undoubted      doubts = iota
+	headersDoubted        // its tools want other headers than they did
+	eraDoubted            // it is not, or no longer, modern
+	versionRefused        // the same, and it said so
+)
+
+// doubt tells whether an answer is what a server would give that is not what it is
+// taken for.
+func doubt(r *Request, m jsonrpc.Message, err error) doubts {
 	if err != nil {
 		way, ok := errors.AsType[*TransportError](err)
 		if !ok || way.Lost || way.Reason != "http_status" {
-			return false
+			return undoubted
 		}
 		switch way.Status { // by which a legacy server refuses what has no session
 		case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
-			return true
+			return eraDoubted
 		}
-		return false
+		return undoubted
 	}
 	if m.Kind != jsonrpc.Failure {
-		return false
+		return undoubted
 	}
 	switch newServerError(m).Code {
 	case codeUnsupportedVersion:
-		return true
+		return versionRefused
+	case codeHeaderMismatch:
+		if r.Message.MethodName() == "tools/call" {
+			return headersDoubted
+		}
 	case jsonrpc.CodeMethodNotFound:
 		switch r.Message.MethodName() {
 		case "server/discover", "tools/call", "tools/list", "prompts/get", "prompts/list", "resources/read", "resources/list":
-			return true
+			return eraDoubted
 		}
 	}
-	return false
+	return undoubted
+}
+
+// check takes the turn of asking the server what it is, and reports whether ctx
+// lasted until then. done gives the turn back.
+func (l *modernLink) check(ctx context.Context) (done func(), ok bool) {
+	select {
+	case l.checking <- struct{}{}:
+		return func() { <-l.checking }, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// remirror lists the tools again, at most once in a while, since the server has
+// refused the headers of a call (Client Behavior), and reports whether those of
+// this tool are to be made in another way now.
+func (l *modernLink) remirror(ctx context.Context, tool string) bool {
+	done, ok := l.check(ctx)
+	if !ok {
+		return false
+	}
+	seldom := l.relisted.IsZero() || time.Since(l.relisted) >= recheckPause
+	if seldom {
+		l.relisted = time.Now()
+	}
+	done() // the list may raise doubts of its own
+	if l.mirrors == nil || !seldom {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, recheckLimit)
+	defer cancel()
+	tools, _, err := pages(ctx, l, "tools/list", "tools", maxPages, func(jsonrpc.Message) {})
+	if err != nil {
+		return false
+	}
+	now := readToolHeaders(&Inventory{Tools: tools})
+	was := l.mirrors.Swap(now)
+	l.missed() // the lists are not what they were
+	return !reflect.DeepEqual(was.of(tool), now.of(tool))
 }
 
 // Bounds of looking at a server's era again.
@@ -49,12 +103,11 @@ const (
 // who doubt it. If it is modern no longer the link is lost, and the error says so:
 // the request that found out was not executed.
 func (l *modernLink) stillModern(ctx context.Context) error {
-	select {
-	case l.checking <- struct{}{}:
-		defer func() { <-l.checking }()
-	case <-ctx.Done():
+	done, ok := l.check(ctx)
+	if !ok {
 		return nil
 	}
+	defer done()
 	if lost, ok := errors.AsType[*TransportError](l.way.Err()); ok && lost.Reason == "era" {
 		return lost
 	}

@@ -153,6 +153,53 @@ func TestModernHTTPFaults(t *testing.T) {
 	}
 }
 
+// TestModernHTTPHeadersChange: a server whose tools want other headers than they
+// did refuses a call, which is sent once more with those.
+func TestModernHTTPHeadersChange(t *testing.T) {
+	for _, c := range []struct {
+		name, later string // the schema at first has no annotation
+		calls       int
+	}{
+		{"changed", `{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"A"}}}`, 2},
+		{"refused for something else", `{"type":"object"}`, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lists := 0
+			f, d := modernRemote(t, func(w http.ResponseWriter, r *http.Request, m jsonrpc.Message) {
+				id := string(m.ID.Of(m.Raw))
+				switch {
+				case m.MethodName() == "tools/list":
+					schema := `{"type":"object"}`
+					if lists++; lists > 1 {
+						schema = c.later
+					}
+					reply(w, m, `{"tools":[{"name":"x","inputSchema":`+schema+`}]}`)
+				case r.Header.Get("Mcp-Param-A") == "1":
+					reply(w, m, `{"content":[]}`)
+				default:
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":`+id+`,"error":{"code":-32020,"message":"m"}}`)
+				}
+			})
+			l := connect(t, d)
+			if _, err := learn(t.Context(), l, 0); err != nil {
+				t.Fatal(err)
+			}
+			r := request(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"a":"1"}}}`)
+			m, err := l.Do(t.Context(), r)
+			if bodies, _ := f.sent("tools/call"); err != nil || len(bodies) != c.calls || (m.Kind == jsonrpc.Result) != (c.calls == 2) {
+				t.Errorf("%s, %v after %d calls", m.Raw, err, len(bodies))
+			}
+			if c.calls == 2 {
+				return
+			}
+			if _, err := l.Do(t.Context(), r); err != nil || lists != 2 {
+				t.Errorf("%v, listed %d times for two refusals", err, lists)
+			}
+		})
+	}
+}
+
 // TestModernHTTPCancel: the end of the response is all that a server is told.
 func TestModernHTTPCancel(t *testing.T) {
 	gone, begun := make(chan struct{}), make(chan struct{})

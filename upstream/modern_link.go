@@ -42,6 +42,7 @@ type modernLink struct {
 
 	checking chan struct{} // capacity 1: who put a token in asks the server what it is
 	checked  time.Time     // when that was last; guarded by checking
+	relisted time.Time     // when the tools were listed for their headers; guarded by checking
 }
 
 // Do implements Link.
@@ -67,18 +68,22 @@ func (l *modernLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error
 	return l.fulfil(ctx, &own, m)
 }
 
-// send sends one request, and looks at the era again where the answer makes one
-// doubt it.
+// send sends one request, and once more if it was refused, and so not executed,
+// for something that could be mended.
 func (l *modernLink) send(ctx context.Context, r *Request) (jsonrpc.Message, error) {
 	m, err := l.way.Do(ctx, r)
-	if !doubtful(r, m, err) || l.dial.Config.Protocol == ModernProtocol {
+	switch d := doubt(r, m, err); {
+	case d == headersDoubted && l.remirror(ctx, r.Message.Text(r.Message.Name)):
+		return l.way.Do(ctx, r)
+	case d < eraDoubted, l.dial.Config.Protocol == ModernProtocol:
 		return m, err
-	}
-	if gone := l.stillModern(ctx); gone != nil {
-		return jsonrpc.Message{}, gone
-	}
-	if err == nil && newServerError(m).Code == codeUnsupportedVersion {
-		return l.way.Do(ctx, r) // it does speak it, and did not execute
+	case d >= eraDoubted:
+		if gone := l.stillModern(ctx); gone != nil {
+			return jsonrpc.Message{}, gone
+		}
+		if d == versionRefused {
+			return l.way.Do(ctx, r) // it does speak it
+		}
 	}
 	return m, err
 }
