@@ -199,8 +199,25 @@ func TestExtensions(t *testing.T) {
 // Lists say for how long they may be kept: as long as the least of their parts.
 func TestModernCaching(t *testing.T) {
 	d := new(linktest.Dialer)
-	now(d, "a", `{}`, nil)
-	r := start(t, settings(t, "a"), d).running()
+	for name, kept := range map[string]string{"a": `"ttlMs":60000,"cacheScope":"public"`, "b": `"ttlMs":5000,"cacheScope":"public"`} {
+		s := d.Server(name)
+		s.Version, s.Capabilities = "2026-07-28", json.RawMessage(`{"tools":{}}`)
+		s.OnRequest = func(_ context.Context, _ *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
+			if method == "tools/list" {
+				return json.RawMessage(`{"resultType":"complete",` + kept + `,"tools":[]}`), nil
+			}
+			return nil, nil
+		}
+	}
+	r := start(t, settings(t, "a", "b"), d).running()
 	c := r.caller(`{}`)
-	has(t, "list", c.call("tools/list", `{}`).body, `"ttlMs":0,"cacheScope":"`)
+	for _, method := range []string{"tools/list", "server/discover", "resources/templates/list"} {
+		has(t, method, c.call(method, `{}`).body, `"ttlMs":5000,"cacheScope":"public"`)
+	}
+	c.path = "/mcp/u/a"
+	has(t, "one alone", c.call("tools/list", `{}`).body, `"ttlMs":60000,"cacheScope":"public"`)
+	d.Server("c").Tools = []string{"do"}
+	cfg := settings(t, "a", "b", "c")
+	other := start(t, cfg, d).running().caller(`{}`)
+	has(t, "beside an older one", other.call("tools/list", `{}`).body, `"ttlMs":0,"cacheScope":"private"`)
 }

@@ -51,7 +51,7 @@ func (l *stdioLink) recipient() (relay func(*Question), why string) {
 	case len(l.calls.owners) == 0:
 		return nil, "no client's call is in flight"
 	}
-	return nil, "calls of several clients are in flight, and it does not say for which it is"
+	return nil, "calls of several clients are in flight, and it does not say for which it is (isolation: session gives each client session a process of its own)"
 }
 
 // soleClient returns who is to see a log line of a shared process: the client
