@@ -2,6 +2,11 @@
 // front of real MCP servers, used by real MCP clients. The servers and clients
 // are npm packages pinned in package-lock.json; `make fetch` installs them.
 //
+// The official conformance suite is among them, on the Node 22 that comes as a
+// package for Linux on x86-64 (elsewhere the machine's own must do); the server in
+// front of which it judges the gateway is a tool of go.mod. What fails there is in
+// conformance.yaml, with reasons.
+//
 // It imports nothing of the gateway. Each test has a home folder of its own,
 // which also marks every process it started, so that none is left behind
 // unnoticed.
