@@ -32,6 +32,8 @@ type modernRequest struct {
 	owner string
 	level string      // the least level of log messages wanted, "" for none
 	head  http.Header // the HTTP request's; nil on stdio
+	// older says that the request goes on as one of an older revision.
+	older bool
 }
 
 // modernClient is all clients of 2026-07-28 in one view that declare the same

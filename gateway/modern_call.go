@@ -21,7 +21,7 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		}
 	}
 	still := u.Modern()
-	if x.msg.RequestState.Ok() || x.msg.InputResponses.Ok() {
+	if takesInput(x.method) && (x.msg.RequestState.Ok() || x.msg.InputResponses.Ok()) {
 		state, fresh, bad := g.retried(x, c, still, edits)
 		switch {
 		case bad != nil:
@@ -32,6 +32,7 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		edits = fresh
 	}
 	if !still {
+		x.modern.older = true
 		edits = withEdits(edits)
 		edits.Drop(x.msg.Raw, x.msg.Meta, metaOwn...)
 		g.levelFor(ctx, x, u)
@@ -74,7 +75,7 @@ type verdict struct {
 // upstream is to see. bad says why it is not to see it.
 func (g *Gateway) retried(x *exchange, c *call, modern bool, edits *jsonrpc.Edits) (s requestState, _ *jsonrpc.Edits, bad *verdict) {
 	if !x.msg.RequestState.Ok() {
-		if !modern || !takesInput(x.method) {
+		if !modern {
 			edits = withEdits(edits)
 			edits.Drop(x.msg.Raw, x.msg.Params, "inputResponses")
 		}
@@ -207,11 +208,15 @@ func (x *exchange) paramHeaders() http.Header {
 
 // tellWho adds what a link to a server of 2026-07-28 has to know of the client.
 func (x *exchange) tellWho(r *upstream.Request) {
-	if x.modern != nil {
+	s := x.session
+	switch {
+	case x.modern != nil && x.modern.older: // its server was of an older revision a moment ago
+		r.Client = upstream.Client{Capabilities: s.client.raw, LogLevel: x.modern.level}
+		return
+	case x.modern != nil:
 		r.Modern, r.Params = true, x.paramHeaders()
 		return
 	}
-	s := x.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Client = upstream.Client{Capabilities: s.client.raw, LogLevel: s.level}

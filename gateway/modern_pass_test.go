@@ -141,6 +141,9 @@ func TestExtensions(t *testing.T) {
 				}
 				return json.RawMessage(`{"resultType":"task","taskId":"` + id + `","status":"working","ttlMs":1}`), nil
 			}
+			if method == "tasks/update" && !strings.Contains(string(m.Raw), `"inputResponses":{"q":{"action":"accept"}},"requestState":"own"`) {
+				t.Errorf("a task is updated by %s", m.Raw)
+			}
 			return json.RawMessage(`{"resultType":"complete","by":"` + name + `","method":"` + method + `"}`), nil
 		})
 	}
@@ -151,7 +154,7 @@ func TestExtensions(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		has(t, "a task", c.tool(name+"__do", "").body, `"result":{"resultType":"task","taskId":"task-`+name+`","status":"working","ttlMs":1}`)
 		for _, method := range []string{"tasks/get", "tasks/update", "tasks/cancel"} {
-			has(t, method, c.call(method, `{"taskId":"task-`+name+`"}`).body, `"by":"`+name+`","method":"`+method+`"`)
+			has(t, method, c.call(method, `{"taskId":"task-`+name+`","inputResponses":{"q":{"action":"accept"}},"requestState":"own"}`).body, `"by":"`+name+`","method":"`+method+`"`)
 		}
 	}
 	if got := c.call("tasks/get", `{"taskId":"never"}`); got.rpcCode() != -32602 || !strings.Contains(got.body, "/mcp/u/") {
@@ -220,4 +223,44 @@ func TestModernCaching(t *testing.T) {
 	cfg := settings(t, "a", "b", "c")
 	other := start(t, cfg, d).running().caller(`{}`)
 	has(t, "beside an older one", other.call("tools/list", `{}`).body, `"ttlMs":0,"cacheScope":"private"`)
+}
+
+// A server that turns out to be of 2026-07-28 when the request is on its way as one
+// for an older server is told of the client by the link.
+func TestServerRenewedUnderACall(t *testing.T) {
+	d := new(linktest.Dialer)
+	s := d.Server("a")
+	s.Tools = []string{"do"}
+	s.OnRequest = func(_ context.Context, _ *linktest.Link, method string, r *upstream.Request) (json.RawMessage, error) {
+		if method == "tools/call" && (r.Modern || string(r.Client.Capabilities) != `{"roots":{}}` || r.Client.LogLevel != "error") {
+			t.Errorf("the link is told modern %v, %s, %q", r.Modern, r.Client.Capabilities, r.Client.LogLevel)
+		}
+		return nil, nil
+	}
+	r := start(t, settings(t, "a"), d).running()
+	c := r.caller(`{"roots":{}}`)
+	c.meta = `,"io.modelcontextprotocol/logLevel":"error"`
+	v := r.view.Load()
+	raw := []byte(c.body("1", "tools/call", `{"name":"a__do"}`))
+	m, err := jsonrpc.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := new(modernRequest)
+	if err := r.enterModern(more, &m, "", "me", nil); err != nil {
+		t.Fatal(err)
+	}
+	defer more.leave()
+	s.Script(func(s *linktest.Server) { s.Version = "2026-07-28" })
+	if err := r.set.Upstream("a").Restart(t.Context()); err != nil || !v.upstreams["a"].Modern() {
+		t.Fatalf("not restarted as a modern one: %v", err)
+	}
+	x := r.exchange(more.client.session, m, nowhere{}, nil, func(error) {})
+	x.modern, more.older = more, true
+	x.call.x, x.call.g = x, r.Gateway
+	x.call.route, _ = v.catalog.Tool("a__do")
+	x.route = x.call.route
+	if _, err := r.ask(t.Context(), &x.call, v.upstreams["a"], nil); err != nil {
+		t.Error(err)
+	}
 }
