@@ -213,7 +213,11 @@ func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
 // relayed only where one session owns the link.
 func (g *Gateway) Asked(up string, scope upstream.Scope, q *upstream.Question) {
 	s := g.sessions.named(scope.Key)
-	if !scope.Exclusive || s == nil {
+	if scope.Exclusive && s == nil {
+		go refuse(q, "this request does not say to which call it belongs, and a client of "+modernVersion+" is asked only during its calls")
+		return
+	}
+	if !scope.Exclusive {
 		go refuse(q, "this request belongs to no client's call, and the server is shared by several clients: set isolation: session for "+clipName(up))
 		return
 	}
