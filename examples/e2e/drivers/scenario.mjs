@@ -1,14 +1,15 @@
 // What the conformance suite runs as the client under test: the gateway in front
 // of the scenario's server, whose URL is the last argument, and a real client in
 // front of the gateway, which does what the scenario asks of a client. For the
-// legacy revisions that is the TypeScript SDK, from 2026-07-28 on its successor.
+// legacy revisions that is the TypeScript SDK, from 2026-07-28 on its successor;
+// CLIENT_REVISION makes it another than the scenario's.
 import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 const scenario = process.env.MCP_CONFORMANCE_SCENARIO;
-const revision = process.env.MCP_CONFORMANCE_PROTOCOL_VERSION;
+const revision = process.env.CLIENT_REVISION ?? process.env.MCP_CONFORMANCE_PROTOCOL_VERSION;
 const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? "{}");
 
 // What the client says to the server's questions.
