@@ -25,7 +25,10 @@ const (
 // inventory, across restarts of the gateway (basic/versioning of 2026-07-28,
 // Backward Compatibility). The zero value knows nothing. It is safe for
 // concurrent use.
-type Era struct{ known atomic.Int32 }
+type Era struct {
+	known atomic.Int32
+	ended atomic.Bool // a process has ended on the question, and was started again for that
+}
 
 // What an Era holds.
 const (

@@ -110,6 +110,27 @@ func TestGreet(t *testing.T) {
 	}
 }
 
+// TestEndsAlways: a server that ends whatever it is asked is not started twice
+// for each attempt, nor taken for a legacy one.
+func TestEndsAlways(t *testing.T) {
+	pids := t.TempDir() + "/pids"
+	d := fakeDial(t, "exit3", upstreamtest.PIDFile, pids)
+	d.Config.Protocol = AutoProtocol
+	d.Era = new(Era)
+	for i, want := range []struct {
+		processes int
+		after     int32
+	}{{2, unknownEra}, {3, legacyEra}, {4, unknownEra}, {5, legacyEra}} {
+		if _, err := dialStdio(t.Context(), d, testReaper()); err == nil {
+			t.Fatal("it was reached")
+		}
+		b, err := os.ReadFile(pids)
+		if n := bytes.Count(b, []byte("\n")); err != nil || n != want.processes || d.Era.known.Load() != want.after {
+			t.Errorf("attempt %d: %d processes so far, remembered %d; want %+v, %v", i, n, d.Era.known.Load(), want, err)
+		}
+	}
+}
+
 // TestGreetSlowServers: a server that is slow to begin is not taken for a legacy
 // one for ever.
 func TestGreetSlowServers(t *testing.T) {

@@ -78,14 +78,24 @@ func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
 	known := d.era()
 	l, err := spawnStdio(ctx, d, r)
 	switch {
-	case known != unknownEra:
+	case err == nil:
+		return l, nil
+	case known == unknownEra && errors.Is(err, errLateModern):
+		return spawnStdio(ctx, d, r)
+	case !endedAsked(err):
 		return l, err
-	case endedAsked(err):
-		d.Era.set(latestLegacy)
-	case !errors.Is(err, errLateModern):
+	case known != unknownEra:
+		d.Era.forget() // it may be another now
 		return l, err
 	}
-	return spawnStdio(ctx, d, r)
+	d.Era.set(latestLegacy)
+	if d.Era.ended.Swap(true) {
+		return l, err // that is for the next attempt: each makes one process
+	}
+	if l, err = spawnStdio(ctx, d, r); endedAsked(err) {
+		d.Era.forget() // it ends, whatever it is asked
+	}
+	return l, err
 }
 
 // spawnStdio is one attempt of dialStdio.
