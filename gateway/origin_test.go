@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
@@ -96,5 +97,19 @@ func TestGuardedListener(t *testing.T) {
 		if w.Code != c.status {
 			t.Errorf("listening on %s, Host %q, Origin %q: %d, want %d", c.listen, c.host, c.origin, w.Code, c.status)
 		}
+	}
+}
+
+// A page may send the headers of 2026-07-28, also those that tools name.
+func TestPreflightAllowsModernHeaders(t *testing.T) {
+	r := start(t, settings(t, "a"), dialer("do")).running()
+	c := &client{r: r, path: "/mcp"}
+	req := c.request(t.Context(), http.MethodOptions, "")
+	req.Header.Set("Origin", "http://localhost:3000")
+	req.Header.Set("Access-Control-Request-Headers", "content-type,mcp-method, mcp-param-region,x-evil,MCP-PARAM-B")
+	got := c.do(req).header.Get("Access-Control-Allow-Headers")
+	has(t, "allowed", got, "Mcp-Method, Mcp-Name", ", mcp-param-region", ", MCP-PARAM-B")
+	if strings.Contains(got, "evil") {
+		t.Errorf("allowed: %s", got)
 	}
 }
