@@ -180,6 +180,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	r.TraceParent, r.TraceState, r.Baggage = trace.Parent, trace.State, trace.Baggage
 	if c.parked != nil { // the request that it was made for may be answered before it
 		uc.Cancel = c.parked.cancel
+		r.Alone = true
 	}
 	if u.Modern() {
 		x.tellWho(r)

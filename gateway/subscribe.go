@@ -214,7 +214,7 @@ func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
 func (g *Gateway) Asked(up string, scope upstream.Scope, q *upstream.Question) {
 	s := g.sessions.named(scope.Key)
 	if scope.Exclusive && s == nil {
-		go refuse(q, "this request does not say to which call it belongs, and a client of "+modernVersion+" is asked only during its calls")
+		go refuse(q, "this request does not say to which of the calls it belongs, and a client of "+modernVersion+" is asked only by its calls")
 		return
 	}
 	if !scope.Exclusive {

@@ -68,6 +68,10 @@ func (x *exchange) do(ctx context.Context) (jsonrpc.Message, error) {
 		l.reporting.add(x)
 		defer l.reporting.remove(x)
 	}
+	if x.r.Alone && x.r.Peer != nil && l.dial.Exclusive {
+		x.s.alone.begin(x)
+		defer x.s.alone.end(x)
+	}
 	q := &x.q
 	q.method, q.header, q.more = http.MethodPost, x.s.header, tracing(x.more[:0], x.r)
 	q.raw, q.edits = x.r.Message.Raw, &x.edits

@@ -126,7 +126,9 @@ func (s *httpSession) heard(m jsonrpc.Message, qs *openQuestions) {
 	case m.Kind == jsonrpc.Request:
 		if d.Exclusive && d.Inbox != nil && m.MethodName() != "ping" {
 			if q := qs.open(m, s.Notify); q != nil {
-				d.Inbox.Asked(q)
+				if !s.alone.asked(q) {
+					d.Inbox.Asked(q)
+				}
 				return
 			}
 		}

@@ -183,6 +183,72 @@ func TestListenBeforeTheFirstCall(t *testing.T) {
 	}
 }
 
+// TestListenAsksTheOneCall: a client of 2026-07-28 can be asked only by its calls,
+// and servers made with the TypeScript SDK ask on the GET stream.
+func TestListenAsksTheOneCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		calls   int
+		givenUp bool // one before them
+		inbox   bool // the question is nobody's
+	}{
+		"one call":                   {calls: 1},
+		"no call":                    {calls: 0, inbox: true},
+		"two calls":                  {calls: 2, inbox: true},
+		"one was given up, may hang": {calls: 1, givenUp: true, inbox: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ask, answer := make(chan struct{}), make(chan struct{})
+			f := &fakeRemote{session: "s"}
+			f.get = func(w http.ResponseWriter, r *http.Request) {
+				send := events(w)
+				<-ask
+				send(`data: {"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`)
+				<-r.Context().Done()
+			}
+			f.call = func(w http.ResponseWriter, r *http.Request, m jsonrpc.Message) {
+				select {
+				case <-answer:
+					reply(w, m, `{}`)
+				case <-r.Context().Done():
+				}
+			}
+			d := dialFor("http://fake/mcp")
+			d.Exclusive = true
+			l := connectInBubble(t, f, d)
+			call := func(ctx context.Context) *recorder {
+				peer := newRecorder()
+				r := toolCall(t, "x", `{}`, "")
+				r.Peer, r.Alone = peer, true
+				go func() { _, _ = l.Do(ctx, r) }()
+				return peer
+			}
+			if c.givenUp {
+				ctx, cancel := context.WithCancel(t.Context())
+				call(ctx)
+				synctest.Wait()
+				cancel()
+			}
+			var peers []*recorder
+			for range c.calls {
+				peers = append(peers, call(t.Context()))
+			}
+			synctest.Wait()
+			close(ask)
+			synctest.Wait()
+			asked := 0
+			for _, p := range peers {
+				asked += len(p.asked)
+			}
+			if inbox := len(d.Inbox.(*recorder).asked) == 1; inbox != c.inbox || asked != map[bool]int{false: 1, true: 0}[c.inbox] {
+				t.Errorf("%s: %d calls were asked, and the inbox %v", name, asked, inbox)
+			}
+			close(answer)
+			synctest.Wait()
+			l.Close(t.Context())
+		})
+	}
+}
+
 func TestListenTakesANoForAnAnswer(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 406, 501} {
 		synctest.Test(t, func(t *testing.T) {

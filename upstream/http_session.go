@@ -17,6 +17,7 @@ type httpSession struct {
 	id     string  // Mcp-Session-Id, "" if the server gave none
 	header *header // of a POST
 	hello  *Hello
+	alone  alone
 	heeds  chan struct{} // closed when the server has said whether it has a GET stream
 	modern *modernPosts  // how requests of this era are made; nil for a legacy one
 

@@ -53,6 +53,11 @@ type Request struct {
 	// Context); "" for none. In _meta they are Edits.
 	TraceParent, TraceState, Baggage string
 
+	// Alone says that the client is asked by its calls and nowhere else, as those of
+	// 2026-07-28 are. On a link of its own it gets through Peer what a server asks
+	// without saying for which call, while there is only this.
+	Alone bool
+
 	// What follows is for links of the modern era; a legacy one ignores it.
 
 	// Modern says that the client itself speaks 2026-07-28: the message has the
