@@ -190,6 +190,9 @@ func TestModernHTTPHeadersChange(t *testing.T) {
 			if bodies, _ := f.sent("tools/call"); err != nil || len(bodies) != c.calls || (m.Kind == jsonrpc.Result) != (c.calls == 2) {
 				t.Errorf("%s, %v after %d calls", m.Raw, err, len(bodies))
 			}
+			if got := d.Inbox.(*recorder).all(); len(got) != 1 || !strings.Contains(got[0], "list_changed") {
+				t.Errorf("the lists are not what they were, and %q was told", got)
+			}
 			if c.calls == 2 {
 				return
 			}
