@@ -201,7 +201,7 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 		return jsonrpc.Message{}, unsent(l.err)
 	}
 	l.pending[id] = c
-	others := len(l.pending) > few
+	others := len(l.pending) > 1
 	l.calls.begin(c.owner)
 	l.mu.Unlock()
 	// If it fails, the link is being lost and says so to c.
@@ -224,9 +224,6 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	}
 	return jsonrpc.Message{}, context.Cause(ctx)
 }
-
-// few calls in flight gain nothing from waiting for each other.
-const few = 4
 
 // stdioCalls keeps calls that are over, with their channels and buffers. A call
 // goes back when it was both written and answered: nothing knows it any more. On
