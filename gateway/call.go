@@ -141,7 +141,7 @@ func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, 
 	}
 	pc := &policy.Call{
 		Principal: x.session.principal, Session: x.session.key, Method: x.method,
-		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
+		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: *x.msg,
 	}
 	if err := x.view.chain.Before(ctx, pc); err != nil {
 		return jsonrpc.Message{}, err
@@ -166,7 +166,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	x := c.x
 	ctx, span, trace := g.startClient(ctx, x)
 	if trace.Parent != "" {
-		edits = trace.inject(edits, &x.msg)
+		edits = trace.inject(edits, x.msg)
 	} else {
 		trace = x.header // nothing is exported: what the client sent goes on as it came
 	}
@@ -176,7 +176,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	uc.Idempotent = x.method != "tools/call" || c.route.Idempotent
 	uc.Cancel = x.cancel
 	r := &uc.Request
-	r.Message, r.Edits, r.Owner, r.Peer = x.msg, edits, x.owner(), c
+	r.Edits, r.Owner, r.Peer = edits, x.owner(), c // the message is there
 	r.TraceParent, r.TraceState, r.Baggage = trace.Parent, trace.State, trace.Baggage
 	if c.parked != nil { // the request that it was made for may be answered before it
 		uc.Cancel = c.parked.cancel

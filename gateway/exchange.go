@@ -17,7 +17,7 @@ type exchange struct {
 	session *session
 	view    *view
 	catalog *router.Catalog
-	msg     jsonrpc.Message
+	msg     *jsonrpc.Message // that in ask
 	method  string
 	out     outlet // where messages that belong to the request go
 	header  traceHeader

@@ -47,7 +47,7 @@ func TestIDsAreFreeWhenTheAnswerIsThere(t *testing.T) {
 		}
 	}
 	s := newSession(ticket{Nonce: "n"}, "")
-	x := &exchange{session: s, msg: mustParse(t, calls("1", "x", "{}"))}
+	x := &exchange{session: s, msg: new(mustParse(t, calls("1", "x", "{}")))}
 	if err := s.begin(x); err != nil {
 		t.Fatal(err)
 	}

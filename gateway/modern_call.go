@@ -16,7 +16,7 @@ import (
 // the route and its answer back.
 func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (answer, outcome) {
 	if x.modern.head != nil && len(c.route.Headers) > 0 && x.method == "tools/call" {
-		if bad := checkParamHeaders(x.modern.head, &x.msg, c.route.Headers); bad != nil {
+		if bad := checkParamHeaders(x.modern.head, x.msg, c.route.Headers); bad != nil {
 			return refused(errorOf(x.id(), bad.code, bad.text, bad.data), bad.code)
 		}
 	}

@@ -99,7 +99,7 @@ func (s *sealer) openState(text string) (requestState, error) {
 func (x *exchange) stateFor(kind stateKind, upstream string, ttl time.Duration) requestState {
 	return requestState{
 		kind: kind, expires: time.Now().Add(ttl), principal: x.session.principal.Key(),
-		method: x.method, upstream: upstream, digest: digestOf(&x.msg),
+		method: x.method, upstream: upstream, digest: digestOf(x.msg),
 	}
 }
 
@@ -116,7 +116,7 @@ func (g *Gateway) stateOf(x *exchange) (requestState, error) {
 	case !time.Now().Before(t.expires),
 		t.principal != x.session.principal.Key(),
 		t.method != x.method,
-		t.digest != digestOf(&x.msg):
+		t.digest != digestOf(x.msg):
 		return t, errState
 	}
 	return t, nil

@@ -86,7 +86,8 @@ func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, r
 	if !ok { // its upstream was removed since the session began: nothing is left in its view
 		c = emptyCatalog
 	}
-	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, m, m.MethodName(), out, cancel
+	x.ask.Request.Message = m
+	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, &x.ask.Request.Message, m.MethodName(), out, cancel
 	x.begun = time.Now()
 	s.used.Store(x.begun.UnixNano())
 	if r != nil {

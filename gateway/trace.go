@@ -130,7 +130,7 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 }
 
 func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
-	m := &x.msg
+	m := x.msg
 	op := telemetry.Operation{
 		Method: x.method, RequestID: string(x.id()), SessionID: x.session.key, ProtocolVersion: x.session.negotiated(),
 		ClientAddress: x.from,

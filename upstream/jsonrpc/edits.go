@@ -9,7 +9,7 @@ import "slices"
 // place keep the order they were added in. Bytes given are kept, not copied.
 type Edits struct {
 	list []edit
-	buf  [8]edit // enough for a call: id, name, progress token, trace context
+	buf  [5]edit // enough for a call: id, name, progress token, members of _meta
 
 	fresh []Member // those that SetMeta inserts, all by one edit
 	bared Span     // an object that Drop left without members
