@@ -68,6 +68,17 @@ func (p *pacer) collected() {
 }
 
 // pace returns by how many per cent of the bytes that the collector looks at the
-// heap may grow: their own size, or headroom if that is more. The least heap of
-// the collector, 4 MiB, is scaled by the percentage too.
-func pace(bytes uint64) int { return max(100, int(headroom*100/max(bytes, 4<<20))) }
+// heap may grow. The more there is to look at, the more each byte allocated
+// costs: with sessions and upstreams by the thousand a call must not pay for
+// them, so that a heap of some size may grow to three times that, and one that
+// is large already to twice. The least heap of the collector, 4 MiB, is scaled
+// by the percentage too.
+func pace(bytes uint64) int {
+	switch {
+	case bytes <= headroom:
+		return int(headroom * 100 / max(bytes, 4<<20))
+	case bytes <= 256<<20:
+		return int(100 + 100*min(bytes-headroom, headroom)/headroom)
+	}
+	return 100
+}

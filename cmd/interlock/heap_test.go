@@ -11,6 +11,9 @@ func TestPace(t *testing.T) {
 		{1 << 20, 300},
 		{6 << 20, 200},
 		{12 << 20, 100},
+		{18 << 20, 150},
+		{24 << 20, 200},
+		{200 << 20, 200},
 		{1 << 30, 100}, // a large heap doubles, as always
 	} {
 		if got := pace(tc.bytes); got != tc.want {
