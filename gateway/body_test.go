@@ -75,7 +75,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 				if _, err := in.ReadByte(); err != io.EOF {
 					t.Errorf("the connection is still open: %v", err)
 				}
-				if d := time.Since(began); d > bodyTimeout+time.Second {
+				if d := time.Since(began); d > bodyTimeout+deadlineSlack {
 					t.Errorf("closed after %v", d)
 				}
 			})

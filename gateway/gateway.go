@@ -47,7 +47,7 @@ type Gateway struct {
 	subs     *subscribers
 
 	lingering upstream.Overdue[*post] // answers awaited on POSTs
-	clocks    connClocks
+	watches   upstream.Overdue[*conn] // of connections whose loss is not watched for yet
 	backlog   backlog
 
 	// Of clients of 2026-07-28.
@@ -86,7 +86,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	}
 	g.lingering.Late = (*post).lingers
 	g.awaited.Late = (*modernPost).lingers
-	g.clocks.init()
+	g.watches.Late = (*conn).goOn
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}

@@ -311,7 +311,7 @@ func TestClientsThatDoNotRead(t *testing.T) {
 		if err := <-ended; !errors.Is(err, errClientGone) {
 			t.Errorf("its call ended with %v", err)
 		}
-		if took := time.Since(begun); took.Round(time.Second) != writeTimeout+resumeWindow {
+		if took := time.Since(begun); took < writeTimeout+resumeWindow || took > writeTimeout+resumeWindow+deadlineSlack+time.Second {
 			t.Errorf("after %v, want the write deadline and the window to resume", took)
 		}
 	})
