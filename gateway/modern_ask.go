@@ -60,7 +60,7 @@ func appendInputRequest(b []byte, key string, m *jsonrpc.Message) []byte {
 		e.Drop(m.Raw, m.Params, "elicitationId")
 		edited := e.Apply(nil, m.Raw)
 		// The edits are all inside params, which ends as far from the end as before.
-		b = append(append(b, `,"params":`...), edited[m.Params.Start:len(edited)-(len(m.Raw)-m.Params.End)]...)
+		b = append(append(b, `,"params":`...), edited[m.Params.Start:len(edited)-(len(m.Raw)-int(m.Params.End))]...)
 	}
 	return append(b, '}')
 }

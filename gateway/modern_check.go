@@ -232,7 +232,7 @@ func checkParamHeaders(h http.Header, m *jsonrpc.Message, params []router.Header
 func sameValue(header string, value []byte) bool {
 	switch value[0] {
 	case '"':
-		return jsonrpc.Text(value, jsonrpc.Span{End: len(value)}) == header
+		return jsonrpc.Text(value, jsonrpc.Between(0, len(value))) == header
 	case 't', 'f':
 		return string(value) == header
 	case '{', '[':

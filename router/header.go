@@ -79,10 +79,10 @@ func without(raw []byte, s jsonrpc.Span) []byte {
 	}
 	end := s.End
 	if raw[last-1] == '{' { // the first: its comma goes with it
-		for end < len(raw) && raw[end] != ',' && raw[end] != '}' {
+		for int(end) < len(raw) && raw[end] != ',' && raw[end] != '}' {
 			end++
 		}
-		if end < len(raw) && raw[end] == ',' {
+		if int(end) < len(raw) && raw[end] == ',' {
 			end++
 		}
 	}

@@ -177,7 +177,7 @@ func (it *item) exposed(name string, describe *string) []byte {
 		if it.desc.Ok() {
 			e.Replace(it.desc, text)
 		} else {
-			e.Insert(it.key.End, append([]byte(`,"description":`), text...))
+			e.Insert(int(it.key.End), append([]byte(`,"description":`), text...))
 		}
 	}
 	if e.Empty() {

@@ -123,5 +123,5 @@ func orObject(raw json.RawMessage) json.RawMessage {
 
 // jsonText returns the JSON string in raw unquoted, "" for anything else.
 func jsonText(raw []byte) string {
-	return jsonrpc.Text(raw, jsonrpc.Span{End: len(raw)})
+	return jsonrpc.Text(raw, jsonrpc.Between(0, len(raw)))
 }

@@ -98,7 +98,7 @@ func answerInput(r *Request, responses, state []byte) error {
 		set("requestState", state)
 	}
 	if b != nil {
-		r.Edits.Insert(at.End-1, b) // behind the name or the uri
+		r.Edits.Insert(int(at.End)-1, b) // behind the name or the uri
 	}
 	return nil
 }

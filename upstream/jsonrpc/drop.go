@@ -9,11 +9,11 @@ func (e *Edits) Drop(raw []byte, s Span, names ...string) {
 	if !s.Ok() || raw[s.Start] != '{' {
 		return
 	}
-	sc := scanner{b: raw[:s.End], i: s.Start}
-	kept := 0 // the end of the last member that stays, 0 before the first
+	sc := scanner{b: raw[:s.End], i: int(s.Start)}
+	kept := int32(0) // the end of the last member that stays, 0 before the first
 	cut := Span{}
 	for more := sc.enter('}'); more; more = sc.more('}') {
-		start := sc.i
+		start := int32(sc.i)
 		key, value, ok := sc.member()
 		switch {
 		case !ok:

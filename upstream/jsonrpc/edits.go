@@ -29,7 +29,7 @@ func (e *Edits) Replace(s Span, b []byte) {
 }
 
 // Insert puts b before the byte at offset at.
-func (e *Edits) Insert(at int, b []byte) { e.add(edit{at: Span{at, at}, new: b}) }
+func (e *Edits) Insert(at int, b []byte) { e.add(edit{at: Between(at, at), new: b}) }
 
 // Delete removes the bytes at s.
 func (e *Edits) Delete(s Span) { e.Replace(s, nil) }
@@ -84,7 +84,7 @@ func (e *Edits) Apply(dst, raw []byte) []byte {
 		return append(dst, raw...)
 	}
 	dst = slices.Grow(dst, e.Size(raw))
-	from := 0
+	from := int32(0)
 	for _, x := range e.list {
 		dst = append(dst, raw[from:x.at.Start]...)
 		dst = append(dst, x.new...)
@@ -98,7 +98,7 @@ func (e *Edits) Size(raw []byte) int {
 	n := len(raw)
 	if e != nil {
 		for _, x := range e.list {
-			n += len(x.new) - (x.at.End - x.at.Start)
+			n += len(x.new) - x.at.Len()
 		}
 	}
 	return n
@@ -112,7 +112,7 @@ func (e *Edits) Pieces(dst [][]byte, raw []byte) [][]byte {
 			dst = append(dst, b)
 		}
 	}
-	from := 0
+	from := int32(0)
 	if e != nil {
 		for _, x := range e.list {
 			piece(raw[from:x.at.Start])

@@ -159,7 +159,7 @@ func checkParseServer(t tester, raw []byte) {
 		return
 	}
 	for _, s := range []Span{m.ID, m.Method, m.Params, m.Result, m.Error} {
-		if s.Start < 0 || s.End > len(raw) || s.Start > s.End {
+		if s.Start < 0 || int(s.End) > len(raw) || s.Start > s.End {
 			t.Fatalf("span %v of %d bytes", s, len(raw))
 		}
 	}
@@ -326,7 +326,7 @@ func FuzzEdits(f *testing.F) {
 				break
 			}
 			text := strings.Repeat(string(rune('A'+len(list)%26)), int(script[2]%5))
-			list = append(list, splice{Span{start, end}, text})
+			list = append(list, splice{Between(start, end), text})
 			if start == end {
 				before[start] += text
 			} else {
@@ -348,7 +348,7 @@ func FuzzEdits(f *testing.F) {
 			if s.at.Ok() {
 				e.Replace(s.at, []byte(s.new))
 			} else {
-				e.Insert(s.at.Start, []byte(s.new))
+				e.Insert(int(s.at.Start), []byte(s.new))
 			}
 		}
 		for _, l := range slices.Backward(list) {
@@ -356,7 +356,7 @@ func FuzzEdits(f *testing.F) {
 		}
 		for _, s := range list {
 			if !s.at.Ok() {
-				back.Insert(s.at.Start, []byte(s.new))
+				back.Insert(int(s.at.Start), []byte(s.new))
 			}
 		}
 		if got := string(e.Apply(nil, raw)); got != want {

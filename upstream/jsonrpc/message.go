@@ -1,8 +1,14 @@
 package jsonrpc
 
-// Span is a half-open range of bytes [Start, End) in a message. The zero Span
-// means that the part is absent.
-type Span struct{ Start, End int }
+// Span is a half-open range of bytes [Start, End) in a message, of at most 2 GiB:
+// a message has dozens. The zero Span means that the part is absent.
+type Span struct{ Start, End int32 }
+
+// Between returns the span from start to end.
+func Between(start, end int) Span { return Span{int32(start), int32(end)} }
+
+// Len returns how many bytes s covers.
+func (s Span) Len() int { return int(s.End - s.Start) }
 
 // Ok reports whether the part is present.
 func (s Span) Ok() bool { return s.End > s.Start }

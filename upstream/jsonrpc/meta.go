@@ -102,7 +102,7 @@ func appendMembers(b []byte, members []Member) []byte {
 
 // comma appends the comma that b needs when it is put first in the object at s.
 func comma(b, raw []byte, s Span) []byte {
-	sc := scanner{b: raw, i: s.Start + 1}
+	sc := scanner{b: raw, i: int(s.Start) + 1}
 	if sc.space(); sc.peek() == '}' {
 		return b
 	}

@@ -4,7 +4,7 @@ import "strings"
 
 // params scans the value of params and records its members.
 func (p *parser) params() bool {
-	p.m.Params, p.m.Fields = Span{p.i, p.i}, Fields{}
+	p.m.Params, p.m.Fields = Between(p.i, p.i), Fields{}
 	f := &p.m.Fields
 	if p.peek() != '{' {
 		var ok bool
@@ -50,7 +50,7 @@ func (p *parser) params() bool {
 		}
 	}
 	p.keys.close(&l)
-	p.m.Params.End = p.i
+	p.m.Params.End = int32(p.i)
 	return p.fault == ""
 }
 
@@ -60,7 +60,7 @@ func (p *parser) meta() bool {
 	if p.peek() != '{' {
 		return p.field(2, &f.Meta, []byte(`"_meta"`), object)
 	}
-	f.Meta = Span{p.i, p.i}
+	f.Meta = Between(p.i, p.i)
 	l := p.keys.open()
 	for more := p.enter('}'); more; more = p.more('}') {
 		key, ok := p.key(&l)
@@ -92,7 +92,7 @@ func (p *parser) meta() bool {
 		}
 	}
 	p.keys.close(&l)
-	f.Meta.End = p.i
+	f.Meta.End = int32(p.i)
 	return p.fault == ""
 }
 
@@ -143,7 +143,7 @@ func (p *parser) field(depth int, at *Span, key []byte, want kinds) bool {
 	case b[0] == 'n' && want&null != 0 && want != anything:
 		*at = Span{}
 	case !p.strict:
-	case p.lone > v.Start && at != &p.m.Arguments:
+	case p.lone > int(v.Start) && at != &p.m.Arguments:
 		return p.halfPair(v)
 	case !want.has(b):
 		where := "params."

@@ -105,12 +105,12 @@ func (p *parser) member(key []byte) (ok bool) {
 	case `"id"`:
 		p.ids++
 		p.m.ID, ok = p.span()
-		if ok && p.strict && p.lone > p.m.ID.Start {
+		if ok && p.strict && p.lone > int(p.m.ID.Start) {
 			return p.halfPair(p.m.ID)
 		}
 	case `"method"`:
 		p.m.Method, ok = p.span()
-		if ok && p.strict && p.lone > p.m.Method.Start {
+		if ok && p.strict && p.lone > int(p.m.Method.Start) {
 			return p.halfPair(p.m.Method)
 		}
 	case `"jsonrpc"`:
@@ -142,14 +142,14 @@ func (p *parser) result() (s Span, ok bool) {
 	if p.strict || p.peek() != '{' {
 		return p.answer()
 	}
-	s.Start = p.i
+	s.Start = int32(p.i)
 	p.lax = true
 	for more := p.enter('}'); more; more = p.more('}') {
-		key := Span{Start: p.i}
+		key := Span{Start: int32(p.i)}
 		if !p.str() {
 			return s, false
 		}
-		key.End = p.i
+		key.End = int32(p.i)
 		if !p.colon() {
 			return s, false
 		}
@@ -158,11 +158,11 @@ func (p *parser) result() (s Span, ok bool) {
 			return s, false
 		}
 		if to := p.m.Outcome.member(p.b, key); to != nil {
-			*to = Span{at, p.i}
+			*to = Between(at, p.i)
 		}
 	}
 	p.lax = false
-	s.End = p.i
+	s.End = int32(p.i)
 	return s, p.fault == ""
 }
 

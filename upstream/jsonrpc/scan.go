@@ -133,7 +133,7 @@ func (s *scanner) value(depth int) bool {
 func (s *scanner) span() (Span, bool) {
 	start := s.i
 	ok := s.value(1)
-	return Span{start, s.i}, ok
+	return Between(start, s.i), ok
 }
 
 func (s *scanner) object(depth int) bool {

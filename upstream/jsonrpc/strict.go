@@ -15,7 +15,7 @@ func (p *parser) carried(depth int) (Span, bool) {
 	} else {
 		ok = p.value(depth)
 	}
-	return Span{start, p.i}, ok
+	return Between(start, p.i), ok
 }
 
 // unique is value with the keys of all objects checked.
@@ -50,7 +50,7 @@ func (p *parser) key(l *level) ([]byte, bool) {
 	if !p.str() {
 		return nil, false
 	}
-	at := Span{start, p.i}
+	at := Between(start, p.i)
 	key, offset := p.keys.canonical(at, p.escaped > start)
 	if p.strict {
 		switch {
@@ -69,7 +69,7 @@ func (p *parser) key(l *level) ([]byte, bool) {
 // halfPair is the fault of an escaped surrogate without its other half in a
 // string at s that is read: readers turn it into different things.
 func (p *parser) halfPair(s Span) bool {
-	p.i = s.Start
+	p.i = int(s.Start)
 	return p.fail("half a surrogate pair in a string")
 }
 

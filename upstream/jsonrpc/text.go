@@ -72,7 +72,7 @@ func AppendString(dst []byte, s string) []byte {
 // quoted names a key, given with its quotes, in an error: in ASCII, so that it
 // does nothing to a terminal, and no more than its first 64 bytes.
 func quoted(key []byte) string {
-	t := Text(key, Span{0, len(key)})
+	t := Text(key, Between(0, len(key)))
 	if len(t) > 64 {
 		t = t[:64] + "..."
 	}

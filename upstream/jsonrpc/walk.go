@@ -10,7 +10,7 @@ func Members(raw []byte, s Span) iter.Seq2[string, Span] {
 		if !s.Ok() || raw[s.Start] != '{' {
 			return
 		}
-		sc := scanner{b: raw[:s.End], i: s.Start}
+		sc := scanner{b: raw[:s.End], i: int(s.Start)}
 		for more := sc.enter('}'); more; more = sc.more('}') {
 			key, value, ok := sc.member()
 			if !ok || !yield(Text(raw, key), value) {
@@ -22,11 +22,11 @@ func Members(raw []byte, s Span) iter.Seq2[string, Span] {
 
 // member scans a key, its colon and its value.
 func (s *scanner) member() (key, value Span, ok bool) {
-	key.Start = s.i
+	key.Start = int32(s.i)
 	if !s.str() {
 		return key, value, false
 	}
-	key.End = s.i
+	key.End = int32(s.i)
 	if !s.colon() {
 		return key, value, false
 	}
@@ -41,7 +41,7 @@ func Elements(raw []byte, s Span) iter.Seq[Span] {
 		if !s.Ok() || raw[s.Start] != '[' {
 			return
 		}
-		sc := scanner{b: raw[:s.End], i: s.Start}
+		sc := scanner{b: raw[:s.End], i: int(s.Start)}
 		for more := sc.enter(']'); more; more = sc.more(']') {
 			value, ok := sc.span()
 			if !ok || !yield(value) {
@@ -78,7 +78,7 @@ func Whole(raw []byte) Span {
 	for end > sc.i && (raw[end-1] == ' ' || raw[end-1] == '\t' || raw[end-1] == '\n' || raw[end-1] == '\r') {
 		end--
 	}
-	return Span{sc.i, end}
+	return Between(sc.i, end)
 }
 
 // Valid reports whether raw is one well-formed JSON document in valid UTF-8.
@@ -93,7 +93,7 @@ func EmptyObject(raw []byte, s Span) bool {
 	if !s.Ok() || raw[s.Start] != '{' {
 		return false
 	}
-	sc := scanner{b: raw[:s.End], i: s.Start + 1}
+	sc := scanner{b: raw[:s.End], i: int(s.Start) + 1}
 	sc.space()
 	return sc.peek() == '}'
 }
