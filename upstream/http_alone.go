@@ -34,11 +34,12 @@ func (a *alone) end(x *exchange) {
 }
 
 // asked puts q to the one call that it can be for, and reports false if there is
-// none, or more.
+// none, or more. Roots are asked for when a session begins, whatever is called
+// meanwhile: no call is held up for them.
 func (a *alone) asked(q *Question) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.given || len(a.calls) != 1 {
+	if a.given || len(a.calls) != 1 || q.Message.MethodName() == "roots/list" {
 		return false
 	}
 	for x := range a.calls {

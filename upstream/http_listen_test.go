@@ -188,13 +188,15 @@ func TestListenBeforeTheFirstCall(t *testing.T) {
 func TestListenAsksTheOneCall(t *testing.T) {
 	for name, c := range map[string]struct {
 		calls   int
+		method  string
 		givenUp bool // one before them
 		inbox   bool // the question is nobody's
 	}{
-		"one call":                   {calls: 1},
-		"no call":                    {calls: 0, inbox: true},
-		"two calls":                  {calls: 2, inbox: true},
-		"one was given up, may hang": {calls: 1, givenUp: true, inbox: true},
+		"one call":                   {calls: 1, method: "elicitation/create"},
+		"roots, beside one call":     {calls: 1, method: "roots/list", inbox: true},
+		"no call":                    {calls: 0, method: "elicitation/create", inbox: true},
+		"two calls":                  {calls: 2, method: "elicitation/create", inbox: true},
+		"one was given up, may hang": {calls: 1, method: "elicitation/create", givenUp: true, inbox: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			ask, answer := make(chan struct{}), make(chan struct{})
@@ -202,7 +204,7 @@ func TestListenAsksTheOneCall(t *testing.T) {
 			f.get = func(w http.ResponseWriter, r *http.Request) {
 				send := events(w)
 				<-ask
-				send(`data: {"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`)
+				send(`data: {"jsonrpc":"2.0","id":"q","method":"` + c.method + `","params":{}}`)
 				<-r.Context().Done()
 			}
 			f.call = func(w http.ResponseWriter, r *http.Request, m jsonrpc.Message) {
