@@ -68,6 +68,7 @@ soak: fetch
 			go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(SOAK) ./$$(dirname $$f); \
 		done; done
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Killed -timeout 60m ./gateway
+	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Expires -timeout 60m ./examples/e2e
 	CGO_ENABLED=1 go test -race -shuffle=on -count=20 -timeout 60m ./upstream/... ./gateway/...
 	CGO_ENABLED=1 go test -race -shuffle=on -count=5 -timeout 60m ./cmd/... ./examples/...
 

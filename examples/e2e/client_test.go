@@ -251,16 +251,27 @@ func (c *client) mark() int {
 	return len(c.events)
 }
 
-// progressed counts the progress on the wire from mark to the next answer.
+// progressed counts the progress on the wire from mark to the answer of the call
+// that made it. The SDK's token is the id of the request. Other answers may come in
+// between: that to a stream of changes that was given up.
 func (c *client) progressed(mark int) (n int) {
+	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var of string
 	for _, e := range c.events[mark:] {
+		var p struct{ ID, ProgressToken json.RawMessage }
+		if e.Event != "wire" {
+			continue
+		}
+		if err := json.Unmarshal(e.Params, &p); err != nil {
+			c.t.Fatalf("%v in %s", err, e.Params)
+		}
 		switch {
-		case e.Event != "wire":
-		case e.Method == "answer":
+		case e.Method == "answer" && n > 0 && string(p.ID) == of:
 			return n
-		default:
+		case e.Method != "answer":
+			of = string(p.ProgressToken)
 			n++
 		}
 	}

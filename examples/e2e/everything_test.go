@@ -262,7 +262,7 @@ func progressAndCancel(c *client, prefix string) {
 		c.t.Fatalf("long operation: %v", err)
 	}
 	if n := c.progressed(mark); n != 5 {
-		c.t.Errorf("%d progress notifications came before the answer, want 5", n)
+		c.t.Errorf("%d progress notifications came before the answer, want 5:%s", n, c.history())
 	}
 
 	f = tool(name, fields{"duration": 30, "steps": 300})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,36 @@ func TestRequestState(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRequestStateExpires comes back too late, when the call that was kept open has
+// been cancelled. It takes the five minutes that a person has. (A state that is only
+// passed on costs nothing, and is good for longer.)
+func TestRequestStateExpires(t *testing.T) {
+	if os.Getenv("INTERLOCK_SOAK") == "" {
+		t.Skip("INTERLOCK_SOAK=1 runs it")
+	}
+	t.Parallel()
+	ctx, dir := deadline(t, 8*time.Minute), home(t)
+	g := newGateway(ctx, t, dir, fields{"s": everythingStdio()})
+	r := newRaw(ctx, t, g.url(), modern)
+	const name = "s__trigger-elicitation-request"
+	retry := r.ask(name, fields{})
+	late := time.NewTimer(5*time.Minute + 10*time.Second)
+	defer late.Stop()
+	select {
+	case <-late.C:
+	case <-ctx.Done():
+		t.Fatal(context.Cause(ctx))
+	}
+	a := r.try("tools/call", name, retry)
+	never := r.try("tools/call", name, with(retry, "requestState", "made up"))
+	if a.Error == nil || never.Error == nil || a.Error.Message != never.Error.Message {
+		t.Errorf("answered %+v, and with a state that was never given %+v", a, never)
+	}
+	if a := r.try("tools/call", "s__echo", fields{"arguments": fields{"message": "after"}}); text(a) != "Echo: after\n" {
+		t.Errorf("echo answered %+v", a)
 	}
 }
 

@@ -90,7 +90,7 @@ const special = {
     const deliver = transport.onmessage;
     transport.onmessage = (m, extra) => {
       if (m.method === "notifications/progress") say({ event: "wire", method: m.method, params: m.params });
-      if (m.method === undefined) say({ event: "wire", method: "answer" });
+      if (m.method === undefined) say({ event: "wire", method: "answer", params: { id: m.id } });
       deliver(m, extra);
     };
     return this.state();
