@@ -256,7 +256,7 @@ func (c *stdioCall) encode(r *Request, id uint64) {
 // oneLine ends b, which it may change, with its only line break. Inside JSON one
 // can stand only between tokens.
 func oneLine(b []byte) []byte {
-	if bytes.ContainsAny(b, "\r\n") {
+	if bytes.IndexByte(b, '\n') >= 0 || bytes.IndexByte(b, '\r') >= 0 {
 		for i, c := range b {
 			if c == '\n' || c == '\r' {
 				b[i] = ' '
