@@ -63,6 +63,7 @@ func (g *Gateway) serveModernOther(w http.ResponseWriter, m *jsonrpc.Message) {
 type modernPost struct {
 	w       http.ResponseWriter
 	r       *http.Request
+	ctx     callContext
 	x       exchange
 	more    modernRequest
 	stay    upstream.Stay[*modernPost] // in g.awaited
@@ -79,9 +80,8 @@ type modernPost struct {
 // serveModernRequest serves one request on its own POST. The connection's end is
 // its cancellation.
 func (g *Gateway) serveModernRequest(p *modernPost, m *jsonrpc.Message) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+	x, ctx, cancel := &p.x, &p.ctx, p.ctx.cancel
 	defer cancel(nil)
-	x := &p.x
 	g.fill(x, p.more.client.session, *m, p, p.r, cancel)
 	x.modern = &p.more
 	g.posts.add(p)

@@ -18,6 +18,7 @@ type post struct {
 	g       *Gateway
 	w       http.ResponseWriter
 	r       *http.Request
+	ctx     callContext
 	x       exchange
 	stay    upstream.Stay[*post] // in g.lingering
 	unwatch func() bool          // ends the watch for the loss of the connection, nil when there is none
@@ -31,10 +32,9 @@ type post struct {
 // servePostRequest serves one request on its own POST.
 func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *session, m jsonrpc.Message) {
 	// The call may outlive the connection: a client that lost it can resume.
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
 	p := &post{g: g, w: w, r: r}
-	x := &p.x
+	x, ctx, cancel := &p.x, &p.ctx, p.ctx.cancel
+	defer cancel(nil)
 	g.fill(x, s, m, p, r, cancel)
 	switch err := s.begin(x); {
 	case errors.Is(err, errEnded):

@@ -21,6 +21,7 @@ type conn struct {
 	life       *life           // of the request that holds it
 	abort      func()          // makes all reads and writes fail; for anybody while a request holds it
 	stop       func() bool     // of the request's context.AfterFunc, nil for none
+	hooked     Hooked          // the request's context in place of that, nil for none
 	prev, next *conn           // in life's list; guarded by life.mu
 
 	buf   []byte // what was read and not yet taken is buf[r:w]; nil while it is idle
@@ -72,7 +73,9 @@ func newConn(home *conns, n net.Conn) *conn {
 // roundTrip sends q and blocks until the header of its response. The error is a
 // *TransportError; c is closed then.
 func (c *conn) roundTrip(ctx context.Context, q *outgoing) (*response, *TransportError) {
-	if ctx.Done() != nil {
+	if h, ok := ctx.(Hooked); ok && h.Hook(c.abort) {
+		c.hooked = h
+	} else if ctx.Done() != nil {
 		c.stop = context.AfterFunc(ctx, c.abort)
 	}
 	c.wrote, c.broke = 0, nil
@@ -139,11 +142,11 @@ func (c *conn) release() bool {
 		good = good && c.broke == nil
 		c.writing = nil
 	}
-	if c.stop != nil && !c.stop() {
+	if c.stop != nil && !c.stop() || c.hooked != nil && !c.hooked.Unhook() {
 		good = false
 	}
 	c.life.drop(c)
-	c.stop, c.life = nil, nil
+	c.stop, c.hooked, c.life = nil, nil, nil
 	return good
 }
 

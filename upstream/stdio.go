@@ -55,13 +55,17 @@ type stdioCall struct {
 	token  []byte   // the client's progress token, nil for none
 	digits [20]byte // of the id
 	edits  jsonrpc.Edits
-	answer chan outcome // capacity 1: whoever takes the call out of pending sends once
+	// answer has room for all that is ever sent: whoever takes the call out of
+	// pending sends once, and so does giveUp.
+	answer chan outcome
+	giveUp func() // tells the caller that its context has ended
 }
 
 // outcome is how a call ended.
 type outcome struct {
 	message jsonrpc.Message
 	err     error
+	gaveUp  bool // it did not: the caller's context has ended
 }
 
 // dialStdio starts the configured command and shakes hands with it. It blocks
@@ -210,13 +214,11 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	} else {
 		_ = l.out.send(&c.frame)
 	}
-	select {
-	case o := <-c.answer:
-		if o.err == nil && l.out.revoke(&c.frame) == frameWritten {
+	if o, clean := c.wait(ctx); !o.gaveUp {
+		if o.err == nil && l.out.revoke(&c.frame) == frameWritten && clean {
 			c.free()
 		}
 		return o.message, o.err
-	case <-ctx.Done():
 	}
 	if !l.abandon(id, c, cancellable(r.Message.MethodName())) {
 		o := <-c.answer // it came at the same moment
@@ -228,7 +230,26 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 // stdioCalls keeps calls that are over, with their channels and buffers. A call
 // goes back when it was both written and answered: nothing knows it any more. On
 // a link that is being lost the reader may.
-var stdioCalls = sync.Pool{New: func() any { return &stdioCall{answer: make(chan outcome, 1)} }}
+var stdioCalls = sync.Pool{New: func() any {
+	c := &stdioCall{answer: make(chan outcome, 2)}
+	c.giveUp = func() { c.answer <- outcome{gaveUp: true} }
+	return c
+}}
+
+// wait blocks until the call has ended or ctx has. It reports whether nothing
+// more can be sent on c.answer.
+func (c *stdioCall) wait(ctx context.Context) (o outcome, clean bool) {
+	if h, ok := ctx.(Hooked); ok && h.Hook(c.giveUp) {
+		o = <-c.answer
+		return o, h.Unhook()
+	}
+	select {
+	case o = <-c.answer:
+		return o, true
+	case <-ctx.Done():
+		return outcome{gaveUp: true}, false
+	}
+}
 
 func newStdioCall(r *Request) *stdioCall {
 	c := stdioCalls.Get().(*stdioCall)
