@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +27,7 @@ const watcherPause = time.Second
 // The nil Watcher watches nothing. On Windows job objects do its work, and it is
 // no process.
 type Watcher struct {
-	log      *slog.Logger
+	log      atomic.Pointer[slog.Logger]
 	argv     []string
 	instance string // the beginning of every marker of this process's children
 	quit     chan struct{}
@@ -49,9 +50,10 @@ func StartWatcher(log *slog.Logger, argv ...string) (*Watcher, error) {
 		argv = []string{self, WatchCommand}
 	}
 	w := &Watcher{
-		log: log, argv: argv, instance: newInstance(),
+		argv: argv, instance: newInstance(),
 		quit: make(chan struct{}), children: make(map[string]int),
 	}
+	w.log.Store(log)
 	if !needsWatcher {
 		return w, nil
 	}
@@ -63,6 +65,9 @@ func StartWatcher(log *slog.Logger, argv ...string) (*Watcher, error) {
 	w.adoptOrphans()
 	return w, nil
 }
+
+// LogTo has w log to another logger from now on.
+func (w *Watcher) LogTo(log *slog.Logger) { w.log.Store(log) }
 
 // Close ends the watching process. Call it when all links are closed: what is
 // left from then on is not watched. It blocks until the process is gone.
@@ -121,7 +126,7 @@ func (w *Watcher) keep(cmd *exec.Cmd) {
 			w.pipe = nil
 		}
 		w.mu.Unlock()
-		w.log.Warn("watcher ended, starting another", "error", err)
+		w.log.Load().Warn("watcher ended, starting another", "error", err)
 		for {
 			if until(w.quit, watcherPause, nil) {
 				return
@@ -129,7 +134,7 @@ func (w *Watcher) keep(cmd *exec.Cmd) {
 			if cmd, err = w.spawn(); err == nil {
 				break
 			}
-			w.log.Error("watcher not started", "error", err)
+			w.log.Load().Error("watcher not started", "error", err)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (o *orphans) signal(sig syscall.Signal) (alive int) {
 // them until Close. As the first process of a container it is that anyway.
 func (w *Watcher) adoptOrphans() {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		w.log.Warn("orphans of children cannot be adopted", "error", err)
+		w.log.Load().Warn("orphans of children cannot be adopted", "error", err)
 	}
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, syscall.SIGCHLD)

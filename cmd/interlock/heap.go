@@ -13,7 +13,7 @@ import (
 // it lets go of that much in milliseconds. While it is busy the heap may grow by
 // headroom instead; at rest the rule is the collector's own again.
 const (
-	headroom  = 12 << 20
+	headroom  = 20 << 20
 	busyUnder = 500 * time.Millisecond // between two collections
 	warmUp    = 2 * time.Second        // what the start itself allocates is soon let go
 )

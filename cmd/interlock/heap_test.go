@@ -7,12 +7,12 @@ func TestPace(t *testing.T) {
 		bytes uint64
 		want  int
 	}{
-		{0, 300}, // as for the least heap: 12 MiB
-		{1 << 20, 300},
-		{6 << 20, 200},
-		{12 << 20, 100},
-		{18 << 20, 150},
-		{24 << 20, 200},
+		{0, 500}, // as for the least heap: 20 MiB
+		{1 << 20, 500},
+		{5 << 20, 400},
+		{20 << 20, 100},
+		{30 << 20, 150},
+		{40 << 20, 200},
 		{200 << 20, 200},
 		{1 << 30, 100}, // a large heap doubles, as always
 	} {

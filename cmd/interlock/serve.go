@@ -48,18 +48,20 @@ telemetry.logs.level is debug, else JSON. systemd is told when the gateway is re
 
 // serve runs a gateway until a signal or ctx ends it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
+	s := &service{app: a, o: o, say: a.out, poke: make(chan struct{}, 1)}
+	if o.stdio {
+		s.say = a.errs // stdout is the client's
+	}
+	defer s.close()
+	s.startWatcher()
 	cfg, err := o.load()
 	if err != nil {
 		return err
 	}
-	s := &service{app: a, o: o, cfg: cfg, say: a.out, poke: make(chan struct{}, 1)}
-	if o.stdio {
-		s.say = a.errs // stdout is the client's
-	}
+	s.cfg = cfg
 	for _, w := range cfg.Warnings {
 		w.Render(a.errs, a.errs.colour)
 	}
-	defer s.close()
 	if err := s.open(ctx); err != nil {
 		return err
 	}

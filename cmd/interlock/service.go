@@ -26,6 +26,7 @@ type service struct {
 
 	log     *slog.Logger
 	tel     *telemetry.Telemetry
+	watched chan error // nil until startWatcher; gives once how the start of watcher went
 	watcher *upstream.Watcher
 	gw      *gateway.Gateway
 	face    net.Listener    // nil with --stdio
@@ -50,9 +51,10 @@ func (s *service) open(ctx context.Context) error {
 	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, telemetry.Resource{Version: s.app.version, Log: s.log}); err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}
-	if s.watcher, err = upstream.StartWatcher(s.log); err != nil {
+	if err := <-s.watched; err != nil {
 		return err
 	}
+	s.watcher.LogTo(s.log)
 	s.gw, err = gateway.New(s.cfg, gateway.Options{Log: s.log, Telemetry: s.tel, Version: s.app.version, Watcher: s.watcher})
 	return err
 }
@@ -104,8 +106,24 @@ func (s *service) endpoint() string {
 	return "http://" + address + s.cfg.Server.Path
 }
 
-// close ends what open began, in reverse.
+// startWatcher begins to start the watching process. It takes as long as all that open
+// does, so that the two go on side by side.
+func (s *service) startWatcher() {
+	s.watched = make(chan error, 1)
+	log := telemetry.NewLogger(config.Defaults().Telemetry, s.app.errs, s.app.errs.terminal)
+	go func() {
+		defer close(s.watched)
+		var err error
+		if s.watcher, err = upstream.StartWatcher(log); err != nil {
+			s.watched <- err
+		}
+	}()
+}
+
+// close ends what startWatcher and open began, in reverse.
 func (s *service) close() {
+	for range s.watched { // it may be under way still
+	}
 	if s.watcher != nil {
 		s.watcher.Close()
 	}
