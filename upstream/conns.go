@@ -135,7 +135,7 @@ func (p *conns) settled() *conn {
 		case done && c.r == c.w && c.alive():
 			return c
 		case !done && good && time.Since(c.since) < tailPatience:
-			p.keepTail(c)
+			p.putTail(c)
 		default:
 			c.close()
 		}
@@ -162,9 +162,7 @@ func (p *conns) put(c *conn) {
 }
 
 // putTail keeps c, the body of whose response has not ended.
-func (p *conns) putTail(c *conn) { p.keepTail(c) }
-
-func (p *conns) keepTail(c *conn) {
+func (p *conns) putTail(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.over || len(p.tails) >= p.max {
