@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"container/list"
 	"sync"
 	"time"
 )
@@ -18,20 +19,19 @@ const (
 // backlog accounts for large answers that clients have not read, or may still
 // come back for. The zero value is ready to use.
 type backlog struct {
-	mu         sync.Mutex // guards the rest, and the members of unread
-	held       int
-	head, tail *unread // oldest first
-	timer      *time.Timer
-	ringing    bool // the timer is set
+	mu      sync.Mutex // guards the rest, and the members of unread
+	held    int
+	waiting list.List // of *unread, oldest first
+	timer   *time.Timer
+	ringing bool // the timer is set
 }
 
 // unread is one answer in the backlog.
 type unread struct {
-	size       int
-	since      time.Time
-	drop       func() // lets go of it
-	prev, next *unread
-	in         bool
+	size  int
+	since time.Time
+	drop  func()        // lets go of it
+	at    *list.Element // in waiting, nil once it is out
 }
 
 // enter adds an answer of size bytes. drop may be called once, on any goroutine,
@@ -41,15 +41,9 @@ func (b *backlog) enter(size int, drop func()) *unread {
 	if size < largeAnswer {
 		return nil
 	}
-	u := &unread{size: size, since: time.Now(), drop: drop, in: true}
+	u := &unread{size: size, since: time.Now(), drop: drop}
 	b.mu.Lock()
-	u.prev = b.tail
-	if b.tail == nil {
-		b.head = u
-	} else {
-		b.tail.next = u
-	}
-	b.tail = u
+	u.at = b.waiting.PushBack(u)
 	b.held += size
 	over := b.held > maxBacklog
 	b.mu.Unlock()
@@ -66,23 +60,14 @@ func (b *backlog) leave(u *unread) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if u.in {
+	if u.at != nil {
 		b.remove(u)
 	}
 }
 
 func (b *backlog) remove(u *unread) {
-	if u.prev == nil {
-		b.head = u.next
-	} else {
-		u.prev.next = u.next
-	}
-	if u.next == nil {
-		b.tail = u.prev
-	} else {
-		u.next.prev = u.prev
-	}
-	u.prev, u.next, u.in = nil, nil, false
+	b.waiting.Remove(u.at)
+	u.at = nil
 	b.held -= u.size
 }
 
@@ -93,7 +78,7 @@ func (b *backlog) relieve() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.held > maxBacklog {
-		u := b.head
+		u := b.waiting.Front().Value.(*unread)
 		if left := backlogGrace - now.Sub(u.since); left > 0 {
 			b.ring(left)
 			return
