@@ -74,12 +74,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 }
 
 func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
-	if x.modern != nil {
-		return g.dispatchModern(ctx, x)
-	}
 	switch x.method {
-	case "ping":
-		return resultOf(x.id(), []byte("{}")), outcome{}
 	case "tools/call":
 		return g.callNamed(ctx, x, "tool", (*router.Catalog).Tool)
 	case "prompts/get":
@@ -96,6 +91,13 @@ func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
 		return g.list(ctx, x, router.Resources)
 	case "resources/templates/list":
 		return g.list(ctx, x, router.Templates)
+	}
+	if x.modern != nil {
+		return g.dispatchModern(ctx, x)
+	}
+	switch x.method {
+	case "ping":
+		return resultOf(x.id(), []byte("{}")), outcome{}
 	case "resources/subscribe":
 		return g.subscribe(ctx, x)
 	case "resources/unsubscribe":

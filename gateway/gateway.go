@@ -44,7 +44,7 @@ type Gateway struct {
 	view     atomic.Pointer[view] // written by the publisher alone once Run has begun
 	listsBy  atomic.Int64         // Unix nanoseconds until which first lists may wait
 	sessions *sessions
-	subs     *subscribers
+	subs     subscribers[*session, string] // of sessions on links that several share, and the URI each used
 
 	lingering upstream.Overdue[*post] // answers awaited on POSTs
 	watches   upstream.Overdue[*conn] // of connections whose loss is not watched for yet
@@ -53,8 +53,7 @@ type Gateway struct {
 	// Of clients of 2026-07-28.
 	moderns   modernClients
 	levels    modernLevels
-	posts     modernPosts
-	awaited   upstream.Overdue[*modernPost] // answers of posts
+	posts     posts
 	listeners *listeners
 	parks     parks
 	tasks     tasks
@@ -81,11 +80,10 @@ var emptyCatalog = router.Build(router.Defaults(), nil)
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
 		log: o.Log, tel: o.Telemetry, version: o.Version, chain: policy.NewChain(),
-		sessions: newSessions(), subs: newSubscribers(), listeners: newListeners(),
+		sessions: newSessions(), listeners: newListeners(),
 		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1),
 	}
 	g.lingering.Late = (*post).lingers
-	g.awaited.Late = (*modernPost).lingers
 	g.watches.Late = (*conn).goOn
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -209,7 +207,7 @@ func (g *Gateway) giveUp() {
 			x.cancel(errDraining)
 		}
 	}
-	g.posts.each(func(p *modernPost) { p.x.cancel(errDraining) })
+	g.posts.cancel(errDraining)
 }
 
 // endSession ends a session and what it holds at upstreams.

@@ -90,9 +90,9 @@ func (g *Gateway) subscribeOne(ctx context.Context, l *listener, r *router.Route
 		return nil
 	}
 	s := subscription{r.Upstream, r.Target, r.Exposed, l.x.session.scope(u)}
-	g.listeners.subscribe(l, s) // before the server knows: its first update may come at once
+	g.listeners.subs.add(l, s, heard{s.exposed, s.scope.Key}) // before the server knows: its first update may come at once
 	if err := u.Subscribe(ctx, s.scope, s.target); err != nil {
-		g.listeners.unsubscribe(l, s)
+		g.listeners.subs.remove(l, s)
 		g.log.Debug("subscription not agreed to", "upstream", r.Upstream, "uri", clipURI(r.Target), "error", err)
 		return nil
 	}
@@ -125,7 +125,7 @@ func (g *Gateway) unsubscribeAll(l *listener) {
 		if u == nil {
 			continue
 		}
-		g.listeners.unsubscribe(l, s)
+		g.listeners.subs.remove(l, s)
 		g.parks.run(func() { // if not, the links are about to be closed
 			ctx, cancel := context.WithTimeout(g.hard, answerTimeout)
 			defer cancel()

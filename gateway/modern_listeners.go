@@ -23,9 +23,10 @@ type listener struct {
 
 // listeners are all that listen now.
 type listeners struct {
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards all and closed
 	all map[*listener]struct{}
-	by  map[string]map[*listener]heard // by upstream\x00target
+
+	subs subscribers[*listener, heard]
 
 	// over is closed when all are to end.
 	over   chan struct{}
@@ -41,7 +42,7 @@ type heard struct {
 
 func newListeners() *listeners {
 	return &listeners{
-		all: make(map[*listener]struct{}), by: make(map[string]map[*listener]heard), over: make(chan struct{}),
+		all: make(map[*listener]struct{}), over: make(chan struct{}),
 	}
 }
 
@@ -56,26 +57,6 @@ func (t *listeners) enter(l *listener) bool {
 	t.serve.Add(1)
 	t.all[l] = struct{}{}
 	return true
-}
-
-func (t *listeners) subscribe(l *listener, s subscription) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := subKey(s.upstream, s.target)
-	if t.by[key] == nil {
-		t.by[key] = make(map[*listener]heard)
-	}
-	t.by[key][l] = heard{s.exposed, s.scope.Key}
-}
-
-func (t *listeners) unsubscribe(l *listener, s subscription) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := subKey(s.upstream, s.target)
-	delete(t.by[key], l)
-	if len(t.by[key]) == 0 {
-		delete(t.by, key)
-	}
 }
 
 func (t *listeners) leave(l *listener) {
@@ -120,17 +101,10 @@ func (t *listeners) changed(old, v *view, whole listSet) {
 
 // updated tells those that subscribed to a resource on that link.
 func (t *listeners) updated(up string, scope upstream.Scope, m jsonrpc.Message) {
-	target := m.Text(m.URI)
-	t.mu.Lock()
-	tell := make(map[*listener]string)
-	for l, h := range t.by[subKey(up, target)] {
+	for l, h := range t.subs.of(up, m.Text(m.URI)) {
 		if h.scope == scope.Key {
-			tell[l] = h.uri
+			l.tell(l.tagged(m, h.uri))
 		}
-	}
-	t.mu.Unlock()
-	for l, uri := range tell {
-		l.tell(l.tagged(m, uri))
 	}
 }
 

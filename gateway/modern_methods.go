@@ -11,25 +11,10 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// dispatchModern serves a request of a client of 2026-07-28.
+// dispatchModern serves what is not the same in each era, for a client of
+// 2026-07-28.
 func (g *Gateway) dispatchModern(ctx context.Context, x *exchange) (answer, outcome) {
 	switch x.method {
-	case "tools/call":
-		return g.callNamed(ctx, x, "tool", (*router.Catalog).Tool)
-	case "prompts/get":
-		return g.callNamed(ctx, x, "prompt", (*router.Catalog).Prompt)
-	case "resources/read":
-		return g.readResource(ctx, x)
-	case "completion/complete":
-		return g.complete(ctx, x)
-	case "tools/list":
-		return g.list(ctx, x, router.Tools)
-	case "prompts/list":
-		return g.list(ctx, x, router.Prompts)
-	case "resources/list":
-		return g.list(ctx, x, router.Resources)
-	case "resources/templates/list":
-		return g.list(ctx, x, router.Templates)
 	case "server/discover":
 		return g.discover(x), outcome{}
 	case "tasks/get", "tasks/update", "tasks/cancel":

@@ -13,7 +13,8 @@ import (
 
 // post is the outlet of one POST. While nothing but the answer is sent, the
 // answer goes out as JSON from the goroutine that serves the request; the first
-// other message makes it a stream, which a goroutine of its own writes.
+// other message makes it a stream, which a goroutine of its own writes. A client
+// of 2026-07-28 cannot come back for a stream: it ends with its connection.
 type post struct {
 	g       *Gateway
 	w       http.ResponseWriter
@@ -33,9 +34,9 @@ type post struct {
 func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *session, m jsonrpc.Message) {
 	// The call may outlive the connection: a client that lost it can resume.
 	p := &post{g: g, w: w, r: r}
-	x, ctx, cancel := &p.x, &p.ctx, p.ctx.cancel
-	defer cancel(nil)
-	g.fill(x, s, m, p, r, cancel)
+	x := &p.x
+	defer p.ctx.cancel(nil)
+	g.fill(x, s, m, p, r, p.ctx.cancel)
 	switch err := s.begin(x); {
 	case errors.Is(err, errEnded):
 		noSession(w, x.id())
@@ -44,17 +45,24 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *se
 		writeJSON(w, http.StatusOK, x.turnedAway(err))
 		return
 	}
+	a := p.await()
+	s.done(x)
+	p.finish(a, http.StatusOK)
+}
+
+// await serves the request and blocks until its answer is known.
+func (p *post) await() answer {
+	g := p.g
 	if g.hard.Err() != nil {
-		cancel(errDraining)
+		p.x.cancel(errDraining)
 	}
-	g.lingering.Enter(&p.stay, p, x.begun, unwatched)
-	a := g.serve(ctx, x)
+	g.lingering.Enter(&p.stay, p, p.x.begun, unwatched)
+	a := g.serve(&p.ctx, &p.x)
 	g.lingering.Leave(&p.stay)
 	if p.unwatch != nil {
 		p.unwatch()
 	}
-	s.done(x)
-	p.finish(a)
+	return a
 }
 
 // unwatched is for how long the loss of a connection goes unnoticed: most calls
@@ -101,15 +109,26 @@ func (p *post) begin() *stream {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stream == nil && !p.answered {
-		p.stream = p.x.session.newStream(p.x.id(), func() { p.x.cancel(errClientGone) })
+		gone := func() { p.x.cancel(errClientGone) }
+		if p.resumable() {
+			p.stream = p.x.session.newStream(p.x.id(), gone)
+		} else {
+			p.stream = newStream("", "", false)
+			p.stream.bare, p.stream.forgets = true, true
+		}
 		p.written = make(chan struct{})
 		go func() {
 			defer close(p.written)
-			_ = p.stream.carry(p.r.Context(), p.w, 0, false)
+			if err := p.stream.carry(p.r.Context(), p.w, 0, false); err != nil && !p.resumable() {
+				gone() // also one that does not read
+			}
 		}()
 	}
 	return p.stream
 }
+
+// resumable reports whether the client may come back for its answer.
+func (p *post) resumable() bool { return p.x.modern == nil }
 
 // send implements outlet.
 func (p *post) send(raw []byte, w weight) bool {
@@ -117,8 +136,9 @@ func (p *post) send(raw []byte, w weight) bool {
 	return st != nil && st.send(raw, w)
 }
 
-// finish sends the answer and returns when the connection has it, or is gone.
-func (p *post) finish(a answer) {
+// finish sends the answer, with that status unless it is streamed, and returns
+// when the connection has it, or is gone.
+func (p *post) finish(a answer, status int) {
 	p.mu.Lock()
 	p.answered = true
 	st := p.stream
@@ -132,20 +152,23 @@ func (p *post) finish(a answer) {
 		st.hold(&p.g.backlog, len(raw))
 		st.finish(raw)
 		<-p.written
-		p.x.session.retire(st)
-	case a.empty():
+		if p.resumable() {
+			p.x.session.retire(st)
+		} else {
+			st.forgotten()
+		}
+	case a.empty() && p.resumable():
 		// Cancelled before anything was sent: an empty stream says that no
 		// answer will come.
 		p.w.Header().Set("Content-Type", "text/event-stream")
 		p.w.WriteHeader(http.StatusOK)
+	case a.empty(): // the client is gone
+	case a.size() < largeAnswer: // nearly all: what follows would cost two allocations for nothing
+		writeJSON(p.w, status, a)
 	default:
-		if a.size() < largeAnswer {
-			writeJSON(p.w, http.StatusOK, a)
-			return
-		}
 		flow := &outflow{w: p.w}
 		u := p.g.backlog.enter(a.size(), flow.cutOff)
-		flow.json(http.StatusOK, a)
+		flow.json(status, a)
 		p.g.backlog.leave(u)
 	}
 }
@@ -155,7 +178,7 @@ func (p *post) finish(a answer) {
 // for the answer.
 func (p *post) clientGone() {
 	p.mu.Lock()
-	nobody := p.stream == nil && !p.answered
+	nobody := !p.answered && (p.stream == nil || !p.resumable())
 	p.mu.Unlock()
 	if nobody {
 		p.x.cancel(errClientGone)

@@ -18,45 +18,44 @@ type subscription struct {
 	scope            upstream.Scope
 }
 
-// subscribers tells which sessions want the updates of a resource on shared
-// links. The zero value is not usable.
-type subscribers struct {
-	mu  sync.Mutex                     // guards set
-	set map[string]map[*session]string // upstream\x00target to the URI the session used
-}
-
-func newSubscribers() *subscribers {
-	return &subscribers{set: make(map[string]map[*session]string)}
+// subscribers tells who wants the updates of a resource: K is one, V is how it
+// knows the resource. The zero value is ready to use.
+type subscribers[K comparable, V any] struct {
+	mu sync.Mutex         // guards by
+	by map[string]map[K]V // upstream\x00target
 }
 
 func subKey(up, target string) string { return up + "\x00" + target }
 
-func (t *subscribers) add(s *session, sub subscription) {
+func (t *subscribers[K, V]) add(who K, sub subscription, as V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := subKey(sub.upstream, sub.target)
-	if t.set[key] == nil {
-		t.set[key] = make(map[*session]string)
+	if t.by == nil {
+		t.by = make(map[string]map[K]V)
 	}
-	t.set[key][s] = sub.exposed
+	if t.by[key] == nil {
+		t.by[key] = make(map[K]V)
+	}
+	t.by[key][who] = as
 }
 
-func (t *subscribers) remove(s *session, sub subscription) {
+func (t *subscribers[K, V]) remove(who K, sub subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := subKey(sub.upstream, sub.target)
-	delete(t.set[key], s)
-	if len(t.set[key]) == 0 {
-		delete(t.set, key)
+	delete(t.by[key], who)
+	if len(t.by[key]) == 0 {
+		delete(t.by, key)
 	}
 }
 
-// of returns the sessions that want the updates, with the URI each used.
-func (t *subscribers) of(up, target string) map[*session]string {
+// of returns those that want the updates.
+func (t *subscribers[K, V]) of(up, target string) map[K]V {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[*session]string, len(t.set[subKey(up, target)]))
-	maps.Copy(out, t.set[subKey(up, target)])
+	out := make(map[K]V, len(t.by[subKey(up, target)]))
+	maps.Copy(out, t.by[subKey(up, target)])
 	return out
 }
 
@@ -81,7 +80,7 @@ func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) 
 	if have { // subscribing twice is subscribing once
 		return resultOf(x.id(), []byte("{}")), outcome{}
 	}
-	g.subs.add(s, sub) // before the server knows: its first update may come at once
+	g.subs.add(s, sub, sub.exposed) // before the server knows: its first update may come at once
 	if err := u.Subscribe(ctx, sub.scope, sub.target); err != nil {
 		if !s.holds(sub) {
 			g.subs.remove(s, sub)

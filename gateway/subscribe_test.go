@@ -36,7 +36,7 @@ func TestSubscriptionsThatDoNotComeAbout(t *testing.T) {
 		if got := subscribe("1"); got.rpcCode() != -32601 {
 			t.Errorf("the server's refusal is told as %s", got.body)
 		}
-		if n := len(r.subs.set); n != 0 {
+		if n := len(r.subs.by); n != 0 {
 			t.Errorf("%d resources are subscribed to after a refusal", n)
 		}
 
@@ -49,8 +49,8 @@ func TestSubscriptionsThatDoNotComeAbout(t *testing.T) {
 		<-done
 		<-done
 		c.post(`{"jsonrpc":"2.0","id":4,"method":"resources/unsubscribe","params":{"uri":"file:///x"}}`)
-		if n := d.Server("a").Asked("resources/unsubscribe"); n != 1 || len(r.subs.set) != 0 {
-			t.Errorf("the server was told %d times that nobody listens; %d subscribed to", n, len(r.subs.set))
+		if n := d.Server("a").Asked("resources/unsubscribe"); n != 1 || len(r.subs.by) != 0 {
+			t.Errorf("the server was told %d times that nobody listens; %d subscribed to", n, len(r.subs.by))
 		}
 		s := r.sessions.find(c.session)
 		r.endSession(s)
