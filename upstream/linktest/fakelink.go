@@ -88,6 +88,9 @@ type Server struct {
 	OnRequest func(ctx context.Context, l *Link, method string, r *upstream.Request) (json.RawMessage, error)
 	// CloseTime is how long a close takes that is not by force.
 	CloseTime time.Duration
+	// OnClose, if not nil, stands for CloseTime: it blocks while a link is closed
+	// and says how. A done ctx means by force.
+	OnClose func(ctx context.Context, l *Link) upstream.StopKind
 	// Tools are the names that are listed.
 	Tools []string
 	// Capabilities, Instructions and Version are those of the handshake; nil
@@ -180,6 +183,7 @@ type Link struct {
 	mu       sync.Mutex // guards the rest
 	err      error
 	notified []string
+	playing  map[*context.CancelCauseFunc]struct{} // the scripts that run, to end them
 }
 
 // Lose makes the link end as if the process had exited.
@@ -195,6 +199,9 @@ func (l *Link) end(err error) {
 	if l.err == nil {
 		l.err = err
 		close(l.lost)
+		for cancel := range l.playing {
+			(*cancel)(err)
+		}
 	}
 }
 
@@ -216,13 +223,10 @@ func (l *Link) Do(ctx context.Context, r *upstream.Request) (jsonrpc.Message, er
 	script, tools := s.OnRequest, s.Tools
 	s.mu.Unlock()
 
-	inner, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer l.whenLost(cancel)()
 	var result json.RawMessage
 	var err error
 	if script != nil {
-		result, err = script(inner, l, method, r)
+		result, err = l.play(ctx, func(ctx context.Context) (json.RawMessage, error) { return script(ctx, l, method, r) })
 	}
 	switch {
 	case l.Err() != nil:
@@ -244,19 +248,46 @@ func (l *Link) Do(ctx context.Context, r *upstream.Request) (jsonrpc.Message, er
 	return jsonrpc.ParseServer(jsonrpc.AppendResult(nil, []byte("1"), result))
 }
 
-// whenLost calls f when the link is lost, until the function it returns is
-// called.
-func (l *Link) whenLost(f func(error)) (stop func()) {
-	over, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-l.lost:
-			f(l.Err())
-		case <-over:
+// play runs a script under a context that ends with ctx and with the link.
+func (l *Link) play(ctx context.Context, script func(context.Context) (json.RawMessage, error)) (json.RawMessage, error) {
+	parent := ctx
+	h, hooked := ctx.(upstream.Hooked)
+	if hooked { // its end is told by the hook, as the real links have it
+		parent = context.WithoutCancel(ctx)
+	}
+	inner, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	if hooked {
+		if !h.Hook(func() { cancel(context.Cause(ctx)) }) {
+			panic("linktest: the context of a call has a hook already")
 		}
-	}()
-	return func() { close(over); <-ended }
+		defer h.Unhook()
+	}
+	if !l.join(&cancel) {
+		cancel(l.Err())
+	}
+	defer l.leave(&cancel)
+	return script(inner)
+}
+
+// join has cancel called at the end of the link; false means that it has ended.
+func (l *Link) join(cancel *context.CancelCauseFunc) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return false
+	}
+	if l.playing == nil {
+		l.playing = make(map[*context.CancelCauseFunc]struct{})
+	}
+	l.playing[cancel] = struct{}{}
+	return true
+}
+
+func (l *Link) leave(cancel *context.CancelCauseFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.playing, cancel)
 }
 
 func canned(method string, tools []string) json.RawMessage {
@@ -336,9 +367,12 @@ func (l *Link) Err() error {
 func (l *Link) Close(ctx context.Context) upstream.StopKind {
 	kind := upstream.Graceful
 	l.server.mu.Lock()
-	took := l.server.CloseTime
+	took, script := l.server.CloseTime, l.server.OnClose
 	l.server.mu.Unlock()
-	if Sleep(ctx, took) != nil {
+	switch {
+	case script != nil:
+		kind = script(ctx, l)
+	case Sleep(ctx, took) != nil:
 		kind = upstream.Killed
 	}
 	l.end(upstream.ErrClosed)
