@@ -26,7 +26,7 @@ func (a *app) listCommand() *cobra.Command {
 			return failed(err)
 		}
 		defer c.Close()
-		ups, err := c.Upstreams(cmd.Context())
+		ups, err := c.Upstreams(cmd.Context(), admin.Select{})
 		if err != nil {
 			return failed(err)
 		}

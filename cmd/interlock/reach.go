@@ -80,7 +80,7 @@ func (r *reach) completing(names func(*cobra.Command, *admin.Client) []string) c
 }
 
 func upstreamNames(cmd *cobra.Command, c *admin.Client) []string {
-	ups, err := c.Upstreams(cmd.Context())
+	ups, err := c.Upstreams(cmd.Context(), admin.Select{})
 	if err != nil {
 		return nil
 	}

@@ -63,7 +63,7 @@ func ask(ctx context.Context, c *admin.Client, names []string) (*statusReport, e
 		return nil, err
 	}
 	report := &statusReport{Ready: ready.Ready, Waiting: ready.Waiting, Upstreams: []admin.Upstream{}}
-	if report.Upstreams, err = c.Upstreams(ctx); err != nil {
+	if report.Upstreams, err = c.Upstreams(ctx, admin.Select{}); err != nil {
 		return nil, err
 	}
 	if _, report.Problems, err = c.Tools(ctx); err != nil {
@@ -74,7 +74,7 @@ func ask(ctx context.Context, c *admin.Client, names []string) (*statusReport, e
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(report.Upstreams, func(u admin.Upstream) bool { return u.Name == name }) {
-			_, err := c.Upstream(ctx, name) // for its error
+			_, err := c.Info(ctx, name) // for its error
 			return nil, err
 		}
 	}

@@ -27,7 +27,7 @@ func (a *app) toolsCommand() *cobra.Command {
 		}
 		defer c.Close()
 		for _, name := range names {
-			if _, err := c.Upstream(cmd.Context(), name); err != nil {
+			if _, err := c.Info(cmd.Context(), name); err != nil {
 				return failed(err)
 			}
 		}

@@ -17,7 +17,9 @@ import (
 // ErrUnreachable is wrapped by a Client's errors when no gateway answered.
 var ErrUnreachable = errors.New("no gateway answers")
 
-// Client speaks to a gateway's admin API. It is safe for concurrent use.
+// Client speaks to a gateway's admin API. It is safe for concurrent use. Its
+// methods block for the answer, and for no longer than their context; their
+// error wraps ErrUnreachable, is an *Error, or is the context's cause.
 type Client struct {
 	http   *http.Client
 	base   string
@@ -53,48 +55,8 @@ func NewClient(listen, token, stateDir string) (*Client, error) {
 // Close releases idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Upstreams returns all upstreams. Like all methods it blocks for the answer;
-// its error wraps ErrUnreachable or is an *Error.
-func (c *Client) Upstreams(ctx context.Context) ([]Upstream, error) {
-	var out struct{ Upstreams []Upstream }
-	err := c.get(ctx, "/v1/upstreams", &out)
-	return out.Upstreams, err
-}
-
-// Upstream returns one upstream.
-func (c *Client) Upstream(ctx context.Context, name string) (*Upstream, error) {
-	var out Upstream
-	if err := c.get(ctx, "/v1/upstreams/"+url.PathEscape(name), &out); err != nil {
-		return nil, err
-	}
-	return &out, nil
-}
-
-// Tools returns the catalog's tools and what is odd about their names.
-func (c *Client) Tools(ctx context.Context) ([]Tool, []Problem, error) {
-	var out struct {
-		Tools    []Tool
-		Problems []Problem
-	}
-	err := c.get(ctx, "/v1/tools", &out)
-	return out.Tools, out.Problems, err
-}
-
-// Ready returns what /readyz says.
-func (c *Client) Ready(ctx context.Context) (Readiness, error) {
-	var out Readiness
-	err := c.get(ctx, "/readyz", &out)
-	return out, err
-}
-
-// Call calls a tool and returns the bytes of its CallToolResult.
-func (c *Client) Call(ctx context.Context, tool string, arguments json.RawMessage) (json.RawMessage, error) {
-	body, err := json.Marshal(callBody{tool, arguments})
-	if err != nil {
-		return nil, fmt.Errorf("arguments: %w", err)
-	}
-	return c.do(ctx, http.MethodPost, "/v1/call", body)
-}
+// Target is the address that is tried: unix:/path or host:port.
+func (c *Client) Target() string { return c.target }
 
 func (c *Client) get(ctx context.Context, path string, out any) error {
 	raw, err := c.do(ctx, http.MethodGet, path, nil)
@@ -107,11 +69,28 @@ func (c *Client) get(ctx context.Context, path string, out any) error {
 	return nil
 }
 
+// do sends a request and returns the body of a good answer. It blocks until the
+// answer is there: an order that is waited for takes as long as it does.
 func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	res, err := c.send(ctx, method, path, "application/json", body)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	return raw, nil
+}
+
+// send sends a request and returns a good answer, whose body the caller closes.
+func (c *Client) send(ctx context.Context, method, path, accept string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("admin address: %w", err)
 	}
+	req.Header.Set("Accept", accept)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -125,19 +104,27 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 		}
 		return nil, fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.target, cause(err))
 	}
+	if res.StatusCode == http.StatusOK || path == "/readyz" && res.StatusCode == http.StatusServiceUnavailable {
+		return res, nil
+	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, fmt.Errorf("answer of %s: %w", c.target, err)
-	}
-	if res.StatusCode == http.StatusOK || path == "/readyz" && res.StatusCode == http.StatusServiceUnavailable {
-		return raw, nil
+		return nil, c.broken(ctx, err)
 	}
 	var p problem
 	if json.Unmarshal(raw, &p) != nil || p.Code == "" {
 		return nil, fmt.Errorf("%s answers with HTTP status %s: is it an Interlock admin address?", c.target, res.Status)
 	}
-	return nil, &Error{Code: p.Code, Detail: p.Detail, Mend: p.Mend, RPC: p.RPC}
+	return nil, &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, RPC: p.RPC}
+}
+
+// broken is the error of an answer that ended before its end.
+func (c *Client) broken(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("the answer of %s broke off: %w", c.target, err)
 }
 
 // cause takes the method and URL, which say nothing here, off err.

@@ -60,11 +60,11 @@ func TestSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if ups, err := c.Upstreams(ctx); err != nil || len(ups) != 2 || ups[0].PID != 42 {
+	if ups, err := c.Upstreams(ctx, Select{}); err != nil || len(ups) != 2 || ups[0].PID != 42 {
 		t.Errorf("Upstreams: %v, %v", ups, err)
 	}
-	if u, err := c.Upstream(ctx, "a/b"); err != nil || u.LastFailure == nil {
-		t.Errorf("Upstream: %v, %v", u, err)
+	if u, err := c.Info(ctx, "a/b"); err != nil || u.LastFailure == nil {
+		t.Errorf("Info: %v, %v", u, err)
 	}
 	if tools, problems, err := c.Tools(ctx); err != nil || len(tools) != 1 || len(problems) != 0 {
 		t.Errorf("Tools: %v, %v, %v", tools, problems, err)
@@ -113,7 +113,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	serve(t, l)
 	c, _ := NewClient("", "", dir)
 	defer c.Close()
-	if _, err := c.Upstreams(t.Context()); err != nil {
+	if _, err := c.Upstreams(t.Context(), Select{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -183,13 +183,13 @@ func TestTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Upstreams(t.Context()); err != nil {
+	if _, err := c.Upstreams(t.Context(), Select{}); err != nil {
 		t.Errorf("with the token of state_dir: %v", err)
 	}
 	c2, _ := NewClient(l.Target, "wrong", dir)
 	defer c2.Close()
 	var e *Error
-	if _, err := c2.Upstreams(t.Context()); !errors.As(err, &e) || e.Code != CodeUnauthorized {
+	if _, err := c2.Upstreams(t.Context(), Select{}); !errors.As(err, &e) || e.Code != CodeUnauthorized {
 		t.Errorf("with a wrong token: %v", err)
 	}
 	again, err := ensureToken(filepath.Join(dir, tokenName))
