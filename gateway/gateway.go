@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
@@ -59,6 +60,7 @@ type Gateway struct {
 	tasks     tasks
 	owners    atomic.Uint64 // names given by nextOwner
 
+	events   events
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
 
@@ -106,6 +108,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	}
 	g.set = upstream.NewSet(upstream.Options{
 		Dialer: dialer, Log: g.log, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
+		Observer: newObserver(g),
 	})
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
 		return nil, fmt.Errorf("upstreams: %w", err)
@@ -166,7 +169,9 @@ func (g *Gateway) leave() { g.flight.Done() }
 // and ends what is left with an answer. Open streams are closed.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.door.Lock()
-	g.draining.Store(true)
+	if !g.draining.Swap(true) {
+		g.happened(admin.Event{Kind: "draining", Text: "the gateway is shutting down: calls in flight may end"})
+	}
 	g.door.Unlock()
 	g.listeners.close()
 	g.parks.close()

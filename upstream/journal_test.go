@@ -79,6 +79,8 @@ func (j *journal) Probed(_ string, _ time.Duration, err error) {
 	j.probes = append(j.probes, err)
 }
 
+func (j *journal) Listed(string, *upstream.Inventory, *upstream.Inventory) {}
+
 // check compares the states that name went through.
 func (j *journal) check(t *testing.T, name, want string) {
 	t.Helper()

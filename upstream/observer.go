@@ -20,6 +20,10 @@ type Observer interface {
 	// Probed is called after each probe. A nil err is a pass; ErrNeutral one
 	// that says nothing. took is 0 where a call stood for the probe.
 	Probed(name string, took time.Duration, err error)
+	// Listed is called when an upstream listed something else than before, and
+	// when it listed for the first time ever: before is nil then. Neither may be
+	// changed.
+	Listed(name string, before, after *Inventory)
 }
 
 // Handler is told what servers send outside of calls. Its methods are called on
@@ -40,3 +44,4 @@ func (silent) StateChanged(Status)                               {}
 func (silent) BreakerChanged(string, BreakerState, BreakerState) {}
 func (silent) StageBegan(string, uint64, string)                 {}
 func (silent) Probed(string, time.Duration, error)               {}
+func (silent) Listed(string, *Inventory, *Inventory)             {}

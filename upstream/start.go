@@ -119,7 +119,8 @@ func (u *Upstream) renewed(l *live) {
 
 // learnt takes over an inventory, if it differs from the one there is.
 func (r *runner) learnt(inv *Inventory) {
-	if old := r.inventory.Load(); old != nil {
+	old := r.inventory.Load()
+	if old != nil {
 		same := *old
 		same.Learnt = inv.Learnt
 		if reflect.DeepEqual(&same, inv) {
@@ -131,6 +132,7 @@ func (r *runner) learnt(inv *Inventory) {
 	}
 	r.inventory.Store(inv)
 	r.set.save(r.Config(), inv)
+	r.set.o.Observer.Listed(r.name, old, inv)
 	r.set.poke()
 }
 

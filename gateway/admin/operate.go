@@ -201,6 +201,8 @@ type Event struct {
 	From       string `json:"from,omitempty"`
 	To         string `json:"to,omitempty"`
 	Generation uint64 `json:"generation,omitempty"`
+	// Stage is of a start_stage, and of a state error where it came about.
+	Stage string `json:"stage,omitempty"`
 	// Text says it in a sentence.
 	Text string `json:"text"`
 }
