@@ -135,7 +135,7 @@ func (b *breaker) reportAt(now time.Time, epoch uint64, v verdict, of string) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.gate.Load() != epoch {
+	if epoch == 0 || b.gate.Load() != epoch { // 0 is of one that was open already
 		return
 	}
 	if v == badStatus && !b.badEnough(of) {

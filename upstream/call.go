@@ -66,6 +66,18 @@ func (c *Call) of() string {
 // run. The error is a *CallError, or context.Cause(ctx) when ctx ended first. A
 // Call is made once and belongs to Call from then on.
 func (u *Upstream) Call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
+	m, err := u.call(ctx, c)
+	if err != nil {
+		kind := cancelled
+		if e, ok := errors.AsType[*CallError](err); ok {
+			kind = e.Reason
+		}
+		u.figures.erred(time.Now(), kind)
+	}
+	return m, err
+}
+
+func (u *Upstream) call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
 	f := c.fly(u)
 	executed := ExecutedNo
 	for tries := 0; ; tries++ {
@@ -115,6 +127,7 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 	case err == nil:
 		f.call.Ended = time.Now()
 		u.succeeded(s, f.call.Ended)
+		u.figures.answered(f.call.Ended, f.call.Ended.Sub(f.begun), f.call.Method, &m)
 		return m, nil
 	case givenUp(ctx):
 		return m, u.refuse("canceled", err.Error(), 0)

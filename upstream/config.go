@@ -55,6 +55,7 @@ type Config struct {
 
 	Limits  Limits        `koanf:"limits"`
 	Health  Health        `koanf:"health"`
+	Stats   StatsConfig   `koanf:"stats"`
 	Breaker BreakerConfig `koanf:"breaker"`
 	Restart RestartConfig `koanf:"restart"`
 	Tools   ToolsConfig   `koanf:"tools"`
@@ -153,6 +154,12 @@ type Health struct {
 	Timeout  time.Duration `koanf:"timeout"`
 }
 
+// StatsConfig says how much is kept for Stats.
+type StatsConfig struct {
+	// Samples is how many of the last checks of its health are kept.
+	Samples int `koanf:"samples"`
+}
+
 // BreakerConfig says when the breaker opens.
 type BreakerConfig struct {
 	Failures    int           `koanf:"failures"`
@@ -205,6 +212,7 @@ func Defaults() Config {
 		MaxMessage:          16 << 20,
 		Limits:              Limits{InFlight: 512, Queue: 1024, QueueTimeout: 5 * time.Second, Processes: 64},
 		Health:              Health{Timeout: 5 * time.Second},
+		Stats:               StatsConfig{Samples: 100},
 		Breaker:             BreakerConfig{Failures: 5, Ratio: 0.5, MinRequests: 10, Window: 30 * time.Second},
 		Restart: RestartConfig{
 			Policy: OnFailure, MaxAttempts: 3, Delay: 5 * time.Second, MaxDelay: 60 * time.Second, Stable: 60 * time.Second,
@@ -327,6 +335,7 @@ func (c *Config) Validate() error {
 		{int64(c.Limits.InFlight), 1, []string{"limits", "in_flight"}},
 		{int64(c.Limits.Queue), 0, []string{"limits", "queue"}},
 		{int64(c.Limits.Processes), 1, []string{"limits", "processes"}},
+		{int64(c.Stats.Samples), 1, []string{"stats", "samples"}},
 		{int64(c.Breaker.Failures), 1, []string{"breaker", "failures"}},
 		{int64(c.Breaker.MinRequests), 1, []string{"breaker", "min_requests"}},
 		{int64(c.Restart.MaxAttempts), 0, []string{"restart", "max_attempts"}},

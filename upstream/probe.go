@@ -43,7 +43,7 @@ func (u *Upstream) probeOnce(ctx context.Context, l *live) sample {
 	}
 	begun := time.Now()
 	_, err := l.Do(ctx, newRequest("ping", nil))
-	s := sample{at: time.Now(), took: time.Since(begun), err: err}
+	s := sample{at: time.Now(), took: max(time.Since(begun), 1), err: err}
 	var way *TransportError
 	switch {
 	case err == nil:
@@ -61,6 +61,13 @@ func (u *Upstream) probeOnce(ctx context.Context, l *live) sample {
 		}
 	}
 	return s
+}
+
+// probed is the probe of a half-open step.
+func (r *runner) probed(ctx context.Context, l *live) error {
+	s := r.probeOnce(ctx, l)
+	r.record(s, s.at)
+	return s.err
 }
 
 // ticked is a probe's turn. A call that succeeded since the last stands for it,
@@ -118,8 +125,14 @@ func (w *watch) judged(j judged) {
 	w.sampled(j.sample)
 }
 
-// sampled shows a probe's outcome where it changes what is shown.
+// sampled shows and keeps a probe's outcome.
 func (w *watch) sampled(s sample) {
+	w.shown(s)
+	w.record(s, s.at)
+}
+
+// shown shows a probe's outcome where it changes what is shown.
+func (w *watch) shown(s sample) {
 	w.set.o.Observer.Probed(w.name, s.took, s.err)
 	old := w.phase.Load().sample
 	if errors.Is(s.err, ErrNeutral) {

@@ -11,6 +11,8 @@ type procInfo struct {
 	pid, ppid, pgrp int
 	zombie          bool   // dead, and not yet waited for
 	start           uint64 // clock ticks since boot; with pid, what identifies it
+	ticks           uint64 // of user and system time, its own and that of children it waited for
+	pages           int64  // resident
 }
 
 // readProc reads /proc/<pid>/stat (proc_pid_stat(5)).
@@ -22,7 +24,7 @@ func readProc(pid int) (procInfo, bool) {
 	// The name, in parentheses, may hold anything; the fields follow its end.
 	i := bytes.LastIndexByte(b, ')')
 	f := bytes.Fields(b[i+1:])
-	if i < 0 || len(f) < 20 {
+	if i < 0 || len(f) < 22 {
 		return procInfo{}, false
 	}
 	number := func(b []byte) int {
@@ -30,8 +32,9 @@ func readProc(pid int) (procInfo, bool) {
 		return n
 	}
 	start, _ := strconv.ParseUint(string(f[19]), 10, 64)
+	ticks := number(f[11]) + number(f[12]) + number(f[13]) + number(f[14])
 	return procInfo{
-		pid: pid, ppid: number(f[1]), pgrp: number(f[2]), start: start,
+		pid: pid, ppid: number(f[1]), pgrp: number(f[2]), start: start, ticks: uint64(ticks), pages: int64(number(f[21])),
 		// The state is the first thread's; it is not over before the others are.
 		zombie: (f[0][0] == 'Z' || f[0][0] == 'X') && number(f[17]) <= 1,
 	}, true

@@ -47,6 +47,10 @@ func (r *runner) serve(ctx context.Context) error {
 			w.probe(ctx)
 		case j := <-w.probed:
 			w.judged(j)
+		case c := <-r.checked:
+			if c.link == w.link {
+				w.shown(c.sample)
+			}
 		case <-r.listed:
 			w.listChanged()
 		case <-w.lists.C:

@@ -23,7 +23,7 @@ func (r *runner) start(ctx context.Context) error {
 	defer cancel()
 	err := r.breaker.attempt(func() error {
 		if r.link != nil && !r.link.dead() {
-			if r.probeOnce(ctx, r.link).err == nil {
+			if r.probed(ctx, r.link) == nil {
 				return nil
 			}
 		}
@@ -95,8 +95,8 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 	if recovering {
 		r.stage("probe")
-		if s := r.probeOnce(ctx, l); s.err != nil {
-			return startFailure(ctx, "probe", s.err)
+		if err := r.probed(ctx, l); err != nil {
+			return startFailure(ctx, "probe", err)
 		}
 	}
 	r.stage("list")

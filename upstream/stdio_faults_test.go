@@ -206,7 +206,7 @@ func TestStdioFloodOnStderr(t *testing.T) {
 	resultOf(t, l, toolCall(t, "echo", "{}", ""))
 	d.Stderr.mu.Lock()
 	defer d.Stderr.mu.Unlock()
-	if n := len(d.Stderr.buf); n > 2*tailSize {
+	if n := len(d.Stderr.ring); n > 2*tailSize {
 		t.Errorf("kept %d bytes", n)
 	}
 }

@@ -25,12 +25,16 @@ type Upstream struct {
 	clocks   Overdue[*flight]
 	pool     pool
 	wants    wants
+	samples  samples
+	figures  figures
 
 	// Pokes for the owner, each of capacity 1.
 	nudge  chan struct{} // a dependency changed
 	listed chan struct{} // the server says that a list changed
 	timed  chan struct{} // calls timed out: a probe has to decide
 	tuned  chan struct{} // the configuration changed
+
+	checked chan checked // the newest check that the owner has not shown yet; capacity 1
 
 	timeouts  atomic.Int64 // calls timed out and not judged
 	evidence  atomic.Int64 // Unix ns of the last successful call
@@ -78,7 +82,8 @@ func newUpstream(s *Set, c *Config) *Upstream {
 		name: c.Name, set: s,
 		nudge: make(chan struct{}, 1), listed: make(chan struct{}, 1),
 		timed: make(chan struct{}, 1), tuned: make(chan struct{}, 1),
-		done: make(chan struct{}),
+		checked: make(chan checked, 1),
+		done:    make(chan struct{}),
 	}
 	u.config.Store(c)
 	u.orders.up = true
