@@ -61,6 +61,7 @@ type Gateway struct {
 	owners    atomic.Uint64 // names given by nextOwner
 
 	events   events
+	observer *observer
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
 
@@ -106,9 +107,10 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.observer = newObserver(g)
 	g.set = upstream.NewSet(upstream.Options{
 		Dialer: dialer, Log: g.log, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
-		Observer: newObserver(g),
+		Observer: g.observer,
 	})
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
 		return nil, fmt.Errorf("upstreams: %w", err)
@@ -121,6 +123,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	first := g.build(cfg, ups, offers(ups))
 	first.ready = make(chan struct{})
 	g.view.Store(first)
+	g.tel.Supervise(g.supervision)
 	return g, nil
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,21 +11,58 @@ import (
 )
 
 // observer is told by the owners of upstreams what happens to them, and makes
-// events of it. None of its methods blocks.
+// events and figures of it. None of its methods blocks.
 type observer struct {
 	g *Gateway
 
-	mu    sync.Mutex                // guards state
-	state map[string]upstream.State // the last one of each that changed its state
+	mu   sync.Mutex // guards seen and all in it
+	seen map[string]*observed
+}
+
+// observed is what is remembered of one upstream.
+type observed struct {
+	state    upstream.State // the last one it changed to
+	blocked  bool           // in error for a dependency alone
+	restarts uint64
+	probes   struct{ passed, failed, neutral uint64 }
+	breaker  struct{ opened, halfOpened, closed uint64 }
 }
 
 func newObserver(g *Gateway) *observer {
-	return &observer{g: g, state: make(map[string]upstream.State)}
+	return &observer{g: g, seen: make(map[string]*observed)}
+}
+
+// of returns what is known of an upstream. o.mu is held.
+func (o *observer) of(name string) *observed {
+	x := o.seen[name]
+	if x == nil {
+		x = &observed{state: upstream.NotStarted}
+		o.seen[name] = x
+	}
+	return x
+}
+
+// keep forgets the upstreams that are not among ups, once they have ended.
+func (o *observer) keep(ups []*upstream.Upstream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.seen) <= len(ups) {
+		return
+	}
+	there := make(map[string]bool, len(ups))
+	for _, u := range ups {
+		there[u.Name()] = true
+	}
+	for name, x := range o.seen {
+		if !there[name] && (x.state == upstream.Stopped || x.state == upstream.NotStarted) {
+			delete(o.seen, name)
+		}
+	}
 }
 
 // StateChanged implements upstream.Observer.
 func (o *observer) StateChanged(s upstream.Status) {
-	from := o.moved(s.Name, s.State)
+	from := o.moved(&s)
 	e := admin.Event{
 		At: s.Since, Kind: "state", Upstream: s.Name, From: string(from), To: string(s.State),
 		Generation: s.Generation, Text: stateText(&s),
@@ -36,23 +74,34 @@ func (o *observer) StateChanged(s upstream.Status) {
 }
 
 // moved remembers the state that an upstream is in and returns the one before.
-func (o *observer) moved(name string, to upstream.State) (from upstream.State) {
-	gone := o.g.set.Upstream(name) == nil && to != upstream.Stopping
+func (o *observer) moved(s *upstream.Status) (from upstream.State) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	from, ok := o.state[name]
-	if !ok {
-		from = upstream.NotStarted
+	x := o.of(s.Name)
+	if s.State == upstream.Starting && x.state == upstream.Errored && !x.blocked {
+		x.restarts++
 	}
-	o.state[name] = to
-	if gone { // it was removed, and this is its end
-		delete(o.state, name)
+	from, x.state = x.state, s.State
+	x.blocked = s.State == upstream.Errored && s.Failure.Stage == "dependency"
+	if s.State == upstream.Stopped && o.g.set.Upstream(s.Name) == nil { // this is the end of one that was removed
+		delete(o.seen, s.Name)
 	}
 	return from
 }
 
 // BreakerChanged implements upstream.Observer.
 func (o *observer) BreakerChanged(name string, from, to upstream.BreakerState) {
+	o.mu.Lock()
+	x := &o.of(name).breaker
+	switch to {
+	case upstream.BreakerOpen:
+		x.opened++
+	case upstream.BreakerHalfOpen:
+		x.halfOpened++
+	case upstream.BreakerClosed:
+		x.closed++
+	}
+	o.mu.Unlock()
 	o.g.happened(admin.Event{
 		Kind: "breaker", Upstream: name, From: string(from), To: string(to),
 		Text: "the circuit breaker of " + name + " is " + breakerText(to),
@@ -67,7 +116,19 @@ func (o *observer) StageBegan(name string, generation uint64, stage string) {
 }
 
 // Probed implements upstream.Observer.
-func (o *observer) Probed(string, time.Duration, error) {}
+func (o *observer) Probed(name string, _ time.Duration, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	x := &o.of(name).probes
+	switch {
+	case err == nil:
+		x.passed++
+	case errors.Is(err, upstream.ErrNeutral):
+		x.neutral++
+	default:
+		x.failed++
+	}
+}
 
 // Listed implements upstream.Observer.
 func (o *observer) Listed(name string, before, after *upstream.Inventory) {

@@ -31,6 +31,7 @@ type offered struct {
 func (g *Gateway) publish(p *publisher) {
 	cfg := g.cfg.Load()
 	ups := g.set.Upstreams()
+	g.observer.keep(ups)
 	now := time.Now()
 	waiting := pending(ups) // before the offers are read: what is learnt between is not in them
 	next := offers(ups)

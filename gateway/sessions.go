@@ -128,6 +128,13 @@ func (t *sessions) all() []*session {
 	return out
 }
 
+// count returns how many sessions are open.
+func (t *sessions) count() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.byKey)
+}
+
 // expired sweeps the table and returns the sessions idle for longer than
 // timeout.
 func (t *sessions) expired(now time.Time, timeout time.Duration) []*session {

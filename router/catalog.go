@@ -121,3 +121,14 @@ func (c *Catalog) Entries(k Kind) []Entry {
 	}
 	return all
 }
+
+// Listed counts the items of list k that clients are shown, by upstream.
+func (c *Catalog) Listed(k Kind) map[string]int {
+	n := make(map[string]int)
+	for _, e := range c.entries[k] {
+		if e.route.Listed {
+			n[e.route.Upstream]++
+		}
+	}
+	return n
+}

@@ -17,13 +17,15 @@ var buckets = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 12
 // counted under Other.
 const maxSeries = 4096
 
-// metrics is the Prometheus registry and the histograms of the conventions for
-// MCP, under the names that OpenTelemetry's exporter would give them.
+// metrics is the Prometheus registry, the histograms of the conventions for MCP
+// and what we count ourselves, under the names that OpenTelemetry's exporter would give them.
 type metrics struct {
 	registry       *prometheus.Registry
 	server, client durations
 	serverSession  *prometheus.HistogramVec
 	clientSession  *prometheus.HistogramVec
+	rejected       *prometheus.CounterVec
+	alerts         *prometheus.CounterVec
 	handler        http.Handler
 }
 
@@ -40,7 +42,8 @@ type durations struct {
 	known map[series]prometheus.Observer
 }
 
-func newMetrics() *metrics {
+// newMetrics makes them; read is the source of those that are not counted here.
+func newMetrics(read func() *Supervision) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
@@ -57,6 +60,14 @@ func newMetrics() *metrics {
 		"error_type", "network_transport", "mcp_protocol_version")
 	m.clientSession = histogram("mcp_client_session_duration_seconds", "How long sessions with upstreams lasted.",
 		"error_type", "network_transport", "mcp_protocol_version", "interlock_upstream")
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	m.rejected = counter("interlock_calls_rejected_total", "Calls that were refused without asking an upstream.", "reason")
+	m.alerts = counter("interlock_alerts_sent_total", "Alerts by event and by what became of them at one receiver.", "event", "outcome")
+	m.registry.MustRegister(newSupervised(read))
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return m
@@ -70,7 +81,14 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 		return http.NotFoundHandler()
 	}
 	if t.metrics.Load() == nil {
-		t.metrics.CompareAndSwap(nil, newMetrics())
+		t.metrics.CompareAndSwap(nil, newMetrics(func() *Supervision {
+			read := t.supervision.Load()
+			if read == nil {
+				return nil
+			}
+			s := (*read)()
+			return &s
+		}))
 	}
 	return t.metrics.Load().handler
 }

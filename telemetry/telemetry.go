@@ -32,6 +32,8 @@ type Telemetry struct {
 	exporter *exporter
 	tracer   trace.Tracer            // nil when no trace is exported
 	metrics  atomic.Pointer[metrics] // nil until MetricsHandler asks for them
+
+	supervision atomic.Pointer[func() Supervision] // nil until Supervise
 }
 
 // Start sets up what c and the OTEL_ variables ask for; the variables win. It
