@@ -168,8 +168,9 @@ func (g *Gateway) enter() bool {
 
 func (g *Gateway) leave() { g.flight.Done() }
 
-// Drain lets no new request in, waits for those in flight until ctx is done,
-// and ends what is left with an answer. Open streams are closed.
+// Drain lets no new request in, closes the streams on which clients listen,
+// waits for the requests in flight until ctx is done, and ends what is left with
+// an answer. Then the streams are closed that answers travel on.
 func (g *Gateway) Drain(ctx context.Context) {
 	g.door.Lock()
 	if !g.draining.Swap(true) {
@@ -178,6 +179,11 @@ func (g *Gateway) Drain(ctx context.Context) {
 	g.door.Unlock()
 	g.listeners.close()
 	g.parks.close()
+	for _, s := range g.sessions.all() {
+		if s.standing != nil {
+			s.standing.end()
+		}
+	}
 	done := make(chan struct{})
 	go func() {
 		g.flight.Wait()
@@ -194,11 +200,6 @@ func (g *Gateway) Drain(ctx context.Context) {
 		}
 	}
 	g.endStream()
-	for _, s := range g.sessions.all() {
-		if s.standing != nil {
-			s.standing.end()
-		}
-	}
 }
 
 // Kill makes every stop of an upstream one by force. It does not block.

@@ -159,6 +159,24 @@ func (t *modernClients) expired(now time.Time, timeout time.Duration) []*modernC
 	return idle
 }
 
+// lastUsed returns when one was used last, the zero time for never, unless one is
+// now.
+func (t *modernClients) lastUsed() (last time.Time, used bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, clients := range t.byView {
+		for _, c := range clients {
+			if c.users.Load() > 0 {
+				return last, true
+			}
+			if at := time.Unix(0, c.used.Load()); at.After(last) {
+				last = at
+			}
+		}
+	}
+	return last, false
+}
+
 // enterModern fills in what the exchange of a request of 2026-07-28 has besides.
 // Each needs its leave. The error is errFull.
 func (g *Gateway) enterModern(r *modernRequest, m *jsonrpc.Message, view, owner string, head http.Header) error {

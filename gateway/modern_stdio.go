@@ -15,7 +15,7 @@ func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc
 		return
 	}
 	if !g.enter() {
-		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
+		s.refuse(id)
 		return
 	}
 	more := new(modernRequest)
@@ -67,11 +67,11 @@ func (g *Gateway) listenHere(ctx context.Context, s *session, x *exchange) {
 	}
 	l := &listener{x: x, out: s.home, want: want, full: func() { x.cancel(errClientGone) }}
 	if !g.listeners.enter(l) {
-		s.home.send(errorOf(x.id(), codeDraining, "the gateway is shutting down", nil).bytes(), answering)
+		s.refuse(x.id())
 		return
 	}
 	a := g.listen(ctx, l, uris)
-	if a.empty() {
+	if a.empty() || s.attached && g.draining.Load() {
 		return
 	}
 	// basic/patterns/cancellation asks for this, basic/patterns/subscriptions for

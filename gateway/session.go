@@ -22,6 +22,7 @@ type session struct {
 	key       string // the ticket's nonce; names the session inside the gateway
 	principal policy.Principal
 	view      string // the upstream of /mcp/u/<upstream>, "" for all
+	attached  bool   // carried by a bridge, which goes on with the next gateway
 	boot      string // makes stream ids differ from those before a restart
 
 	used atomic.Int64 // Unix nanoseconds of the last request

@@ -26,11 +26,12 @@ type sessions struct {
 	byKey map[string]*session
 	ended map[string]time.Time // keys of ended sessions, and when they ended
 	order []string             // the keys in ended, oldest first
+	left  time.Time            // when the last one went
 }
 
 func newSessions() *sessions {
 	return &sessions{
-		byID: make(map[string]*session), byKey: make(map[string]*session), ended: make(map[string]time.Time),
+		byID: make(map[string]*session), byKey: make(map[string]*session), ended: make(map[string]time.Time), left: time.Now(),
 	}
 }
 
@@ -96,6 +97,7 @@ func (t *sessions) remove(s *session) {
 	if t.byKey[s.key] == s {
 		delete(t.byKey, s.key)
 		delete(t.byID, s.id)
+		t.left = time.Now()
 	}
 	if s.id == "" { // no seal brings it back
 		return
@@ -133,6 +135,13 @@ func (t *sessions) count() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return len(t.byKey)
+}
+
+// unusedSince returns when the last session went, unless there is one.
+func (t *sessions) unusedSince() (since time.Time, used bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.left, len(t.byKey) > 0
 }
 
 // expired sweeps the table and returns the sessions idle for longer than

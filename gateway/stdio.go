@@ -83,7 +83,11 @@ func (p *pipe) close() {
 // before in ended is still answered, within drain_timeout; then calls in flight
 // are cancelled.
 func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
-	s := newSession(ticket{Nonce: randomHex(16)}, "")
+	return g.serveLines(ctx, newSession(ticket{Nonce: randomHex(16)}, ""), in, out)
+}
+
+// serveLines serves the client of s on in and out.
+func (g *Gateway) serveLines(ctx context.Context, s *session, in io.Reader, out io.Writer) error {
 	p := newPipe()
 	s.home = p
 	if _, err := g.admit(s); err != nil {
@@ -102,7 +106,9 @@ func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 	var err error
 	select {
 	case err = <-read:
-		g.finishUp(ctx, s)
+		if !s.attached { // one that is, keeps its end open for as long as it wants answers
+			g.finishUp(ctx, s)
+		}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -218,7 +224,7 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		s.home.send(g.uninitialized(m, id).bytes(), answering)
 		return
 	case !g.enter():
-		s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
+		s.refuse(id)
 		return
 	}
 	ctx, x, err := g.enlist(ctx, s, m, s.home, r)

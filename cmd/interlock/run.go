@@ -64,7 +64,9 @@ func (s *service) run(ctx context.Context) error {
 		tasks.Go(func() { end(served("metrics", m.Serve(s.metrics))) })
 	}
 	if s.admin != nil {
-		h := admin.Handler(admin.Options{State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Version: s.app.version, Log: s.log})
+		h := admin.Handler(admin.Options{
+			State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Attach: s.attach, Version: s.app.version, Log: s.log,
+		})
 		tasks.Go(func() { end(served("admin", admin.Serve(operators, s.admin, h))) })
 	}
 	tellSystemd("READY=1")

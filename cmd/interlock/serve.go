@@ -58,7 +58,7 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	s.cfg = cfg
+	s.cfg, s.roots = cfg, rootFiles(o.files, cfg)
 	for _, w := range cfg.Warnings {
 		w.Render(a.errs, a.errs.colour)
 	}

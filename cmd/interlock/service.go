@@ -19,10 +19,11 @@ import (
 // service is a gateway with its listeners, from open to close. The goroutine
 // that calls run owns it.
 type service struct {
-	app *app
-	o   serveOptions
-	cfg *config.Config // the running one
-	say *screen        // where the endpoint and a line per upstream go
+	app   *app
+	o     serveOptions
+	cfg   *config.Config // the running one
+	roots []string       // its files as bridges name them; those of the start
+	say   *screen        // where the endpoint and a line per upstream go
 
 	log     *slog.Logger
 	tel     *telemetry.Telemetry

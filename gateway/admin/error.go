@@ -37,6 +37,8 @@ const (
 	CodeInternal        = "internal"          // 500
 	CodeUpstream        = "upstream_error"    // 502: the server answered with an error
 	CodeDraining        = "draining"          // 503
+	CodeOtherConfig     = "other_config"      // 409: it runs with other configuration files
+	CodeUpgradeRequired = "upgrade_required"  // 426
 )
 
 // status returns the HTTP status.
@@ -59,6 +61,10 @@ func (e *Error) status() int {
 		return http.StatusRequestEntityTooLarge
 	case CodeBadMediaType:
 		return http.StatusUnsupportedMediaType
+	case CodeOtherConfig:
+		return http.StatusConflict
+	case CodeUpgradeRequired:
+		return http.StatusUpgradeRequired
 	case CodeInvalidArgument:
 		return http.StatusUnprocessableEntity
 	case CodeUpstream:

@@ -21,6 +21,10 @@ type Options struct {
 	Metrics http.Handler
 	// Version is sent in the Server header, "" for none.
 	Version string
+	// Attach lets clients in that are served as on stdio; nil for none.
+	Attach Attach
+	// Background is told to them: that the gateway was started by a client's need.
+	Background bool
 	// Log receives errors that a client is told nothing about. nil discards.
 	Log *slog.Logger
 }
@@ -41,6 +45,7 @@ func Handler(o Options) http.Handler {
 		{"GET", "/v1/upstreams/{name}", a.upstream},
 		{"GET", "/v1/tools", a.tools},
 		{"POST", "/v1/call", a.call},
+		{"POST", "/v1/attach", a.attach},
 		{"GET", "/livez", a.live},
 		{"GET", "/readyz", a.ready},
 		{"GET", "/metrics", a.metrics},

@@ -8,13 +8,19 @@ import (
 )
 
 // Serve answers on l until ctx is done, then lets requests finish for at most a
-// second, closes l and returns nil, or the error that ended it before.
+// second, ends the clients that are attached, closes l and returns nil, or the
+// error that ended it before. It blocks until no connection is left.
 func Serve(ctx context.Context, l *Listener, h http.Handler) error {
 	if l.token != "" {
 		h = guard(l.token, h)
 	}
+	attached, endAttached := context.WithCancel(context.WithoutCancel(ctx))
+	took := &taken{ctx: attached}
+	defer took.wait()
+	defer endAttached()
 	s := &http.Server{
 		Handler:           h,
+		BaseContext:       took.within,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

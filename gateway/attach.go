@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/bridge"
+)
+
+// Attach serves one client on a connection of its own, as ServeStdio does but
+// for its ends: the end of in is the client's, so that its calls are cancelled
+// at once; and in a drain it gets the answers of its calls in flight, is told of
+// other requests that they are the next gateway's (bridge.Refused), and its
+// subscriptions stay open for that one too. It blocks until in ends, ctx is done
+// or the drain is over.
+func (g *Gateway) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
+	s := newSession(ticket{Nonce: randomHex(16)}, "")
+	s.attached = true
+	// It may still answer questions of a gateway before this one.
+	s.asked = rand.Uint64N(1 << 40)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.closing, cancel)()
+	return g.serveLines(ctx, s, in, out)
+}
+
+// refuse turns the request with the id away because the gateway drains.
+func (s *session) refuse(id []byte) {
+	if s.attached {
+		s.home.send(bridge.Refused(id), answering)
+		return
+	}
+	s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
+}
+
+// Unused returns for how long no client has used the gateway: none is attached
+// or on stdio, every session has ended or expired, and none of 2026-07-28 has
+// asked anything. It is 0 while one does.
+func (g *Gateway) Unused() time.Duration {
+	since, used := g.sessions.unusedSince()
+	if used {
+		return 0
+	}
+	last, used := g.moderns.lastUsed()
+	if used {
+		return 0
+	}
+	if last.After(since) {
+		since = last
+	}
+	return time.Since(since)
+}
