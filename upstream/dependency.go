@@ -16,7 +16,7 @@ type dependencyError struct {
 }
 
 func (e *dependencyError) Error() string {
-	s := fmt.Sprintf("it depends on %s, which is %s", e.on, e.state)
+	s := fmt.Sprintf("it depends on %s, which is stopped", e.on)
 	if e.state == Errored && e.why != nil {
 		s = fmt.Sprintf("it depends on %s, which is in error: %s", e.on, e.why.Message)
 	}
@@ -34,6 +34,10 @@ func (u *Upstream) dependencies() (waiting string, err error) {
 		p := on.phase.Load()
 		s := &p.status
 		switch {
+		case on.orders.wanted() && p.order < on.orders.last(): // it is about to start, or start again
+			if waiting == "" {
+				waiting = d.On
+			}
 		case s.State == Running, d.Condition == ConditionStarted && s.State == Starting && p.spawned:
 		case s.State == Errored, !on.orders.wanted():
 			if err == nil {
@@ -57,15 +61,19 @@ func (r *runner) await(ctx context.Context) error {
 			return err
 		}
 		if waiting == "" {
-			return nil
+			if !r.phase.Load().held {
+				return nil
+			}
+			// From here on a restart edge ends the start; what was lost before is
+			// seen by looking once more.
+			r.show(func(p *phase) { p.held, p.status.WaitingFor = false, "" })
+			continue
 		}
 		if !begun {
 			begun = true
-			r.stage("dependencies")
+			r.stage("dependencies", time.Now())
 		}
-		if r.phase.Load().status.WaitingFor != waiting {
-			r.show(func(p *phase) { p.status.WaitingFor = waiting })
-		}
+		r.show(func(p *phase) { p.held, p.status.WaitingFor = true, waiting })
 		select {
 		case <-r.nudge:
 		case <-ctx.Done():

@@ -14,8 +14,8 @@ type Observer interface {
 	StateChanged(s Status)
 	// BreakerChanged is called at each change of the breaker as it is shown.
 	BreakerChanged(name string, from, to BreakerState)
-	// StageBegan is called as a start goes on: dependencies, spawn (which goes on
-	// to the handshake's end), probe, list. StateChanged tells the outcome.
+	// StageBegan is called as a start goes on: dependencies, spawn, handshake,
+	// probe, list, as in Stage. StateChanged tells the outcome.
 	StageBegan(name string, generation uint64, stage string)
 	// Probed is called after each probe. A nil err is a pass; ErrNeutral one
 	// that says nothing. took is 0 where a call stood for the probe.

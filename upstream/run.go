@@ -28,21 +28,22 @@ func (u *Upstream) run(ctx context.Context) {
 			r.forget()
 		}
 		if p.up {
-			r.up(p.ctx, p.seq)
+			r.up(p)
 		} else {
-			r.down(p.ctx, p.seq)
+			r.down(p)
 		}
 		end()
 	}
 	r.halt(context.Cause(ctx))
 	u.tasks.wait()
+	u.orders.release()
 }
 
 // forget makes the next start a first one.
 func (r *runner) forget() {
 	r.recovery.reset(r.Config())
 	r.blocked, r.retry, r.ended = false, false, false
-	r.closeAll(r.set.force)
+	r.closeAll(r.orders.forced())
 	r.breaker.reset()
 	r.show(func(p *phase) {
 		p.status.Attempts, p.status.Exhausted, p.status.NextRetry, p.status.PID = 0, false, time.Time{}, 0
@@ -50,20 +51,21 @@ func (r *runner) forget() {
 }
 
 // down is a pass of an upstream that is meant to be down.
-func (r *runner) down(ctx context.Context, order uint64) {
-	r.halt(errStop)
-	r.show(func(p *phase) { p.order = order })
-	<-ctx.Done()
+func (r *runner) down(p pass) {
+	r.halt(p.cause)
+	r.show(func(x *phase) { x.order = p.seq })
+	<-p.ctx.Done()
 }
 
 // up is a pass of an upstream that is meant to be up: it waits for what is in
 // the way, starts, and serves until that ends.
-func (r *runner) up(ctx context.Context, order uint64) {
-	if err := r.hold(ctx); err != nil {
+func (r *runner) up(p pass) {
+	ctx := p.ctx
+	if err := r.hold(p); err != nil {
 		r.interrupted(ctx)
 		return
 	}
-	r.begin(order)
+	r.begin(p.seq)
 	err := r.await(ctx)
 	if err == nil {
 		r.count()
@@ -80,9 +82,13 @@ func (r *runner) up(ctx context.Context, order uint64) {
 }
 
 // hold blocks while an upstream in error has to wait for its next start.
-func (r *runner) hold(ctx context.Context) error {
+func (r *runner) hold(p pass) error {
+	ctx := p.ctx
 	if r.phase.Load().status.State != Errored {
 		return ctx.Err()
+	}
+	if !p.fresh { // else it starts at once
+		r.show(func(x *phase) { x.order = p.seq })
 	}
 	if r.blocked {
 		return r.unblock(ctx)
@@ -117,7 +123,8 @@ func (r *runner) begin(order uint64) {
 		p.status.State = Starting
 		p.status.Generation++
 		p.status.NextRetry = time.Time{}
-		p.spawned = false
+		p.status.Because = ""
+		p.held, p.spawned, p.ran, p.stages = true, false, false, nil
 	})
 }
 
@@ -181,30 +188,34 @@ func (r *runner) interrupted(ctx context.Context) {
 func (r *runner) halt(cause error) {
 	switch r.phase.Load().status.State {
 	case Starting, Running:
-		r.show(func(p *phase) { p.status.State, p.status.WaitingFor = Stopping, "" })
-		kind := r.closeAll(r.set.force)
-		if kind == Survived {
-			r.show(func(p *phase) {
-				p.status.State = Errored
-				p.status.Failure = &Failure{Stage: "stopping", Message: "the process survived SIGKILL", At: time.Now()}
-				p.status.LastStop = kind
-			})
-			return
-		}
-		r.stopped(kind)
+		r.show(func(p *phase) { p.status.State, p.status.WaitingFor, p.status.Because = Stopping, "", cause.Error() })
+		r.stopped(r.closeAll(r.orders.forced()), cause)
 	case Errored:
-		if !errors.Is(cause, errStop) && !errors.Is(cause, errRemoved) && !errors.Is(cause, errShutdown) {
-			return
+		if errors.Is(cause, errStop) || errors.Is(cause, errKill) || errors.Is(cause, errRemoved) || errors.Is(cause, errShutdown) {
+			r.stopped(r.closeAll(r.orders.forced()), cause)
 		}
-		r.stopped(r.closeAll(r.set.force))
 	}
 }
 
-func (r *runner) stopped(kind StopKind) {
+// stopped enters the state stopped, or error where a process is still there.
+func (r *runner) stopped(kind StopKind, cause error) {
+	if kind == Survived {
+		r.breaker.trip()
+		r.show(func(p *phase) {
+			p.status.State = Errored
+			p.status.Failure = &Failure{Stage: "stopping", Message: "the process survived SIGKILL", At: time.Now()}
+			p.status.LastStop, p.status.NextRetry = kind, time.Time{}
+		})
+		return
+	}
 	r.breaker.reset()
+	if errors.Is(cause, errStop) && r.orders.killed() {
+		cause = errKill // while it stopped
+	}
 	r.show(func(p *phase) {
 		s := &p.status
 		s.State, s.PID, p.spawned = Stopped, 0, false
+		s.Because = cause.Error()
 		s.NextRetry, s.Exhausted, s.Attempts = time.Time{}, false, 0
 		if kind != "" {
 			s.LastStop = kind
@@ -234,8 +245,4 @@ func (r *runner) discard() {
 	cancel()
 	r.link.Close(ctx)
 	r.link = nil
-}
-
-func (r *runner) stage(name string) {
-	r.set.o.Observer.StageBegan(r.name, r.phase.Load().status.Generation, name)
 }

@@ -35,6 +35,8 @@ type Set struct {
 	unsaved atomic.Bool     // an inventory could not be kept, and that was logged
 	force   context.Context //nolint:containedctx // done when all that stops must stop at once
 	kill    context.CancelFunc
+	running atomic.Bool // Run was called
+	errands tasks       // orders that wait for others; they end with the owners
 
 	mu      sync.Mutex // guards what follows, and who replaces view
 	runs    sync.WaitGroup
@@ -151,8 +153,8 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 	}
 	for _, u := range restart {
 		u.recall()
-		u.order(errReconfigured)
 	}
+	s.commandAll(errReconfigured, restart)
 	for _, u := range view.list {
 		poke(u.nudge) // edges may have changed
 	}
@@ -166,6 +168,7 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 func (s *Set) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.ctx = ctx
+	s.running.Store(true)
 	for _, u := range s.view.Load().list {
 		s.launch(u)
 	}
@@ -176,6 +179,7 @@ func (s *Set) Run(ctx context.Context) error {
 	s.quit(view.list, view, errShutdown)
 	s.mu.Unlock()
 	s.runs.Wait()
+	s.errands.wait()
 	return nil
 }
 
@@ -252,13 +256,12 @@ func (s *Set) phaseChanged(u *Upstream) {
 	s.poke()
 }
 
-// lost restarts the dependents of u whose edge says so.
+// lost restarts the dependents of u whose edge says so, and theirs.
 func (s *Set) lost(u *Upstream) {
-	for _, d := range s.view.Load().dependents[u.name] {
-		for _, e := range d.Config().DependsOn {
-			if e.On == u.name && e.Restart {
-				d.order(errEdge)
-			}
-		}
+	view := s.view.Load()
+	all := view.followers([]*Upstream{u})
+	for _, d := range all {
+		d.take(errEdge)
 	}
+	s.pressInReverse(view, all)
 }

@@ -16,11 +16,14 @@ func (u *Upstream) show(change func(p *phase)) {
 	if s.State != old.status.State {
 		s.Since = time.Now()
 	}
+	if s.State != old.status.State && old.status.State == Starting {
+		p.stages = closed(p.stages, s.Since)
+	}
 	if s.State != Running {
 		p.link, s.Started = nil, time.Time{}
 	}
 	s.Breaker = u.breakerShown(s.State)
-	if *s == old.status && p.link == old.link && p.order == old.order && p.spawned == old.spawned && (p.sample.err == nil) == (old.sample.err == nil) {
+	if *s == old.status && p.link == old.link && p.order == old.order && p.held == old.held && p.spawned == old.spawned && (p.sample.err == nil) == (old.sample.err == nil) {
 		u.phase.Store(&p) // nothing that anybody waits for
 		return
 	}
@@ -63,7 +66,7 @@ func (u *Upstream) log(old, s *Status) {
 	case Running:
 		attrs = append(attrs, slog.Int("pid", s.PID))
 	case Stopped:
-		attrs = append(attrs, slog.String("how", string(s.LastStop)))
+		attrs = append(attrs, slog.String("how", string(s.LastStop)), slog.String("because", s.Because))
 	case Errored:
 		level = slog.LevelWarn
 		attrs = append(attrs, slog.String("stage", s.Failure.Stage), slog.String("error", s.Failure.Message), slog.Int("attempts", s.Attempts), slog.Bool("exhausted", s.Exhausted))

@@ -38,6 +38,7 @@ func (r *runner) start(ctx context.Context) error {
 	r.show(func(p *phase) {
 		p.status.State, p.status.WaitingFor, p.status.Started = Running, "", time.Now()
 		p.status.Hello, p.status.PID = l.Hello(), l.Hello().PID
+		p.ran = true
 		p.link, p.sample = l, sample{at: time.Now(), next: r.Config().Interval()}
 	})
 	return nil
@@ -48,11 +49,15 @@ var errStartTimeout = errors.New("start_timeout was over")
 // dial makes a new supervised link and learns what the server offers.
 func (r *runner) dial(ctx context.Context, recovering bool) error {
 	c := r.Config()
-	r.stage("spawn")
+	r.stage("spawn", time.Now())
 	// What it writes belongs to this generation; the lines of the last are told
 	// in its failure.
 	l := &live{gen: r.phase.Load().status.Generation}
-	spawned := make(chan int, 1)
+	type child struct {
+		pid int
+		at  time.Time
+	}
+	spawned := make(chan child, 1)
 	type result struct {
 		link Link
 		err  error
@@ -65,7 +70,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 			Renewed: func(*Hello) { r.renewed(l) },
 			Spawned: func(pid int) {
 				select {
-				case spawned <- pid:
+				case spawned <- child{pid, time.Now()}:
 				default:
 				}
 			},
@@ -74,8 +79,12 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 	}()
 	for l.Link == nil {
 		select {
-		case pid := <-spawned:
-			r.show(func(p *phase) { p.status.PID, p.spawned = pid, true })
+		case c := <-spawned:
+			again := r.phase.Load().spawned // to be met as what it turned out to be
+			r.show(func(p *phase) { p.status.PID, p.spawned = c.pid, true })
+			if !again {
+				r.stage("handshake", c.at)
+			}
 		case d := <-dialled:
 			if d.err != nil {
 				return startFailure(ctx, "handshake", d.err)
@@ -94,12 +103,12 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 // settle is what follows a handshake.
 func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 	if recovering {
-		r.stage("probe")
+		r.stage("probe", time.Now())
 		if err := r.probed(ctx, l); err != nil {
 			return startFailure(ctx, "probe", err)
 		}
 	}
-	r.stage("list")
+	r.stage("list", time.Now())
 	inv, err := learn(ctx, l, 0)
 	if err != nil {
 		return startFailure(ctx, "list", err)

@@ -52,6 +52,13 @@ type Status struct {
 	Skipped    uint64 // lines on stdout that were no messages
 	WaitingFor string // the dependency a start waits for
 	Required   bool
+	OnDemand   bool // starts when it is needed
+	// Idle says that it is OnDemand and does not run because nobody needs it: it is
+	// meant to be up, is listed, and starts at the next call.
+	Idle bool
+	// Because says why it last stopped, in words: "killed by an operator", "" if
+	// it never did or runs again.
+	Because string
 }
 
 // Failure says why an upstream is, or was, in error.

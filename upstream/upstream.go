@@ -54,7 +54,10 @@ type phase struct {
 	status  Status
 	link    *live  // where calls go, nil while none may
 	order   uint64 // the last order that was taken up: its start began, its stop is done
+	held    bool   // a start that what it depends on holds up
 	spawned bool   // the condition `started` is met
+	ran     bool   // the last start got to running
+	stages  []Stage
 	sample  sample // the last probe
 	removed bool
 	changed chan struct{}
@@ -86,7 +89,7 @@ func newUpstream(s *Set, c *Config) *Upstream {
 		done:    make(chan struct{}),
 	}
 	u.config.Store(c)
-	u.orders.up = true
+	u.orders.init(s.force)
 	u.breaker = newBreaker(func() BreakerConfig { return u.Config().Breaker })
 	u.bulkhead.limits = func() Limits { return u.Config().Limits }
 	u.clocks.Late = (*flight).late
@@ -140,7 +143,7 @@ func (u *Upstream) Status() Status {
 	s := p.status
 	c := u.Config()
 	s.Desired = u.orders.wanted()
-	s.Transport, s.Required = c.Kind(), c.Required
+	s.Transport, s.Required, s.OnDemand = c.Kind(), c.Required, c.Start == OnDemand
 	s.InFlight, s.Queued = int(u.bulkhead.taken.Load()), int(u.bulkhead.queued.Load())
 	if p.link != nil {
 		if l, ok := p.link.Link.(interface{ Skipped() uint64 }); ok {
@@ -170,34 +173,31 @@ func (p *phase) health(s *Status) string {
 // until the upstream runs (nil), its start failed (a *StartError), or ctx is
 // done. Starting one that is in error tries again at once.
 func (u *Upstream) Start(ctx context.Context) error {
-	return u.settled(ctx, u.startAll(), Running)
+	return u.carry(ctx, VerbStart)
 }
 
 // Stop makes the upstream meant to be down, until Start or Restart, and blocks
 // until it is stopped or ctx is done. A start under way is cancelled.
 func (u *Upstream) Stop(ctx context.Context) error {
-	return u.settled(ctx, u.order(errStop), Stopped)
+	return u.carry(ctx, VerbStop)
 }
 
 // Restart stops and starts the upstream and forgets the failed attempts. It
 // blocks like Start.
 func (u *Upstream) Restart(ctx context.Context) error {
-	return u.settled(ctx, u.order(errRestart), Running)
+	return u.carry(ctx, VerbRestart)
 }
 
-func (u *Upstream) startAll() uint64 {
-	for _, d := range u.Config().DependsOn {
-		if on := u.set.Upstream(d.On); on != nil {
-			on.startAll()
-		}
-	}
-	return u.order(errStart)
+func (u *Upstream) carry(ctx context.Context, v Verb) error {
+	return u.set.issue(v, []*Upstream{u})[0].Wait(ctx)
 }
 
-func (u *Upstream) order(cause error) uint64 {
-	return u.orders.give(cause, func() bool {
-		s := u.phase.Load().status.State
-		return s != Errored && s != Stopped
+// take takes an order, as orders.take.
+func (u *Upstream) take(cause error) (seq uint64, given bool) {
+	return u.orders.take(cause, func(hand uint64) bool {
+		p := u.phase.Load()
+		s := &p.status
+		return p.order < hand || s.State != Errored && s.State != Stopped && !s.Idle
 	})
 }
 
@@ -228,6 +228,10 @@ func (u *Upstream) settled(ctx context.Context, order uint64, want State) error 
 		case p.order < order:
 		case s.State == want, want == Stopped && s.State == NotStarted:
 			return nil
+		case want == Stopped && p.order > order:
+			return nil // it was, and is started again
+		case want == Running && s.Idle:
+			return nil // it was, and is no longer needed
 		case s.State == Errored:
 			f := s.Failure
 			return &StartError{Stage: f.Stage, Exit: f.Exit, Stderr: f.Stderr, Err: f}
