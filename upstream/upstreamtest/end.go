@@ -13,32 +13,31 @@ import (
 // early does what a mode does before the server serves; ended means that it is
 // not to.
 func (s *server) early() (code int, ended bool) {
-	record(os.Getpid())
+	s.generation = record(os.Getpid())
 	switch {
-	case s.modes["exit0"], s.modes["exit3"]:
+	case s.modes.on("exit0"), s.modes.on("exit3"):
 		fmt.Fprintln(os.Stderr, "cannot open the database")
-		if s.modes["exit3"] {
+		if s.modes.on("exit3") {
 			return 3, true
 		}
 		return 0, true
-	case s.modes["segv"]:
+	case s.modes.on("segv"):
 		die("segv", 0)
-	case s.modes["killself"]:
+	case s.modes.on("killself"):
 		die("kill", 0)
-	case s.modes["grandchild"]:
+	case s.modes.on("grandchild"):
 		return s.grandchild(), true
 	}
-	if s.modes["ignoreterm"] {
+	if s.modes.on("ignoreterm") {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	if s.modes["stderrflood"] {
-		flood := bytes.Repeat([]byte("\x00\xff noise"), 1<<17)
+	if s.modes.on("stderrflood") {
 		for range 200 {
-			_, _ = os.Stderr.Write(flood)
+			_, _ = os.Stderr.Write(junk)
 		}
 	}
 	for _, kind := range []string{"sh", "doublefork", "setsid", "holdstderr"} {
-		if s.modes[kind] {
+		if s.modes.on(kind) {
 			spawn(kind)
 		}
 	}
@@ -47,7 +46,7 @@ func (s *server) early() (code int, ended bool) {
 
 // late does what a mode does when stdin has ended.
 func (s *server) late() {
-	if s.modes["ignoreterm"] {
+	if s.modes.on("ignoreterm") {
 		select {}
 	}
 }
@@ -87,7 +86,7 @@ func spawn(kind string) {
 // is gone it starts another of itself and ends.
 func (s *server) grandchild() int {
 	ready := os.NewFile(3, "ready")
-	if s.modes["doublefork"] || s.modes["setsid"] {
+	if s.modes.on("doublefork") || s.modes.on("setsid") {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), Mode+"=grandchild,stay")
 		cmd.ExtraFiles = []*os.File{ready}
@@ -102,9 +101,14 @@ func (s *server) grandchild() int {
 	select {}
 }
 
-// record notes the pid of a process that came of the test.
-func record(pid int) {
-	if name := os.Getenv(PIDFile); name != "" {
-		appendLine(name, strconv.Itoa(pid))
+// record notes the pid of a process that came of the test, and returns how many
+// there are by now.
+func record(pid int) int {
+	name := os.Getenv(PIDFile)
+	if name == "" {
+		return 1
 	}
+	appendLine(name, strconv.Itoa(pid))
+	b, _ := os.ReadFile(name)
+	return bytes.Count(b, []byte("\n"))
 }

@@ -19,11 +19,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -33,7 +35,7 @@ const (
 	// Mode names what the server does, and makes the test binary one. Several
 	// modes may be joined with commas.
 	Mode = "INTERLOCK_FAKE"
-	// NonceFile is a file to which the tool nonce appends "<nonce> <pid>\n"
+	// NonceFile is a file to which the tool nonce appends "<nonce> <pid> <generation>\n"
 	// before it answers.
 	NonceFile = "INTERLOCK_FAKE_NONCES"
 	// EventFile is a file to which the server appends what it was told: each
@@ -44,19 +46,51 @@ const (
 	PIDFile = "INTERLOCK_FAKE_PIDS"
 	// Pages is a number of pages of ten items for every list.
 	Pages = "INTERLOCK_FAKE_PAGES"
+	// Control is a file with modes, which hold beside those of Mode as long as
+	// they stand in it. It is read at each message; it need not exist.
+	Control = "INTERLOCK_FAKE_CONTROL"
 )
 
-// server is one run of the fake.
+// server is one run of the fake, or one request to a Remote.
 type server struct {
-	modes map[string]bool
-	round *round // of the calls that come now; the reader's own
+	modes      modes
+	vars       func(name string) string // the variables above
+	generation int                      // how many pids are in PIDFile, with its own
+	rounds     *rounds
+	write      func(line string) // prints a message and what the modes add to it
+	out        sync.Mutex        // guards stdout, so that lines stay whole
 
-	out sync.Mutex // guards stdout, so that lines stay whole
 	// asked counts the server's own requests, whose answers go to the channels
 	// in answers, by id.
 	asked   atomic.Int64
 	mu      sync.Mutex // guards answers
 	answers map[string]chan message
+}
+
+// modes says which modes a server is in, each with its value, "" if it has none.
+type modes map[string]string
+
+func parseModes(list string) modes {
+	m := make(modes)
+	for word := range strings.SplitSeq(strings.TrimSpace(list), ",") {
+		name, value, _ := strings.Cut(word, "=")
+		m[name] = value
+	}
+	return m
+}
+
+func (m modes) on(name string) bool { _, on := m[name]; return on }
+
+// number is the value of a mode, 0 for one that is off.
+func (m modes) number(name string) int {
+	n, _ := strconv.Atoi(m[name])
+	return n
+}
+
+// rounds are the calls that come now.
+type rounds struct {
+	mu  sync.Mutex // guards now
+	now *round
 }
 
 // round is the calls between one call of the tool release and the next.
@@ -77,7 +111,8 @@ type message struct {
 	Error   json.RawMessage `json:"error,omitempty"`
 
 	round   *round
-	counted bool // among the round's calls
+	counted bool  // among the round's calls
+	now     modes // when it was handled
 }
 
 // Main serves MCP on stdin and stdout until stdin ends, and returns the exit
@@ -103,15 +138,40 @@ type message struct {
 //	stderrflood     writes 200 MB on stderr before it serves
 //	pings           sends a ping before each answer
 //	fast            after the handshake answers every request with {}, as fast as it can
-func Main(modes string) int {
-	s := &server{modes: make(map[string]bool), round: newRound(), answers: make(map[string]chan message)}
-	for m := range strings.SplitSeq(modes, ",") {
-		s.modes[m] = true
+//	modern          speaks 2026-07-28 and nothing older
+//	deaf            reads and never answers, once the handshake is done
+//	slow=MS         answers calls so much later
+//	again           each list of tools is followed by word that it has changed
+//	extra           offers one tool more, extra
+//
+// Those from hang to neither, but exitoninit, and those after fast may come and go
+// with the file Control.
+func Main(list string) int {
+	s := &server{modes: parseModes(list), vars: os.Getenv, rounds: &rounds{now: newRound()}, answers: make(map[string]chan message)}
+	s.write = func(line string) {
+		s.out.Lock()
+		defer s.out.Unlock()
+		print(s.now(), line)
 	}
 	if code, ended := s.early(); ended {
 		return code
 	}
 	return s.serve()
+}
+
+// now returns the modes of this moment.
+func (s *server) now() modes {
+	name := s.vars(Control)
+	if name == "" {
+		return s.modes
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return s.modes
+	}
+	both := parseModes(string(b))
+	maps.Copy(both, s.modes)
+	return both
 }
 
 func (s *server) serve() int {
@@ -126,6 +186,7 @@ func (s *server) serve() int {
 		if json.Unmarshal(line, &m) != nil {
 			continue
 		}
+		now := s.now()
 		switch {
 		case m.Method == "":
 			s.mu.Lock()
@@ -135,22 +196,22 @@ func (s *server) serve() int {
 			s.mu.Unlock()
 		case m.ID == nil:
 			s.told(m)
-			if m.Method == "notifications/initialized" && s.modes["fast"] {
+			if m.Method == "notifications/initialized" && now.on("fast") {
 				fast(in)
 			}
-			if m.Method == "notifications/initialized" && s.modes["nostdin"] {
+			if m.Method == "notifications/initialized" && now.on("nostdin") {
 				select {}
 			}
-		case s.modes["hang"]:
-		case s.modes["exitonprobe"] && m.Method == "server/discover":
+		case now.on("hang"), now.on("deaf") && m.Method != "initialize" && m.Method != "server/discover":
+		case now.on("exitonprobe") && m.Method == "server/discover":
 			return 3
-		case s.modes["exitoninit"]:
+		case now.on("exitoninit"):
 			fmt.Fprintln(os.Stderr, "no such database")
 			return 3
 		case m.Method == "initialize":
 			s.handle(m)
 		case m.Method == "tools/call":
-			go s.handle(s.enter(m))
+			go s.handle(s.rounds.enter(m))
 		default:
 			go s.handle(m)
 		}
@@ -159,12 +220,14 @@ func (s *server) serve() int {
 
 // enter puts a call into the round that it came in, in the order of stdin, of
 // which its goroutine knows nothing.
-func (s *server) enter(m message) message {
+func (r *rounds) enter(m message) message {
 	var p struct{ Name string }
 	_ = json.Unmarshal(m.Params, &p)
-	m.round = s.round
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m.round = r.now
 	if p.Name == "release" {
-		s.round = newRound()
+		r.now = newRound()
 		close(m.round.released)
 		return m
 	}
@@ -193,7 +256,7 @@ func fast(in *bufio.Reader) {
 
 // told records a notification.
 func (s *server) told(m message) {
-	if name := os.Getenv(EventFile); name != "" {
+	if name := s.vars(EventFile); name != "" {
 		appendLine(name, m.Method+" "+string(m.Params))
 	}
 }
@@ -210,19 +273,29 @@ func appendLine(name, line string) {
 }
 
 func (s *server) handle(m message) {
+	now := s.now()
+	m.now = now
 	result, fault := s.result(m)
-	if s.modes["pings"] && m.Method != "initialize" { // which is handled by the reader
+	if now.on("modern") && result != "" {
+		result = modernResult(m.Method, result)
+	}
+	if now.on("pings") && m.Method != "initialize" { // which is handled by the reader
 		s.ask("ping", "{}")
 	}
+	calls := m.Method == "tools/call"
+	if ms := now.number("slow"); ms > 0 && calls {
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+	}
 	switch {
-	case s.modes["both"] && m.Method == "tools/call":
-		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{},"error":{"code":1,"message":"both"}}`)
-	case s.modes["neither"] && m.Method == "tools/call":
-		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `}`)
+	case result == "" && fault == "": // answered already
+	case now.on("both") && calls:
+		s.write(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":{},"error":{"code":1,"message":"both"}}`)
+	case now.on("neither") && calls:
+		s.write(`{"jsonrpc":"2.0","id":` + string(m.ID) + `}`)
 	case fault != "":
-		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"error":{"code":-32601,"message":` + strconv.Quote(fault) + `}}`)
+		s.write(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"error":{"code":-32601,"message":` + strconv.Quote(fault) + `}}`)
 	default:
-		s.line(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":` + result + `}`)
+		s.write(`{"jsonrpc":"2.0","id":` + string(m.ID) + `,"result":` + result + `}`)
 	}
 	s.after(m)
 	if m.counted {
@@ -237,23 +310,21 @@ var noise = []string{
 	`got {"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}`,
 }
 
-// line prints one message, and in some modes more than that.
-func (s *server) line(message string) {
-	s.out.Lock()
-	defer s.out.Unlock()
+// print prints one message on stdout, and in some modes more than that.
+func print(now modes, message string) {
 	end := "\n"
-	if s.modes["noise"] {
+	if now.on("noise") {
 		for _, n := range noise {
 			_, _ = io.WriteString(os.Stdout, n+"\n")
 		}
 		message, end = "\xef\xbb\xbf"+message, "\r\n"
 	}
-	if s.modes["glued"] {
+	if now.on("glued") {
 		_, _ = io.WriteString(os.Stdout, "\x1b[2K\rloading {50%} ... ")
 		end = "\x1b[0m\n"
 	}
 	_, _ = io.WriteString(os.Stdout, message+end)
-	if s.modes["dup"] {
+	if now.on("dup") {
 		_, _ = io.WriteString(os.Stdout, message+end+message+end)
 		_, _ = io.WriteString(os.Stdout, `{"jsonrpc":"2.0","id":999999,"result":{"content":[]}}`+end)
 		_, _ = io.WriteString(os.Stdout, `{"jsonrpc":"2.0","id":"1","result":{"content":[]}}`+end)
@@ -267,7 +338,7 @@ func (s *server) ask(method, params string) message {
 	s.mu.Lock()
 	s.answers[id] = c
 	s.mu.Unlock()
-	s.line(`{"jsonrpc":"2.0","id":` + id + `,"method":` + strconv.Quote(method) + `,"params":` + params + `}`)
+	s.write(`{"jsonrpc":"2.0","id":` + id + `,"method":` + strconv.Quote(method) + `,"params":` + params + `}`)
 	m := <-c
 	s.mu.Lock()
 	delete(s.answers, id)

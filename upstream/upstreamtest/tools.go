@@ -1,8 +1,10 @@
 package upstreamtest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -26,15 +28,27 @@ import (
 //	log        sends a log message that belongs to no call
 //	changed    sends notifications/tools/list_changed
 //	fail       answers with isError
+//	flood      {bytes}: as big, but of any size: it is made while it is written
+//	keys       {n}: an answer with an object of so many members
+//	spew       {bytes}: writes so much on stderr, without a line's end
+//	burst      {n}: sends notifications/tools/list_changed so often
 var tools = []string{
 	"echo", "hold", "release", "exit", "progress", "elicit", "sample", "roots", "giveup", "nonce", "env", "big", "deep", "log",
-	"changed", "fail",
+	"changed", "fail", "flood", "keys", "spew", "burst",
 }
 
-// result returns the result of a request, or the message of an error.
+// result returns the result of a request, or the message of an error, or neither
+// if it has answered.
 func (s *server) result(m message) (result, fault string) {
 	switch m.Method {
+	case "server/discover":
+		if m.now.on("modern") {
+			return `{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"A fake."}`, ""
+		}
 	case "initialize":
+		if m.now.on("modern") {
+			break
+		}
 		var p struct {
 			ProtocolVersion string `json:"protocolVersion"`
 		}
@@ -47,8 +61,11 @@ func (s *server) result(m message) (result, fault string) {
 	case "tools/list":
 		return s.list(m, "tools", func(i int) string {
 			name := "tool" + strconv.Itoa(i)
-			if i < len(tools) {
+			switch {
+			case i < len(tools):
 				name = tools[i]
+			case m.now.on("extra") && i == len(tools):
+				name = "extra"
 			}
 			return `{"name":` + strconv.Quote(name) + `,"inputSchema":{"type":"object"}}`
 		}), ""
@@ -76,8 +93,11 @@ func (s *server) list(m message, key string, item func(int) string) string {
 	}
 	_ = json.Unmarshal(m.Params, &p)
 	page, _ := strconv.Atoi(p.Cursor)
-	pages, _ := strconv.Atoi(os.Getenv(Pages))
+	pages, _ := strconv.Atoi(s.vars(Pages))
 	from, to, next := 0, len(tools), ""
+	if m.now.on("extra") && key == "tools" {
+		to++
+	}
 	if pages > 0 {
 		from, to = page*10, page*10+10
 		if page+1 < pages {
@@ -126,12 +146,12 @@ func (s *server) call(m message) (result, fault string) {
 	case "roots":
 		return s.askFor("roots/list", `{}`), ""
 	case "giveup":
-		s.line(`{"jsonrpc":"2.0","id":"given-up","method":"elicitation/create","params":{"message":"who?"}}`)
-		s.line(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"given-up"}}`)
+		s.write(`{"jsonrpc":"2.0","id":"given-up","method":"elicitation/create","params":{"message":"who?"}}`)
+		s.write(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"given-up"}}`)
 		return text("gave up"), ""
 	case "nonce":
-		if name := os.Getenv(NonceFile); name != "" {
-			appendLine(name, a.Nonce+" "+strconv.Itoa(os.Getpid()))
+		if name := s.vars(NonceFile); name != "" {
+			appendLine(name, fmt.Sprintf("%s %d %d", a.Nonce, os.Getpid(), s.generation))
 		}
 		return structured(`{"nonce":` + strconv.Quote(a.Nonce) + `,"pid":` + strconv.Itoa(os.Getpid()) + `}`), ""
 	case "env":
@@ -142,19 +162,72 @@ func (s *server) call(m message) (result, fault string) {
 	case "deep":
 		return structured(`{"d":` + strings.Repeat("[", a.Depth) + strings.Repeat("]", a.Depth) + `}`), ""
 	case "log":
-		s.line(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a log line"}}`)
+		s.write(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a log line"}}`)
 		return text("logged"), ""
 	case "changed":
-		s.line(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		s.write(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
 		return text("changed"), ""
+	case "flood":
+		s.flood(m, a.Bytes)
+		return "", ""
+	case "burst":
+		for range a.N {
+			s.write(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		}
+		return text("sent"), ""
+	case "keys":
+		return members(a.N), ""
+	case "spew":
+		for n := a.Bytes; n > 0; n -= len(junk) {
+			_, _ = os.Stderr.Write(junk[:min(n, len(junk))])
+		}
+		return text("spewed"), ""
 	case "fail":
 		return `{"content":[{"type":"text","text":"it failed"}],"isError":true}`, ""
 	}
 	return "", "unknown tool " + p.Name
 }
 
+// junk is what the modes and tools that flood stderr write.
+var junk = bytes.Repeat([]byte("\x00\xff noise"), 1<<17)
+
+// members is a result with n members in an object.
+func members(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"k%d":%d`, i, i)
+	}
+	return structured("{" + strings.TrimPrefix(b.String(), ",") + "}")
+}
+
+// flood prints an answer of so many bytes.
+func (s *server) flood(m message, n int) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	_, _ = io.WriteString(os.Stdout, `{"jsonrpc":"2.0","id":`+string(m.ID)+`,"result":{"content":[{"type":"text","text":"`)
+	for x := strings.Repeat("x", 1<<20); n > 0; n -= len(x) {
+		_, _ = io.WriteString(os.Stdout, x[:min(n, len(x))])
+	}
+	_, _ = io.WriteString(os.Stdout, "\"}]}}\n")
+}
+
+// modernResult adds what 2026-07-28 wants in a result.
+func modernResult(method, result string) string {
+	more := `"resultType":"complete"`
+	if strings.HasSuffix(method, "/list") || method == "server/discover" {
+		more += `,"ttlMs":3600000,"cacheScope":"public"`
+	}
+	if result != "{}" {
+		more += ","
+	}
+	return "{" + more + result[1:]
+}
+
 // after does what a tool does once it has answered.
 func (s *server) after(m message) {
+	if m.Method == "tools/list" && m.now.on("again") {
+		s.write(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+	}
 	var p struct {
 		Name      string
 		Arguments struct{ N, After int }
@@ -176,7 +249,7 @@ func (s *server) progress(meta json.RawMessage, from, n int) {
 		return
 	}
 	for i := range n {
-		s.line(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`,
+		s.write(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`,
 			p.ProgressToken, from+i+1))
 	}
 }
