@@ -21,7 +21,7 @@ import (
 //	sample     the same with sampling/createMessage
 //	roots      the same with roots/list
 //	giveup     asks elicitation/create, cancels that, and answers at once
-//	nonce      {nonce}: records it in NonceFile, and returns it with the pid
+//	nonce      {nonce}: sends it as the message of progress, records it in NonceFile, and returns it with the pid
 //	env        returns the environment as structuredContent
 //	big        {bytes}: an answer of at least that size
 //	deep       {depth}: an answer nested so deep
@@ -150,6 +150,7 @@ func (s *server) call(m message) (result, fault string) {
 		s.write(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"given-up"}}`)
 		return text("gave up"), ""
 	case "nonce":
+		s.say(p.Meta, a.Nonce)
 		if name := s.vars(NonceFile); name != "" {
 			appendLine(name, fmt.Sprintf("%s %d %d", a.Nonce, os.Getpid(), s.generation))
 		}
@@ -251,6 +252,16 @@ func (s *server) progress(meta json.RawMessage, from, n int) {
 	for i := range n {
 		s.write(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":%d}}`,
 			p.ProgressToken, from+i+1))
+	}
+}
+
+// say sends progress with a message of the call with this _meta.
+func (s *server) say(meta json.RawMessage, message string) {
+	var p struct {
+		ProgressToken json.RawMessage `json:"progressToken"`
+	}
+	if _ = json.Unmarshal(meta, &p); p.ProgressToken != nil {
+		s.write(fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":1,"message":%q}}`, p.ProgressToken, message))
 	}
 }
 

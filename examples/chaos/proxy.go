@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+)
+
+// proxy is the network between the gateway and a remote peer.
+type proxy struct{ *toxiproxy.Proxy }
+
+// newProxy starts one on a port of its own.
+func newProxy(name, target string) (*proxy, error) {
+	zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics have a logger of their own
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	p := &proxy{toxiproxy.NewProxy(server, name, "127.0.0.1:0", target)}
+	return p, p.Start()
+}
+
+// address is where it listens, also while it refuses.
+func (p *proxy) address() string {
+	p.Lock()
+	defer p.Unlock()
+	return p.Listen
+}
+
+// add puts a toxic in the way, JSON as toxiproxy has it. The function returned
+// takes it away.
+func (p *proxy) add(toxic string) (remove func()) {
+	t, err := p.Toxics.AddToxicJson(strings.NewReader(toxic))
+	if err != nil {
+		return func() {} // the same is there already: that fault takes it away
+	}
+	return func() { _ = p.Toxics.RemoveToxic(context.Background(), t.Name) }
+}
+
+// refuse cuts all connections and refuses new ones, until the function returned
+// is called.
+func (p *proxy) refuse() (accept func()) {
+	p.Stop()
+	return func() { _ = p.Start() } // it may have been started by another fault's end
+}
+
+func (p *proxy) close() {
+	p.Toxics.ResetToxics(context.Background())
+	p.Stop()
+}
