@@ -58,7 +58,7 @@ func (u *Upstream) checkState() Sample {
 	switch s.State {
 	case Errored:
 		x.Neutral = false
-		x.Err = "it is in error (" + s.Failure.Stage + ": " + s.Failure.Message + ")"
+		x.Err = s.Failure.inError()
 	case Starting:
 		x.Err = "it is starting"
 		if s.WaitingFor != "" {

@@ -66,6 +66,7 @@ func (u *Upstream) probeOnce(ctx context.Context, l *live) sample {
 // probed is the probe of a half-open step.
 func (r *runner) probed(ctx context.Context, l *live) error {
 	s := r.probeOnce(ctx, l)
+	r.set.o.Observer.Probed(r.name, s.took, s.err)
 	r.record(s, s.at)
 	return s.err
 }
@@ -78,20 +79,20 @@ func (w *watch) ticked(ctx context.Context) {
 	w.calls = w.Upstream.calls.Load()
 	idle := calls == w.calls
 	last := w.phase.Load().sample
-	if at := time.Unix(0, w.evidence.Load()); now.Sub(at) < w.interval && !last.stale(now) {
+	served := now.Sub(time.Unix(0, w.evidence.Load())) < w.interval
+	// What is shown tells when more is due, and so which interval comes next.
+	if w.Config().Kind() != Stdio && idle {
+		w.interval = min(2*w.interval, max(maxIdleInterval, w.Config().Interval()))
+	} else {
+		w.interval = w.Config().Interval()
+	}
+	if served && !last.stale(now) {
 		w.sampled(sample{at: now})
 	} else {
 		w.probe(ctx)
 	}
 	if w.inventory.Load().Stale(now) {
 		w.listChanged()
-	}
-	if w.Config().Kind() == Stdio {
-		w.interval = w.Config().Interval()
-	} else if idle {
-		w.interval = min(2*w.interval, max(maxIdleInterval, w.Config().Interval()))
-	} else {
-		w.interval = w.Config().Interval()
 	}
 	w.tick.Reset(jitter(w.interval))
 }

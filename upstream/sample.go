@@ -95,3 +95,45 @@ func (u *Upstream) record(s sample, at time.Time) Sample {
 	u.samples.add(x, u.Config().Stats.Samples)
 	return x
 }
+
+// outage sees to it that an upstream that is in error, or being started again,
+// has a sample for each interval, as one that runs has: it is not asked, but what
+// is known is that it is down. Only the owner calls it, at each change of state.
+func (u *Upstream) outage(s State) {
+	switch s {
+	case Errored:
+		u.absent.Reset(u.unsampled())
+	case Running, Stopped:
+		u.absent.Stop()
+	}
+}
+
+// stillDown makes one such sample. It runs on a goroutine of the timer's, which
+// may fire once more at the moment that an outage ends.
+func (u *Upstream) stillDown() {
+	s := u.Status()
+	if s.State != Errored && s.State != Starting || !s.Desired {
+		return
+	}
+	wait := u.unsampled()
+	if wait <= 0 {
+		x := Sample{At: time.Now(), Status: s.State, Err: "it is starting again"}
+		if s.State == Errored {
+			x.Err = s.Failure.inError()
+		}
+		u.samples.add(x, u.Config().Stats.Samples)
+		wait = jitter(u.Config().Interval())
+	}
+	u.absent.Reset(wait)
+}
+
+// unsampled returns in how long another sample is due.
+func (u *Upstream) unsampled() time.Duration {
+	last, ok := u.samples.last(func(*Sample) bool { return true })
+	if !ok {
+		return 0
+	}
+	return time.Until(last.At.Add(u.Config().Interval()))
+}
+
+func (f *Failure) inError() string { return "it is in error (" + f.Stage + ": " + f.Message + ")" }

@@ -40,6 +40,7 @@ func (u *Upstream) show(change func(p *phase)) {
 	if s.State != old.status.State {
 		u.set.o.Observer.StateChanged(seen)
 		u.log(&old.status, s)
+		u.outage(s.State)
 		if old.status.State == Running {
 			u.set.lost(u)
 		}

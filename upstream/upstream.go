@@ -26,6 +26,7 @@ type Upstream struct {
 	pool     pool
 	wants    wants
 	samples  samples
+	absent   *time.Timer // runs while it is down and should be up
 	figures  figures
 
 	// Pokes for the owner, each of capacity 1.
@@ -95,6 +96,8 @@ func newUpstream(s *Set, c *Config) *Upstream {
 	u.clocks.Late = (*flight).late
 	u.pool.init(u)
 	u.wants.links = make(map[string]*want)
+	u.absent = time.AfterFunc(time.Hour, u.stillDown)
+	u.absent.Stop()
 	u.phase.Store(&phase{
 		status: Status{
 			Name: c.Name, State: NotStarted, Breaker: BreakerClosed, Since: time.Now(), Transport: c.Kind(), Required: c.Required,

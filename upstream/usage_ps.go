@@ -45,14 +45,12 @@ func parsePS(out string, pid int) (u Usage, ok bool) {
 
 // parsePSTime reads [[days-]hours:]minutes:seconds[.hundredths].
 func parsePSTime(s string) time.Duration {
-	var total float64
-	if days, rest, ok := strings.Cut(s, "-"); ok {
-		n, _ := strconv.Atoi(days)
-		total, s = float64(n)*24, rest
-		if strings.Count(s, ":") < 2 {
-			s = "0:" + s
-		}
+	var days int
+	if before, rest, ok := strings.Cut(s, "-"); ok {
+		days, _ = strconv.Atoi(before)
+		s = rest
 	}
+	var total float64
 	for part := range strings.SplitSeq(s, ":") {
 		n, err := strconv.ParseFloat(part, 64)
 		if err != nil {
@@ -60,5 +58,5 @@ func parsePSTime(s string) time.Duration {
 		}
 		total = total*60 + n
 	}
-	return time.Duration(total * float64(time.Second))
+	return time.Duration(days)*24*time.Hour + time.Duration(total*float64(time.Second))
 }
