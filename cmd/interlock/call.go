@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -33,32 +31,21 @@ It exits with 1 when the tool says that it failed.`,
 	}
 	r.flags(cmd)
 	output := outputFlag(cmd)
-	names := r.completing(toolNames)
-	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		return names(cmd, args, word)
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := r.client()
-		if err != nil {
-			return failed(err)
-		}
-		defer c.Close()
-		// The call is cancelled at the upstream when its caller is interrupted.
-		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
-		defer stop()
+	cmd.ValidArgsFunction = once(r.completing(toolNames))
+	// The call is cancelled at the upstream when its caller is interrupted.
+	r.asks(cmd, func(ctx context.Context, c *admin.Client, args []string) error {
 		arguments, err := a.arguments(ctx, c, args[0], args[1:])
 		if err != nil {
-			return failed(err)
+			return err
 		}
+		wait := a.awaiting(args[0])
 		result, err := c.Call(ctx, args[0], arguments)
+		wait.stop()
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		return a.showResult(*output, result)
-	}
+	})
 	return cmd
 }
 

@@ -45,7 +45,11 @@ func (a *app) fail(err error) int {
 	if faults := new(config.Errors); errors.As(f.err, &faults) {
 		faults.Render(a.errs, a.errs.colour)
 	} else {
-		a.errs.printf("%s %s\n", a.errs.red("interlock:"), strings.TrimRight(f.err.Error(), "\n"))
+		code := ""
+		if e := new(admin.Error); errors.As(f.err, &e) {
+			code = a.errs.faint(" [" + e.Code + "]")
+		}
+		a.errs.printf("%s %s%s\n", a.errs.red("interlock:"), strings.TrimRight(f.err.Error(), "\n"), code)
 	}
 	if f.mend != "" {
 		a.errs.printf("%s\n", a.errs.faint("  "+f.mend))

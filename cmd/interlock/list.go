@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,32 +14,59 @@ import (
 )
 
 func (a *app) listCommand() *cobra.Command {
-	var r reach
+	var (
+		r reach
+		s admin.Select
+	)
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, GroupID: "ask", Args: cobra.NoArgs,
 		Short: "List the servers behind the gateway",
+		Long: `Lists the servers behind the gateway, in the order of the file: their state, health, breaker,
+transport, tools and process, and why those that failed did.
+
+On a terminal the table fits its width; JSON, YAML and a pipe have everything.`,
 		Example: `  interlock list
+  interlock list --state error
+  interlock list --transport stdio --name 'file*'
   interlock list -o json | jq -r '.[] | select(.state != "running") | .name'`,
 	}
 	r.flags(cmd)
 	output := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := r.client()
-		if err != nil {
-			return failed(err)
+	cmd.Flags().StringVar(&s.State, "state", "", "only those in this `STATE`: "+strings.Join(stateWords, ", "))
+	cmd.Flags().StringVar(&s.Transport, "transport", "", "only those over this `TRANSPORT`: "+strings.Join(transportWords, ", "))
+	cmd.Flags().StringVar(&s.Name, "name", "", "only those whose name matches this `GLOB`")
+	choices(cmd, "state", stateWords)
+	choices(cmd, "transport", transportWords)
+	_ = cmd.RegisterFlagCompletionFunc("name", r.completing(upstreamNames))
+	r.asks(cmd, func(ctx context.Context, c *admin.Client, _ []string) error {
+		if err := legal(s); err != nil {
+			return err
 		}
-		defer c.Close()
-		ups, err := c.Upstreams(cmd.Context(), admin.Select{})
+		ups, err := c.Upstreams(ctx, s)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		if *output != asTable {
-			return failed(a.write(*output, ups))
+			return a.write(*output, ups)
 		}
 		a.out.upstreams(ups)
 		return nil
-	}
+	})
 	return cmd
+}
+
+// legal checks the words of a selection.
+func legal(s admin.Select) error {
+	if s.State != "" && !slices.Contains(stateWords, s.State) {
+		return usage("a state is one of "+strings.Join(stateWords, ", "), "%q is no state", s.State)
+	}
+	if s.Transport != "" && !slices.Contains(transportWords, s.Transport) {
+		return usage("a transport is one of "+strings.Join(transportWords, ", "), "%q is no transport", s.Transport)
+	}
+	if _, err := path.Match(s.Name, ""); err != nil {
+		return usage("* stands for any characters, ? for one, [a-z] for one of these", "%q is no glob", s.Name)
+	}
+	return nil
 }
 
 // upstreams writes one line for each.
@@ -55,7 +85,9 @@ func (s *screen) upstreams(ups []admin.Upstream) {
 			plain(strconv.Itoa(u.Tools)), plain(orDash(pid)), plain(age(u.Since)), plain(remark(u)),
 		}
 	}
-	s.table([]string{"NAME", "STATE", "HEALTH", "BREAKER", "TRANSPORT", "TOOLS", "PID", "SINCE", "REMARK"}, rows)
+	s.table([]column{
+		{"NAME", 24, 0}, {"STATE", 0, 0}, {"HEALTH", 0, 3}, {"BREAKER", 0, 5}, {"TRANSPORT", 0, 6}, {"TOOLS", 0, 4}, {"PID", 0, 7}, {"SINCE", 0, 2}, {"REMARK", 20, 1},
+	}, rows)
 }
 
 func (s *screen) stateColour(u admin.Upstream) func(string) string {
@@ -102,28 +134,4 @@ func retry(u admin.Upstream) string {
 		return fmt.Sprintf(", next try in %s", wait)
 	}
 	return ", next try now"
-}
-
-// age is how long ago t was, in its largest unit.
-func age(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	switch d := time.Since(t); {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(int(d.Seconds()), 0))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours()/24))
-	}
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

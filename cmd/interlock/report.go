@@ -131,13 +131,6 @@ func offers(u admin.Upstream) string {
 	return strings.Join(parts, ", ")
 }
 
-func count(n int, word string) string {
-	if n != 1 {
-		word += "s"
-	}
-	return fmt.Sprintf("%d %s", n, word)
-}
-
 func (s *service) summary(ups []admin.Upstream) {
 	ready, tools := 0, 0
 	for _, u := range ups {

@@ -74,13 +74,19 @@ func (a *app) showResult(f format, raw json.RawMessage) error {
 // text writes what a server said: as it is into a pipe, and without what a
 // terminal would obey on a terminal.
 func (s *screen) text(text string) {
-	if s.terminal {
-		text = strings.Map(func(r rune) rune {
-			if r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r)) {
-				return -1
-			}
-			return r
-		}, text)
+	s.printf("%s\n", strings.TrimSuffix(s.harmless(text), "\n"))
+}
+
+// harmless is what a server said without what a terminal would obey, if this is
+// one.
+func (s *screen) harmless(text string) string {
+	if !s.terminal {
+		return text
 	}
-	s.printf("%s\n", strings.TrimSuffix(text, "\n"))
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0 || unicode.Is(unicode.Bidi_Control, r)) {
+			return -1
+		}
+		return r
+	}, text)
 }

@@ -12,7 +12,10 @@ func (a *app) root() *cobra.Command {
 and behind it Interlock starts, watches and restarts the servers that do the work.
 
 Without -c a command reads ./interlock.yaml (.yml, .json, .toml), or
-interlock/interlock.yaml in your configuration folder.`,
+interlock/interlock.yaml in your configuration folder.
+
+Exit codes: 0 fine, 1 failed, 2 bad configuration or usage, 3 no gateway can be reached,
+4 some server is unhealthy.`,
 		Example: `  interlock demo                        see it work, with nothing to install
   interlock serve -c interlock.yaml     run the gateway
   interlock list                        what runs behind it
@@ -30,11 +33,14 @@ interlock/interlock.yaml in your configuration folder.`,
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a gateway:"},
 		&cobra.Group{ID: "ask", Title: "Ask a running gateway:"},
+		&cobra.Group{ID: "order", Title: "Order a running gateway:"},
 		&cobra.Group{ID: "file", Title: "Work on a configuration:"},
 	)
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(),
-		a.listCommand(), a.statusCommand(), a.toolsCommand(), a.callCommand(),
+		a.listCommand(), a.statusCommand(), a.infoCommand(), a.checkCommand(), a.statsCommand(), a.graphCommand(),
+		a.logsCommand(), a.eventsCommand(), a.configCommand(), a.toolsCommand(), a.callCommand(),
+		a.addCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(), a.reloadCommand(),
 		a.validateCommand(), a.schemaCommand(),
 		a.versionCommand(), a.watchCommand(), a.demoServerCommand(),
 	)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -12,6 +13,7 @@ import (
 // concurrent use.
 type screen struct {
 	terminal bool
+	moves    bool // it obeys a cursor that goes back
 	colour   bool
 	width    int // in columns, 0 for unknown or endless
 
@@ -30,9 +32,10 @@ func newScreen(w io.Writer) *screen {
 	if s.terminal {
 		s.width = columns(f)
 	}
-	// https://no-color.org; an old Windows console shows the codes themselves.
-	s.colour = s.terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" &&
+	// An old Windows console shows the codes themselves.
+	s.moves = s.terminal && os.Getenv("TERM") != "dumb" &&
 		(runtime.GOOS != "windows" || os.Getenv("WT_SESSION") != "" || os.Getenv("TERM") != "")
+	s.colour = s.moves && os.Getenv("NO_COLOR") == "" // https://no-color.org
 	return s
 }
 
@@ -61,3 +64,14 @@ func (s *screen) red(text string) string    { return s.paint("31", text) }
 func (s *screen) green(text string) string  { return s.paint("32", text) }
 func (s *screen) yellow(text string) string { return s.paint("33", text) }
 func (s *screen) cyan(text string) string   { return s.paint("36", text) }
+
+// nameColour is one of a few colours, the same for the same n.
+func (s *screen) nameColour(n int) func(string) string {
+	codes := []string{"36", "33", "32", "35", "34", "96", "93", "92", "95", "94"}
+	return func(text string) string { return s.paint(codes[max(n, 0)%len(codes)], text) }
+}
+
+// pad fills text up to n columns.
+func pad(text string, n int) string {
+	return text + strings.Repeat(" ", max(n-cells(text), 0))
+}

@@ -18,9 +18,12 @@ type statusReport struct {
 }
 
 func (a *app) statusCommand() *cobra.Command {
-	var r reach
+	var (
+		r reach
+		t targets
+	)
 	cmd := &cobra.Command{
-		Use: "status [UPSTREAM...]", GroupID: "ask",
+		Use: "status [NAME... | --all]", GroupID: "ask",
 		Short: "Say how the gateway and its servers are",
 		Long: `Says whether the gateway is ready, how its servers are, why those that failed did,
 and which names clients do not see as the servers have them.
@@ -31,28 +34,27 @@ It exits with 4 when some server is unhealthy, so a script may ask for nothing e
   interlock status >/dev/null || echo "something is wrong"`,
 	}
 	r.flags(cmd)
+	t.flags(cmd)
 	output := outputFlag(cmd)
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
-	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		c, err := r.client()
-		if err != nil {
-			return failed(err)
+	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {
+		if err := t.either(names); err != nil {
+			return err
 		}
-		defer c.Close()
-		report, err := ask(cmd.Context(), c, names)
+		report, err := ask(ctx, c, names)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		if *output == asTable {
 			a.out.status(report)
 		} else if err := a.write(*output, report); err != nil {
-			return failed(err)
+			return err
 		}
 		if slices.ContainsFunc(report.Upstreams, func(u admin.Upstream) bool { return u.Health == "unhealthy" }) {
 			return &failure{code: exitUnhealthy}
 		}
 		return nil
-	}
+	})
 	return cmd
 }
 
@@ -63,23 +65,15 @@ func ask(ctx context.Context, c *admin.Client, names []string) (*statusReport, e
 		return nil, err
 	}
 	report := &statusReport{Ready: ready.Ready, Waiting: ready.Waiting, Upstreams: []admin.Upstream{}}
-	if report.Upstreams, err = c.Upstreams(ctx, admin.Select{}); err != nil {
+	if report.Upstreams, err = picked(ctx, c, names); err != nil {
 		return nil, err
 	}
 	if _, report.Problems, err = c.Tools(ctx); err != nil {
 		return nil, err
 	}
-	if len(names) == 0 {
-		return report, nil
+	if len(names) > 0 {
+		report.Problems = slices.DeleteFunc(report.Problems, func(p admin.Problem) bool { return !slices.Contains(names, p.Upstream) })
 	}
-	for _, name := range names {
-		if !slices.ContainsFunc(report.Upstreams, func(u admin.Upstream) bool { return u.Name == name }) {
-			_, err := c.Info(ctx, name) // for its error
-			return nil, err
-		}
-	}
-	report.Upstreams = slices.DeleteFunc(report.Upstreams, func(u admin.Upstream) bool { return !slices.Contains(names, u.Name) })
-	report.Problems = slices.DeleteFunc(report.Problems, func(p admin.Problem) bool { return !slices.Contains(names, p.Upstream) })
 	return report, nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 func (a *app) toolsCommand() *cobra.Command {
 	var r reach
 	cmd := &cobra.Command{
-		Use: "tools [UPSTREAM...]", GroupID: "ask",
+		Use: "tools [NAME...]", GroupID: "ask",
 		Short: "List the tools that clients see",
 		Example: `  interlock tools
   interlock tools files
@@ -20,32 +21,25 @@ func (a *app) toolsCommand() *cobra.Command {
 	r.flags(cmd)
 	output := outputFlag(cmd)
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
-	cmd.RunE = func(cmd *cobra.Command, names []string) error {
-		c, err := r.client()
-		if err != nil {
-			return failed(err)
+	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {
+		if _, err := picked(ctx, c, names); err != nil {
+			return err
 		}
-		defer c.Close()
-		for _, name := range names {
-			if _, err := c.Info(cmd.Context(), name); err != nil {
-				return failed(err)
-			}
-		}
-		tools, problems, err := c.Tools(cmd.Context())
+		tools, problems, err := c.Tools(ctx)
 		if err != nil {
-			return failed(err)
+			return err
 		}
 		if len(names) > 0 {
 			tools = slices.DeleteFunc(tools, func(t admin.Tool) bool { return !slices.Contains(names, t.Upstream) })
 			problems = slices.DeleteFunc(problems, func(p admin.Problem) bool { return !slices.Contains(names, p.Upstream) })
 		}
 		if *output != asTable {
-			return failed(a.write(*output, tools))
+			return a.write(*output, tools)
 		}
 		a.out.tools(tools)
 		a.errs.problems(problems)
 		return nil
-	}
+	})
 	return cmd
 }
 
@@ -58,5 +52,5 @@ func (s *screen) tools(tools []admin.Tool) {
 		}
 		rows[i] = []cell{{t.Name, name}, plain(t.Upstream), {text, s.faint}}
 	}
-	s.table([]string{"TOOL", "UPSTREAM", "DESCRIPTION"}, rows)
+	s.table([]column{{"TOOL", 24, 0}, {"UPSTREAM", 0, 2}, {"DESCRIPTION", 20, 1}}, rows)
 }

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/spf13/cobra"
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// asks makes do the body of a command that talks to the gateway: it has a client,
+// and a context that Ctrl-C ends.
+func (r *reach) asks(cmd *cobra.Command, do func(ctx context.Context, c *admin.Client, args []string) error) {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := r.client()
+		if err != nil {
+			return failed(err)
+		}
+		defer c.Close()
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+		defer stop()
+		if err = do(ctx, c, args); err != nil && ctx.Err() != nil {
+			return &failure{exitFailed, errInterrupted, ""}
+		}
+		return failed(err)
+	}
+}
