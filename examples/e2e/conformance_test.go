@@ -25,7 +25,9 @@ func TestConformance(t *testing.T) {
 	for speaks := range scored {
 		t.Run(string(speaks), func(t *testing.T) {
 			t.Parallel()
-			ctx, dir := deadline(t, 2*time.Minute), home(t)
+			// It ends with its last run, which may wait for its turn among all
+			// parallel tests.
+			ctx, dir := deadline(t, 8*time.Minute), home(t)
 			must := mustPass(ctx, t, dir, referenceRemote(ctx, t, dir, speaks), speaks)
 			for _, run := range []struct {
 				name, prefix string
