@@ -136,7 +136,7 @@ func TestEventsOfARemovedUpstream(t *testing.T) {
 		less := *cfg
 		less.Upstreams = cfg.Upstreams[1:]
 		for _, c := range []*config.Config{&less, cfg} {
-			if _, err := r.Reload(c); err != nil {
+			if _, err := r.Apply(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()

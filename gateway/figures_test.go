@@ -134,7 +134,7 @@ func TestMetricsOfUpstreams(t *testing.T) {
 
 		less := *cfg
 		less.Upstreams = cfg.Upstreams[1:]
-		if _, err := r.Reload(&less); err != nil {
+		if _, err := r.Apply(t.Context(), &less); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -143,7 +143,7 @@ func TestMetricsOfUpstreams(t *testing.T) {
 				t.Errorf("a is removed, and %s is still there", name)
 			}
 		}
-		if _, err := r.Reload(cfg); err != nil {
+		if _, err := r.Apply(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
 		r.running()

@@ -23,6 +23,9 @@ type Options struct {
 	Log       *slog.Logger         // nil logs nothing
 	Telemetry *telemetry.Telemetry // nil traces nothing
 	Version   string
+	// Load reads the configuration anew, for Reload; nil if there is nothing to
+	// read.
+	Load func() (*config.Config, error)
 	// Dialer reaches upstreams; nil is the real one, with Watcher.
 	Dialer upstream.Dialer
 	// Watcher kills what is left of the children when the gateway is killed; it
@@ -36,6 +39,7 @@ type Gateway struct {
 	log     *slog.Logger
 	tel     *telemetry.Telemetry
 	version string
+	load    func() (*config.Config, error)
 	set     *upstream.Set
 	chain   *policy.Chain
 	seal    *sealer
@@ -82,7 +86,7 @@ var emptyCatalog = router.Build(router.Defaults(), nil)
 // error says which part of the configuration or of the state folder is at fault.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
-		log: o.Log, tel: o.Telemetry, version: o.Version, chain: policy.NewChain(),
+		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load, chain: policy.NewChain(),
 		sessions: newSessions(), listeners: newListeners(),
 		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1),
 	}

@@ -211,7 +211,7 @@ func TestRemovedUpstream(t *testing.T) {
 	<-events
 	cfg := *r.cfg.Load()
 	cfg.Upstreams = cfg.Upstreams[1:]
-	if _, err := r.Reload(&cfg); err != nil {
+	if _, err := r.Apply(t.Context(), &cfg); err != nil {
 		t.Fatal(err)
 	}
 	if got := view.next(events); !strings.Contains(got, "list_changed") {

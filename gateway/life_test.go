@@ -424,7 +424,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			next.Upstreams[1].Args = []string{fmt.Sprint(i)} // restarts b
 		case 1:
 			next.Upstreams[0].DependsOn = []upstream.Dependency{{On: "none", Condition: upstream.ConditionRunning}}
-			if _, err := r.Reload(&next); err == nil {
+			if _, err := r.Apply(t.Context(), &next); err == nil {
 				t.Error("an unknown dependency was accepted")
 			}
 			continue
@@ -435,7 +435,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			next.Upstreams = next.Upstreams[:1]
 			next.Upstreams[0].CallTimeout++ // applies live
 		}
-		if _, err := r.Reload(&next); err != nil {
+		if _, err := r.Apply(t.Context(), &next); err != nil {
 			t.Fatal(err)
 		}
 	}

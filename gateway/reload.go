@@ -1,31 +1,26 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
-	"github.com/interlock-mcp/interlock/upstream"
 )
 
-// Report says what a reload did.
-type Report struct {
-	upstream.Changes
-	// NeedRestart names changed keys that apply only at the next start.
-	NeedRestart []string
-}
-
-// Reload makes cfg the configuration. Upstreams whose way of being reached did
-// not change keep running, their calls untouched. An error changes nothing.
-func (g *Gateway) Reload(cfg *config.Config) (Report, error) {
+// Apply makes cfg the configuration and says what that did. Upstreams whose way
+// of being reached did not change keep running, their calls untouched. An error
+// changes nothing.
+func (g *Gateway) Apply(_ context.Context, cfg *config.Config) (admin.Plan, error) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
 	old := g.cfg.Load()
-	r := Report{NeedRestart: needRestart(old, cfg)}
+	p := admin.Plan{NeedRestart: needRestart(old, cfg), Applied: true}
 	changes, err := g.set.Apply(cfg.Upstreams)
 	if err != nil {
-		return Report{}, fmt.Errorf("upstreams: %w", err)
+		return admin.Plan{}, fmt.Errorf("upstreams: %w", err)
 	}
-	r.Changes = changes
+	p.Added, p.Removed, p.Restarted, p.Changed = changes.Added, changes.Removed, changes.Restarted, changes.Updated
 	next := *cfg
 	// What cannot change while running stays as it is, so that nothing believes
 	// otherwise.
@@ -37,7 +32,7 @@ func (g *Gateway) Reload(cfg *config.Config) (Report, error) {
 	case g.reloaded <- struct{}{}:
 	default:
 	}
-	return r, nil
+	return p, nil
 }
 
 func needRestart(old, cfg *config.Config) []string {

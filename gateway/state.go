@@ -13,8 +13,8 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// State returns what the admin API sees of the gateway.
-func (g *Gateway) State() admin.State { return state{g} }
+// State returns what the admin API sees of the gateway and does to it.
+func (g *Gateway) State() admin.State { return g }
 
 // Ready reports whether clients are served and every required upstream runs,
 // and names what is waited for if not.
@@ -31,16 +31,13 @@ func (g *Gateway) Ready() (bool, []string) {
 	return len(waiting) == 0, waiting
 }
 
-// state adapts the gateway to what the admin API reads.
-type state struct{ g *Gateway }
-
-func (s state) Ready() (bool, []string) { return s.g.Ready() }
-
-func (s state) Upstreams() []admin.Upstream {
-	ups := s.g.set.Upstreams()
-	out := make([]admin.Upstream, len(ups))
-	for i, u := range ups {
-		out[i] = upstreamView(u)
+// List returns the upstreams that s selects, in the order of the file.
+func (g *Gateway) List(s admin.Select) []admin.Upstream {
+	var out []admin.Upstream
+	for _, u := range g.set.Upstreams() {
+		if v := upstreamView(u); s.Passes(&v) {
+			out = append(out, v)
+		}
 	}
 	return out
 }
@@ -74,8 +71,10 @@ func upstreamView(u *upstream.Upstream) admin.Upstream {
 	return a
 }
 
-func (s state) Tools() []admin.Tool {
-	entries := s.g.view.Load().catalog.Entries(router.Tools)
+// Tools returns the catalog's tools: those that clients are listed, in their order,
+// then those that are known but not listed.
+func (g *Gateway) Tools() []admin.Tool {
+	entries := g.view.Load().catalog.Entries(router.Tools)
 	out := make([]admin.Tool, len(entries))
 	for i, e := range entries {
 		var item struct {
@@ -89,8 +88,9 @@ func (s state) Tools() []admin.Tool {
 	return out
 }
 
-func (s state) Problems() []admin.Problem {
-	problems := s.g.view.Load().catalog.Problems()
+// Problems returns what clients see differently from what the upstreams say.
+func (g *Gateway) Problems() []admin.Problem {
+	problems := g.view.Load().catalog.Problems()
 	out := make([]admin.Problem, len(problems))
 	for i, p := range problems {
 		out[i] = admin.Problem{
@@ -109,9 +109,10 @@ func operator() *session {
 	return s
 }
 
-// Call implements admin.State: the same way that a client's call takes.
-func (s state) Call(ctx context.Context, tool string, arguments json.RawMessage) (json.RawMessage, error) {
-	g := s.g
+// Call calls a tool under the name that clients use, the same way that a client's
+// call takes, and blocks for the bytes of its result. A client that asks so can
+// be asked nothing. The error is an *admin.Error, or ctx's.
+func (g *Gateway) Call(ctx context.Context, tool string, arguments json.RawMessage) (json.RawMessage, error) {
 	params := append(jsonrpc.AppendString([]byte(`{"name":`), tool), `,"arguments":`...)
 	if len(arguments) == 0 {
 		arguments = json.RawMessage("{}")

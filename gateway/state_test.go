@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
@@ -24,7 +25,7 @@ func TestOperatorsCall(t *testing.T) {
 		return json.RawMessage(`{"content":[],"n":1.0}`), nil
 	}
 	r := start(t, settings(t, "a=http"), d).running()
-	got, err := r.State().Call(t.Context(), "a__do", nil)
+	got, err := r.Call(t.Context(), "a__do", nil)
 	if err != nil || string(got) != `{"content":[],"n":1.0}` {
 		t.Errorf("Call = %s, %v", got, err)
 	}
@@ -35,7 +36,7 @@ func TestOperatorsCall(t *testing.T) {
 	if n := len(r.sessions.all()); n != 0 {
 		t.Errorf("%d sessions are left", n)
 	}
-	if _, err := r.State().Call(t.Context(), "a__none", nil); err == nil || !strings.Contains(err.Error(), "unknown tool") {
+	if _, err := r.Call(t.Context(), "a__none", nil); err == nil || !strings.Contains(err.Error(), "unknown tool") {
 		t.Errorf("an unknown tool: %v", err)
 	}
 }
@@ -49,7 +50,7 @@ func TestOperatorsCallAtShutdown(t *testing.T) {
 	})
 	got := make(chan string, 1)
 	go func() {
-		b, err := r.State().Call(context.WithoutCancel(t.Context()), "a__do", nil)
+		b, err := r.Call(context.WithoutCancel(t.Context()), "a__do", nil)
 		got <- fmt.Sprint(string(b), err)
 	}()
 	<-began
@@ -57,21 +58,21 @@ func TestOperatorsCallAtShutdown(t *testing.T) {
 	if a := <-got; !strings.Contains(a, `"reason":"shutdown"`) || !strings.Contains(a, `"executed":"unknown"`) {
 		t.Errorf("answered %s", a)
 	}
-	if _, err := r.State().Call(t.Context(), "a__do", nil); err == nil || !strings.Contains(err.Error(), "shutting down") {
+	if _, err := r.Call(t.Context(), "a__do", nil); err == nil || !strings.Contains(err.Error(), "shutting down") {
 		t.Errorf("after it: %v", err)
 	}
 }
 
 func TestUpstreamsAsTheOperatorSeesThem(t *testing.T) {
 	r := echoing(t, "a")
-	all := r.State().Upstreams()
+	all := r.List(admin.Select{})
 	if len(all) != 1 || all[0].Server == nil || all[0].Server.Name != "fake" || all[0].Protocol != "2025-11-25" || all[0].Tools != 1 || all[0].State != "running" {
 		t.Errorf("%+v", all)
 	}
-	if tools := r.State().Tools(); len(tools) != 1 || tools[0].Name != "a__echo" || string(tools[0].InputSchema) != `{"type":"object"}` || !tools[0].Listed {
+	if tools := r.Tools(); len(tools) != 1 || tools[0].Name != "a__echo" || string(tools[0].InputSchema) != `{"type":"object"}` || !tools[0].Listed {
 		t.Errorf("%+v", tools)
 	}
-	if ok, waiting := r.State().Ready(); !ok || len(waiting) != 0 {
+	if ok, waiting := r.Ready(); !ok || len(waiting) != 0 {
 		t.Errorf("ready %v %v", ok, waiting)
 	}
 }

@@ -159,3 +159,12 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Near returns at most three names of the set close to name, best first.
+func (s *Set) Near(name string) []string {
+	known := make(map[string]bool)
+	for n := range s.view.Load().byName {
+		known[n] = true
+	}
+	return nearest(name, "", known)
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -17,7 +18,7 @@ func (s *service) reload() (moved bool) {
 		s.refuse(err)
 		return false
 	}
-	report, err := s.gw.Reload(cfg)
+	report, err := s.gw.Apply(context.Background(), cfg)
 	if err != nil {
 		s.refuse(err)
 		return false
@@ -30,7 +31,7 @@ func (s *service) reload() (moved bool) {
 		what  string
 		names []string
 	}{
-		{"added", report.Added}, {"removed", report.Removed}, {"restarted", report.Restarted}, {"changed", report.Updated},
+		{"added", report.Added}, {"removed", report.Removed}, {"restarted", report.Restarted}, {"changed", report.Changed},
 	} {
 		if len(p.names) > 0 {
 			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))

@@ -26,7 +26,7 @@ func (s *service) greet() {
 	if s.metrics != nil {
 		p.printf("%s   http://%s/metrics\n", p.bold("metrics"), s.metrics.Addr())
 	}
-	if len(s.gw.State().Upstreams()) == 0 {
+	if len(s.gw.List(admin.Select{})) == 0 {
 		p.printf("%s\n", p.yellow("the configuration names no server: add one below upstreams, it is read at once"))
 	}
 }
@@ -43,7 +43,7 @@ type shown struct {
 func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 	began, last, settled := time.Now(), map[string]shown{}, false
 	for {
-		ups := s.gw.State().Upstreams()
+		ups := s.gw.List(admin.Select{})
 		width := 0
 		for _, u := range ups {
 			width = max(width, len(u.Name))

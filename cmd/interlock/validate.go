@@ -98,7 +98,7 @@ func (a *app) tryStart(ctx context.Context, cfg *config.Config) error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- gw.Run(running) }()
 	ups, err := a.await(ctx, gw)
-	problems := gw.State().Problems()
+	problems := gw.Problems()
 	stop()
 	if runErr := <-stopped; err == nil {
 		err = runErr
@@ -119,7 +119,7 @@ func (a *app) tryStart(ctx context.Context, cfg *config.Config) error {
 func (a *app) await(ctx context.Context, gw *gateway.Gateway) ([]admin.Upstream, error) {
 	began, done := time.Now(), map[string]bool{}
 	for {
-		ups := gw.State().Upstreams()
+		ups := gw.List(admin.Select{})
 		width := 0
 		for _, u := range ups {
 			width = max(width, len(u.Name))

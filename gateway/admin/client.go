@@ -116,7 +116,7 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 	if json.Unmarshal(raw, &p) != nil || p.Code == "" {
 		return nil, fmt.Errorf("%s answers with HTTP status %s: is it an Interlock admin address?", c.target, res.Status)
 	}
-	return nil, &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, RPC: p.RPC}
+	return nil, &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, Errors: p.Errors, RPC: p.RPC}
 }
 
 // broken is the error of an answer that ended before its end.

@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// guard lets only requests pass that carry the token and come from this
-// machine by their Host and Origin: a page in a browser can reach a loopback
-// port, and by DNS rebinding under a name of its own. /livez and /readyz are
-// exempt: they tell nothing, and the probes of containers send any Host.
+// guard lets only requests pass that come from this machine by their Host and
+// Origin: a page in a browser can reach a loopback port, and by DNS rebinding
+// under a name of its own. Over TCP they must carry the token, too; token "" is a
+// unix socket, whose mode is its access control. /livez and /readyz are exempt:
+// they tell nothing, and the probes of containers send any Host.
 func guard(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -21,7 +22,7 @@ func guard(token string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if !loopbackHost(r.Host) {
+		if !loopbackHost(r.Host) && (token != "" || r.Host != socketHost) {
 			writeProblem(w, &Error{
 				Code: CodeForbiddenHost, Detail: "the Host of the request is not this machine",
 				Mend: "use 127.0.0.1, [::1] or localhost",
@@ -34,10 +35,9 @@ func guard(token string, next http.Handler) http.Handler {
 				return
 			}
 		}
-		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		// Sums of one length: the comparison takes the same time for all.
-		got := sha256.Sum256([]byte(given))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		got := sha256.Sum256([]byte(bearer(r)))
+		if token != "" && subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="interlock admin"`)
 			writeProblem(w, &Error{
 				Code: CodeUnauthorized, Detail: "the admin token is missing or wrong",
@@ -47,6 +47,19 @@ func guard(token string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// socketHost is the Host that a Client sends over a unix socket.
+const socketHost = "interlock"
+
+// bearer returns the token that a request carries, "" for none. The name of the
+// scheme may be in any case (RFC 9110 section 11.1).
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimLeft(token, " ")
 }
 
 // loopbackHost tells whether a Host header names this machine: an address or

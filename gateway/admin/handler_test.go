@@ -30,7 +30,7 @@ func TestHandler(t *testing.T) {
 		{"no JSON", "POST", "/v1/call", `{`, 400, `"code":"bad_request"`},
 		{"too large", "POST", "/v1/call", `{"tool":"` + strings.Repeat("x", maxBody) + `"}`, 413, `"code":"too_large"`},
 		{"wrong method", "GET", "/v1/call", "", 405, `"code":"method_not_allowed"`},
-		{"wrong method for a read", "DELETE", "/v1/upstreams", "", 405, `takes GET, HEAD only`},
+		{"wrong method for a read", "DELETE", "/v1/tools", "", 405, `takes GET, HEAD only`},
 		{"no route", "GET", "/v2", "", 404, `"code":"not_found"`},
 		{"livez", "GET", "/livez", "", 200, `{"status":"ok"}`},
 		{"readyz", "GET", "/readyz", "", 200, `{"ready":true,"waiting":[]}`},

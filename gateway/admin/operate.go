@@ -18,6 +18,22 @@ type Order struct {
 	// Timeout seconds; 0 is the longest that a request may take.
 	Wait    bool    `json:"wait,omitempty"`
 	Timeout float64 `json:"timeout,omitempty"`
+	// Each, if not nil, is told of each outcome as it comes, one at a time.
+	Each func(Outcome) `json:"-"`
+}
+
+// AddOrder is upstreams to add at run time.
+type AddOrder struct {
+	// Entries is a JSON object as a file would hold it: upstreams, mcpServers, or
+	// servers as VS Code has them.
+	Entries json.RawMessage
+	// Commands allows entries that start a program, and variables, which may read
+	// files. Whoever gives that may run what he likes as the gateway's user.
+	Commands bool
+	// Wait, Timeout and Each are as in Order, of the start of what is added.
+	Wait    bool
+	Timeout float64
+	Each    func(Outcome)
 }
 
 // Outcome is what became of an order to one upstream. The fault of one never
@@ -105,8 +121,11 @@ type Check struct {
 	Status string `json:"status"`
 	// ResponseTime is in seconds, nil if there was no answer.
 	ResponseTime *float64 `json:"response_time"`
-	// Error is nil if Healthy.
+	// Error says what is wrong, nil for nothing.
 	Error *string `json:"error"`
+	// Neutral says that nothing was found out against it: it was stopped by an
+	// operator, say, or is too busy to answer.
+	Neutral bool `json:"neutral,omitempty"`
 }
 
 // Stats are the monitor's figures of one upstream over a window. Where nothing

@@ -14,14 +14,17 @@ type problem struct {
 	Detail string          `json:"detail"`
 	Code   string          `json:"code"`
 	Mend   string          `json:"mend,omitempty"`
+	Errors []ConfigError   `json:"errors,omitempty"`
 	RPC    json.RawMessage `json:"rpc_error,omitempty"`
 }
 
 func writeProblem(w http.ResponseWriter, e *Error) {
 	status := e.status()
-	body, err := json.Marshal(problem{http.StatusText(status), status, e.Detail, e.Code, e.Mend, e.RPC})
+	p := problem{http.StatusText(status), status, e.Detail, e.Code, e.Mend, e.Errors, e.RPC}
+	body, err := json.Marshal(p)
 	if err != nil { // only an RPC that is no JSON: leave it out
-		body, _ = json.Marshal(problem{http.StatusText(status), status, e.Detail, e.Code, e.Mend, nil})
+		p.RPC = nil
+		body, _ = json.Marshal(p)
 	}
 	writeHeader(w, status, "application/problem+json")
 	_, _ = w.Write(append(body, '\n'))

@@ -3,14 +3,28 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"iter"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
 // State is what the API may see and do. Its methods are called by many
-// goroutines at once and, but for Call, answer from memory without blocking.
+// goroutines at once. An error that a client is told is an *Error; any other is
+// logged and told as CodeInternal.
 type State interface {
-	// Upstreams returns all upstreams in the order of the file.
-	Upstreams() []Upstream
+	Face
+	Fleet
+	Orders
+	Settings
+	Monitor
+	Diary
+}
+
+// Face is what clients of the gateway see.
+type Face interface {
 	// Tools returns the tools in the order in which clients see them, then those
 	// that are known but not listed.
 	Tools() []Tool
@@ -25,6 +39,88 @@ type State interface {
 	// names that collide, are hidden, replaced or shortened.
 	Problems() []Problem
 }
+
+// Fleet is the upstreams as they are. Its methods answer from memory.
+type Fleet interface {
+	// List returns the upstreams that s selects, in the order of the file.
+	List(s Select) []Upstream
+	// Status returns one of the seven states. The error is an *Error with
+	// CodeUnknownUpstream that names the nearest, here and wherever one is named.
+	Status(name string) (string, error)
+	Info(name string) (Info, error)
+	Graph() Graph
+}
+
+// Orders are given to upstreams. Each gives all of them at once, and waits for
+// their outcome if o says so, until ctx is done at the longest. There is an
+// outcome for each name, in their order.
+type Orders interface {
+	Start(ctx context.Context, o Order) []Outcome
+	Stop(ctx context.Context, o Order) []Outcome
+	Restart(ctx context.Context, o Order) []Outcome
+	Remove(ctx context.Context, o Order) []Outcome
+}
+
+// Settings are what upstreams there are and how they are configured.
+type Settings interface {
+	// Add adds upstreams and keeps them. An error changes nothing; an outcome that
+	// is not OK says why that one was left out, or did not start.
+	Add(ctx context.Context, o AddOrder) ([]Outcome, error)
+	// Reload reads the files anew and applies what changed; an error changes
+	// nothing. Plan says what Reload would do.
+	Reload(ctx context.Context) (Plan, error)
+	Plan(ctx context.Context) (Plan, error)
+	// Config returns the running configuration as a JSON object under the keys of
+	// the file, with *** for what may be secret.
+	Config() (json.RawMessage, error)
+}
+
+// Monitor is how upstreams do. An empty list of names stands for all.
+type Monitor interface {
+	// Check probes now and blocks for the answers, by name.
+	Check(ctx context.Context, names []string) map[string]Check
+	// Stats are figures of the last window.
+	Stats(window time.Duration, names []string) []Stats
+	// Logs returns the last n lines, oldest first; Follow goes on with what comes
+	// until ctx is done.
+	Logs(name string, n int) ([]LogLine, error)
+	Follow(ctx context.Context, name string, n int) (iter.Seq[LogLine], error)
+}
+
+// Diary is what happened.
+type Diary interface {
+	// Events returns the kept events with a Seq above after, oldest first, and a
+	// channel that is closed when there is a newer one.
+	Events(after uint64) (list []Event, changed <-chan struct{})
+}
+
+// Validate returns an *Error for a word that no upstream can have.
+func (s Select) Validate() error {
+	bad := func(what, value, want string) error {
+		return &Error{Code: CodeBadRequest, Detail: what + " " + strconv.Quote(clip(value)) + " is not one of " + want}
+	}
+	if s.State != "" && !slices.Contains(states, s.State) {
+		return bad("state", s.State, strings.Join(states, ", "))
+	}
+	if s.Transport != "" && !slices.Contains(transports, s.Transport) {
+		return bad("transport", s.Transport, strings.Join(transports, ", "))
+	}
+	if _, err := path.Match(s.Name, ""); err != nil {
+		return &Error{Code: CodeBadRequest, Detail: "name " + strconv.Quote(clip(s.Name)) + " is not a glob", Mend: `write *, ? and [a-z], and \ before one that is meant`}
+	}
+	return nil
+}
+
+// Passes reports whether s selects u. s must be valid.
+func (s Select) Passes(u *Upstream) bool {
+	named, _ := path.Match(s.Name, u.Name)
+	return (s.State == "" || s.State == u.State) && (s.Transport == "" || s.Transport == u.Transport) && (s.Name == "" || named)
+}
+
+var (
+	states     = []string{"not_started", "starting", "running", "stopping", "stopped", "error", "unknown"}
+	transports = []string{"stdio", "http", "sse"}
+)
 
 // Upstream is one upstream at one moment. Zero times, and texts and objects
 // that do not apply, are left out of its JSON.
