@@ -52,30 +52,39 @@ func (f *follower) first(n int) []LogLine {
 	return lines[max(len(lines)-max(n, 0), 0):]
 }
 
+// skip goes on to the next line, or to the end if there is none yet.
+func (f *follower) skip() {
+	t := f.tail
+	i := bytes.IndexByte(t.text(f.next), '\n')
+	if f.cut = i < 0; f.cut {
+		f.next = t.end
+	} else {
+		f.next += int64(i) + 1
+	}
+}
+
 // more returns the lines since the last. If there are none, the channel is closed
 // when more was written.
 func (f *follower) more() (lines []LogLine, written <-chan struct{}) {
 	t := f.tail
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if missed := t.begin() - f.next; missed > 0 {
-		lines = append(lines, LogLine{time.Now(), fmt.Sprintf("(%d bytes were written faster than they were read, and are lost)", missed)})
-		f.next = t.begin()
-		f.cut = true // most likely
+	from := f.next
+	behind := from < t.begin()
+	if behind {
+		f.next, f.cut = t.begin(), true
 	}
 	if f.cut {
-		text := t.text(f.next)
-		i := bytes.IndexByte(text, '\n')
-		f.next += int64(i + 1)
-		if f.cut = i < 0; f.cut {
-			f.next = t.end
-		}
+		f.skip()
+	}
+	if behind { // of a line that is lost in part, the rest too
+		lines = append(lines, LogLine{time.Now(), fmt.Sprintf("(%d bytes were written faster than they were read, and are lost)", f.next-from)})
 	}
 	whole, rest := t.lines(f.next)
 	lines = append(lines, whole...)
 	f.next = rest
 	if t.end-rest > maxLine && !f.cut {
-		lines = t.add(lines, rest, t.text(rest)[:maxLine])
+		lines = append(lines, LogLine{t.when(rest), printable(t.text(rest)[:maxLine]) + "..."})
 		f.cut = true
 		f.next = t.end
 	}

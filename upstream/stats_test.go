@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -155,6 +157,37 @@ func TestHalfOpenProbeIsASample(t *testing.T) {
 		}
 		if got := b.up("a").Stats(time.Minute).Calls; got.Count != 5 || got.Errors["reset"] != 5 || got.P50 != 0 {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// TestLogsOverRestarts: whoever follows what an upstream writes reads on after it
+// was restarted.
+func TestLogsOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		b := begin(t, d, command("a"))
+		u := b.up("a")
+		var got []string
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			for l := range u.Stderr().Follow(ctx, 10) {
+				got = append(got, l.Text)
+			}
+		}()
+		for i := range 3 {
+			fmt.Fprintf(d.Server("a").Last().Dial.Stderr, "%d\n", i)
+			if err := u.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		cancel()
+		<-over
+		if want := []string{"0", "1", "2"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }

@@ -14,7 +14,7 @@ const (
 	// maxLine is how much of one line is shown, in bytes.
 	maxLine = 2000
 	// maxMarks is how many times are kept with the text.
-	maxMarks = 512
+	maxMarks = 1024
 )
 
 // LogLine is a line that an upstream wrote.
@@ -36,7 +36,7 @@ type Tail struct {
 // mark says when the text from an offset on was written.
 type mark struct {
 	from int64
-	at   time.Time
+	at   int64 // Unix ns
 }
 
 // Write adds p, dropping what is oldest.
@@ -47,12 +47,16 @@ func (t *Tail) Write(p []byte) (int, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.mark(time.Now())
+	t.mark(time.Now().UnixNano())
 	t.end += int64(n)
 	p = p[max(n-tailSize, 0):]
 	if room := tailSize - len(t.ring); room > 0 {
-		t.ring = append(t.ring, p[:min(room, len(p))]...)
-		p = p[min(room, len(p)):]
+		fits := min(room, len(p))
+		if n := len(t.ring) + fits; n > cap(t.ring) {
+			t.ring = append(make([]byte, 0, min(max(n, 2*cap(t.ring)), tailSize)), t.ring...)
+		}
+		t.ring = append(t.ring, p[:fits]...)
+		p = p[fits:]
 	}
 	at := int((t.end - int64(len(p))) % tailSize)
 	copy(t.ring, p[copy(t.ring[at:], p):])
@@ -65,8 +69,8 @@ func (t *Tail) Write(p []byte) (int, error) {
 
 // mark keeps when the text from here on is written. There is room for so many
 // marks: when it is full those of text that is gone are dropped, then every other.
-func (t *Tail) mark(now time.Time) {
-	if n := len(t.marks); n > 0 && now.Sub(t.marks[n-1].at) < time.Millisecond {
+func (t *Tail) mark(now int64) {
+	if n := len(t.marks); n > 0 && now-t.marks[n-1].at < int64(time.Millisecond) && now >= t.marks[n-1].at {
 		return
 	}
 	if len(t.marks) == maxMarks {
@@ -103,7 +107,7 @@ func (t *Tail) when(o int64) time.Time {
 	if !exact {
 		i--
 	}
-	return t.marks[max(i, 0)].at
+	return time.Unix(0, t.marks[max(i, 0)].at)
 }
 
 // Lines returns the text of the last n lines, as Log does.
