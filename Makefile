@@ -1,7 +1,7 @@
 # make            builds ./interlock
 # make check      what must pass before a commit: lint and test
 # make lint       everything that reads the code: format, vet, golangci-lint, import directions, go.mod
-# make cross      that it builds for macOS and Windows
+# make cross      that it builds and vets for macOS and Windows
 # make test       every test, also those with real servers and clients from npm
 # make e2e        only those
 # make bench      what the gateway costs beside a plain reverse proxy and a bridge
@@ -38,6 +38,8 @@ format: .bin/gofumpt-$(GOFUMPT)
 cross:
 	GOOS=darwin CGO_ENABLED=0 go build -o /dev/null ./cmd/interlock
 	GOOS=windows CGO_ENABLED=0 go build -o /dev/null ./cmd/interlock
+	GOOS=darwin CGO_ENABLED=0 go vet ./...
+	GOOS=windows CGO_ENABLED=0 go vet ./...
 
 # The race detector needs cgo. -p 2: the end-to-end tests start real servers
 # and have deadlines of their own.

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -165,4 +165,10 @@ func askPID(c *caller, id int) (int, error) {
 }
 
 // killProcess is kill -9.
-func killProcess(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }
+func killProcess(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
+}

@@ -27,11 +27,20 @@ func home(t *testing.T) string {
 		left := waitNone(dir, time.Minute)
 		for pid, command := range left {
 			t.Errorf("process %d was left behind: %s", pid, command)
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			_ = kill(pid)
 		}
 		_ = os.RemoveAll(dir)
 	})
 	return dir
+}
+
+// kill is kill -9.
+func kill(pid int) error {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return err
+	}
+	return p.Kill()
 }
 
 // environ is what every process of a test gets: nothing of the developer's own

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -95,7 +94,7 @@ func (g *gateway) killChild(u upstream) {
 	if u.PID == 0 {
 		g.t.Fatalf("interlock list says no pid of %q", u.Name)
 	}
-	if err := syscall.Kill(u.PID, syscall.SIGKILL); err != nil {
+	if err := kill(u.PID); err != nil {
 		g.t.Fatal(err)
 	}
 }
