@@ -18,7 +18,10 @@ type seat struct {
 }
 
 // admit lets a call in, with a slot held, or refuses it. It blocks while the
-// upstream starts and while there is no slot, up to limits.queue_timeout.
+// upstream starts and while there is no slot, up to limits.queue_timeout. One
+// that starts on demand is started, and waited for as long as the call itself
+// may take (call_timeout, max_call_timeout): a start that fails ends the wait
+// after start_timeout at the latest, not counting what it depends on.
 func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 	p := u.phase.Load()
 	epoch, ok, err := u.enter(p)
@@ -31,13 +34,13 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 			return seat{}, err
 		}
 	}
-	// A modern server has no sessions, whatever was thought before it had started.
-	if c.Scope.Key == "" || u.Modern() {
-		if l := u.phase.Load().link; l != nil {
-			return seat{l, epoch, waited}, nil
-		}
+	if p = u.phase.Load(); p.link == nil {
 		u.bulkhead.release() // gone at this moment
 		return u.admit(ctx, c)
+	}
+	// A modern server has no sessions, whatever was thought before it had started.
+	if c.Scope.Key == "" || u.Modern() {
+		return seat{p.link, epoch, waited}, nil
 	}
 	l, err := u.pool.link(ctx, c.Scope, func() { waited = true; c.event("dial") })
 	if err != nil {
@@ -53,6 +56,9 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 		return 0, u.refuse("queue_full", "too many calls wait for it already", time.Second)
 	}
 	defer u.bulkhead.leave()
+	if err := u.awaken(ctx, c); err != nil {
+		return 0, err
+	}
 	timeout := u.Config().Limits.QueueTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOverdue)
 	defer cancel()
@@ -97,6 +103,35 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 	}
 }
 
+// awaken starts an upstream that starts on demand, and blocks until calls may go
+// on or are refused.
+func (u *Upstream) awaken(ctx context.Context, c *Call) error {
+	if u.Config().Start != OnDemand {
+		return nil
+	}
+	patience := c.flight.left(time.Now())
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for told := false; ; {
+		p := u.phase.Load()
+		if _, ok, err := u.enter(p); ok || err != nil {
+			return err
+		}
+		if !told {
+			told = true
+			c.event("waiting")
+		}
+		u.rouse()
+		select {
+		case <-p.changed:
+		case <-late.C:
+			return u.overdue(false, patience.Round(time.Millisecond))
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 var errOverdue = errors.New("limits.queue_timeout was over")
 
 func (u *Upstream) overdue(started bool, timeout time.Duration) *CallError {
@@ -114,7 +149,7 @@ func (u *Upstream) enter(p *phase) (epoch uint64, ok bool, err error) {
 	switch {
 	case p.removed:
 		return 0, false, u.refuse("removed", "it is no longer configured", 0)
-	case s.State == Running && p.link.dead():
+	case s.State == Running && (p.link == nil || p.link.dead()):
 		return epoch, false, nil // its owner is about to notice
 	case s.State == Running && epoch == 0:
 		return 0, false, u.refuse("breaker_open", "its circuit breaker opened", u.Config().Restart.Delay)

@@ -108,6 +108,11 @@ func (b *bulkhead) rest() bool {
 
 // rise takes a slot for a call that rested, also one beyond the limit.
 func (b *bulkhead) rise() {
+	b.taken.Add(1) // first, so that busy never misses it
 	b.resting.Add(-1)
-	b.taken.Add(1)
+}
+
+// busy reports whether there are calls, in flight or waiting.
+func (b *bulkhead) busy() bool {
+	return b.queued.Load() > 0 || b.taken.Load() > 0 || b.resting.Load() > 0
 }

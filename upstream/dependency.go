@@ -12,7 +12,6 @@ type dependencyError struct {
 	on    string
 	state State
 	why   *Failure
-	retry time.Time
 }
 
 func (e *dependencyError) Error() string {
@@ -34,21 +33,32 @@ func (u *Upstream) dependencies() (waiting string, err error) {
 		p := on.phase.Load()
 		s := &p.status
 		switch {
-		case on.orders.wanted() && p.order < on.orders.last(): // it is about to start, or start again
+		case !on.orders.wanted():
+			if err == nil {
+				err = &dependencyError{on: d.On, state: Stopped}
+			}
+		case s.State == Errored && !due(s) && p.order == on.orders.last():
+			on.rouse()
+			if err == nil {
+				err = &dependencyError{on: d.On, state: s.State, why: s.Failure}
+			}
+		case p.order < on.orders.last(): // it is about to start, or start again
 			if waiting == "" {
 				waiting = d.On
 			}
 		case s.State == Running, d.Condition == ConditionStarted && s.State == Starting && p.spawned:
-		case s.State == Errored, !on.orders.wanted():
-			if err == nil {
-				err = &dependencyError{on: d.On, state: s.State, why: s.Failure, retry: s.NextRetry}
+		default:
+			on.rouse()
+			if waiting == "" {
+				waiting = d.On
 			}
-		case waiting == "":
-			waiting = d.On
 		}
 	}
 	return waiting, err
 }
+
+// due reports whether an upstream in error is about to be started again.
+func due(s *Status) bool { return !s.NextRetry.IsZero() && !time.Now().Before(s.NextRetry) }
 
 // await blocks until all dependencies are there (nil) or one has failed (a
 // *dependencyError, unless failures do not matter), or ctx is done.

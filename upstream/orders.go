@@ -13,6 +13,7 @@ var (
 	errKill         = errors.New("killed by an operator")
 	errRestart      = errors.New("restarted by an operator")
 	errReconfigured = errors.New("its configuration changed")
+	errIdle         = errors.New("nobody needed it for idle_stop")
 	errEdge         = errors.New("an upstream it depends on was lost")
 	errRemoved      = errors.New("it was removed")
 	errShutdown     = errors.New("the gateway stops")

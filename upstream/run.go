@@ -10,7 +10,8 @@ import (
 // Where it is in its code is the state; the phase only reports it.
 type runner struct {
 	*Upstream
-	link     *live // the supervised link, also a sick one; nil for none
+	link     *live   // the supervised link, also a sick one; nil for none
+	dialled  *Config // which link was made with
 	recovery recovery
 	blocked  bool // in error for a dependency alone
 	retry    bool // the next start follows a failure of its own
@@ -53,7 +54,12 @@ func (r *runner) forget() {
 // down is a pass of an upstream that is meant to be down.
 func (r *runner) down(p pass) {
 	r.halt(p.cause)
-	r.show(func(x *phase) { x.order = p.seq })
+	r.show(func(x *phase) {
+		x.order, x.status.Idle = p.seq, false
+		if x.status.State == Stopped && x.status.Because == errIdle.Error() {
+			x.status.Because = p.cause.Error() // and is not to start again
+		}
+	})
 	<-p.ctx.Done()
 }
 
@@ -61,12 +67,16 @@ func (r *runner) down(p pass) {
 // the way, starts, and serves until that ends.
 func (r *runner) up(p pass) {
 	ctx := p.ctx
-	if err := r.hold(p); err != nil {
+	err := r.hold(p)
+	if err == nil {
+		err = r.rest(p)
+	}
+	if err != nil {
 		r.interrupted(ctx)
 		return
 	}
 	r.begin(p.seq)
-	err := r.await(ctx)
+	err = r.await(ctx)
 	if err == nil {
 		r.count()
 		err = r.start(ctx)
@@ -74,11 +84,14 @@ func (r *runner) up(p pass) {
 	if err == nil {
 		err = r.serve(ctx)
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		r.interrupted(ctx)
-		return
+	case errors.Is(err, errIdle):
+		r.halt(errIdle)
+	default:
+		r.failed(err)
 	}
-	r.failed(err)
 }
 
 // hold blocks while an upstream in error has to wait for its next start.
@@ -112,6 +125,11 @@ func (r *runner) hold(p pass) error {
 		case <-ctx.Done():
 		}
 	}
+	// What starts on demand is tried in the background as often as the policy says,
+	// and after that when somebody needs it.
+	for r.recovery.exhausted && ctx.Err() == nil && r.Config().Start == OnDemand && !r.needed() {
+		_ = r.unneeded(ctx)
+	}
 	return ctx.Err()
 }
 
@@ -123,7 +141,7 @@ func (r *runner) begin(order uint64) {
 		p.status.State = Starting
 		p.status.Generation++
 		p.status.NextRetry = time.Time{}
-		p.status.Because = ""
+		p.status.Because, p.status.Idle = "", false
 		p.held, p.spawned, p.ran, p.stages = true, false, false, nil
 	})
 }
@@ -188,7 +206,7 @@ func (r *runner) interrupted(ctx context.Context) {
 func (r *runner) halt(cause error) {
 	switch r.phase.Load().status.State {
 	case Starting, Running:
-		r.show(func(p *phase) { p.status.State, p.status.WaitingFor, p.status.Because = Stopping, "", cause.Error() })
+		r.show(func(p *phase) { p.status.State, p.status.WaitingFor, p.status.Because = Stopping, "", cause.Error(); p.status.Idle = errors.Is(cause, errIdle) })
 		r.stopped(r.closeAll(r.orders.forced()), cause)
 	case Errored:
 		if errors.Is(cause, errStop) || errors.Is(cause, errKill) || errors.Is(cause, errRemoved) || errors.Is(cause, errShutdown) {

@@ -33,8 +33,14 @@ func command(name string, edges ...string) upstream.Config {
 // begin runs a set until the test ends. It is called inside a bubble.
 func begin(t *testing.T, d *linktest.Dialer, configs ...upstream.Config) *bench {
 	t.Helper()
+	return beginIn(t, "", d, configs...)
+}
+
+// beginIn is begin with a folder in which inventories are kept.
+func beginIn(t *testing.T, dir string, d *linktest.Dialer, configs ...upstream.Config) *bench {
+	t.Helper()
 	seen := new(journal)
-	b := &bench{t: t, d: d, seen: seen, set: upstream.NewSet(upstream.Options{Dialer: d, Observer: seen})}
+	b := &bench{t: t, d: d, seen: seen, set: upstream.NewSet(upstream.Options{Dialer: d, Observer: seen, StateDir: dir})}
 	if _, err := b.set.Apply(configs); err != nil {
 		t.Fatal(err)
 	}

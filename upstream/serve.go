@@ -13,7 +13,7 @@ import (
 const relistPause = time.Second
 
 // serve watches over a running upstream. It blocks until ctx is done, the link
-// is lost or the breaker opened, and says which; all it began has ended then.
+// is lost, the breaker opened or nobody needs it, and says which; all it began has ended then.
 func (r *runner) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.timeouts.Store(0) // those of an older generation
@@ -28,6 +28,9 @@ func (r *runner) serve(ctx context.Context) error {
 	w.lists = time.NewTimer(0)
 	<-w.lists.C
 	defer w.lists.Stop()
+	w.silence.timer = time.NewTimer(time.Hour)
+	defer w.silence.timer.Stop()
+	w.listen()
 	stable := time.NewTimer(r.Config().Restart.Stable)
 	defer stable.Stop()
 	for {
@@ -70,6 +73,10 @@ func (r *runner) serve(ctx context.Context) error {
 			if r.phase.Load().status.Attempts > 0 {
 				r.show(func(p *phase) { p.status.Attempts, p.status.Exhausted = 0, false })
 			}
+		case <-w.silence.timer.C:
+			if w.idle() {
+				return errIdle
+			}
 		case <-r.tuned:
 			r.retune(w)
 		}
@@ -89,6 +96,8 @@ type watch struct {
 	probing  bool
 	probed   chan judged // capacity 1: one probe at a time
 
+	silence silence
+
 	lists    *time.Timer // fires when the next list may begin
 	listing  bool
 	again    bool            // a change came during a list
@@ -99,6 +108,7 @@ type watch struct {
 // retune takes over a configuration that applies live.
 func (r *runner) retune(w *watch) {
 	r.breaker.resize()
+	w.listen()
 	w.interval = r.Config().Interval()
 	w.tick.Reset(jitter(w.interval))
 }

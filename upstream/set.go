@@ -157,6 +157,7 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 	s.commandAll(errReconfigured, restart)
 	for _, u := range view.list {
 		poke(u.nudge) // edges may have changed
+		u.rouse()
 	}
 	s.poke()
 	return ch, nil

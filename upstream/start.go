@@ -93,6 +93,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 		}
 	}
 	r.link = l
+	r.dialled = c
 	err := r.settle(ctx, l, recovering)
 	if err != nil {
 		r.discard()
@@ -128,6 +129,10 @@ func (u *Upstream) renewed(l *live) {
 
 // learnt takes over an inventory, if it differs from the one there is.
 func (r *runner) learnt(inv *Inventory) {
+	if r.dialled.RestartKey() != r.Config().RestartKey() {
+		return // of a server that is about to be another
+	}
+	r.unlearnt.Store(false)
 	old := r.inventory.Load()
 	if old != nil {
 		same := *old

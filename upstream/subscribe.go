@@ -188,6 +188,20 @@ func (w *wants) level(key string) string {
 	return ""
 }
 
+// any reports whether somebody wants the updates of a resource.
+func (w *wants) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.links {
+		for _, s := range x.subs {
+			if s.refs > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // renew asks a new link, in a task, for what the last one was asked for, but for
 // the log level that it was told already.
 func (u *Upstream) renew(l *live, told string) {

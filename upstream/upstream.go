@@ -14,6 +14,7 @@ type Upstream struct {
 	set       *Set
 	config    atomic.Pointer[Config]
 	inventory atomic.Pointer[Inventory]
+	unlearnt  atomic.Bool // what the configured server lists was never learnt
 	era       Era
 	// phase is where the owner is in the upstream's life. Only it replaces it.
 	phase  atomic.Pointer[phase]
@@ -34,6 +35,7 @@ type Upstream struct {
 	listed chan struct{} // the server says that a list changed
 	timed  chan struct{} // calls timed out: a probe has to decide
 	tuned  chan struct{} // the configuration changed
+	wake   chan struct{} // somebody may need it, if it starts on demand
 
 	checked chan checked // the newest check that the owner has not shown yet; capacity 1
 
@@ -85,7 +87,7 @@ func newUpstream(s *Set, c *Config) *Upstream {
 	u := &Upstream{
 		name: c.Name, set: s,
 		nudge: make(chan struct{}, 1), listed: make(chan struct{}, 1),
-		timed: make(chan struct{}, 1), tuned: make(chan struct{}, 1),
+		timed: make(chan struct{}, 1), tuned: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		checked: make(chan checked, 1),
 		done:    make(chan struct{}),
 	}
@@ -111,7 +113,9 @@ func newUpstream(s *Set, c *Config) *Upstream {
 // recall takes over what was kept for the configuration that applies now.
 func (u *Upstream) recall() {
 	u.era.forget()
-	if inv := u.set.load(u.Config()); inv != nil {
+	inv := u.set.load(u.Config())
+	u.unlearnt.Store(inv == nil)
+	if inv != nil {
 		u.inventory.Store(inv)
 		u.era.set(inv.Version)
 	}
@@ -166,7 +170,7 @@ func (p *phase) health(s *Status) string {
 		return "unhealthy"
 	case s.State == Running && s.Breaker == BreakerClosed && p.sample.err == nil:
 		return "healthy"
-	case s.State == NotStarted, !s.Desired && (s.State == Stopped || s.State == Stopping):
+	case s.State == NotStarted, s.Idle, !s.Desired && (s.State == Stopped || s.State == Stopping):
 		return ""
 	}
 	return "degraded"
