@@ -110,7 +110,7 @@ func TestEventsOfAnUpstream(t *testing.T) {
 		if got, want := told(r.Gateway, "breaker", "a"), []string{"closed>open", "open>half_open", "half_open>open", "open>half_open", "half_open>closed"}; !slices.Equal(got, want) {
 			t.Errorf("breaker:\n got %q\nwant %q", got, want)
 		}
-		if got, want := told(r.Gateway, "start_stage", "a"), []string{"spawn", "list", "spawn", "spawn", "probe", "list"}; !slices.Equal(got, want) {
+		if got, want := told(r.Gateway, "start_stage", "a"), []string{"spawn", "handshake", "list", "spawn", "handshake", "spawn", "handshake", "probe", "list"}; !slices.Equal(got, want) {
 			t.Errorf("stages:\n got %q\nwant %q", got, want)
 		}
 		if got := told(r.Gateway, "tools_changed", "a"); len(got) != 1 {

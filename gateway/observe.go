@@ -147,10 +147,14 @@ func stateText(s *upstream.Status) string {
 		if s.PID != 0 {
 			return fmt.Sprintf("%s is running, pid %d", s.Name, s.PID)
 		}
+	case upstream.Stopping:
+		return s.Name + " is stopping: " + s.Because
 	case upstream.Stopped:
+		how := s.Because
 		if s.LastStop != "" {
-			return fmt.Sprintf("%s is stopped (%s)", s.Name, s.LastStop)
+			how += " (" + string(s.LastStop) + ")"
 		}
+		return s.Name + " is stopped: " + how
 	case upstream.Errored:
 		return s.Name + " is in error at stage " + s.Failure.Stage + ": " + s.Failure.Message + retryText(s)
 	}
@@ -186,7 +190,9 @@ func stageText(stage string) string {
 	case "dependencies":
 		return " waits for what it depends on"
 	case "spawn":
-		return " is reached for, and its handshake made"
+		return " is reached for"
+	case "handshake":
+		return " is there, and its handshake is made"
 	case "probe":
 		return " is probed"
 	case "list":

@@ -68,7 +68,7 @@ func (p *publisher) withhold(ups []*upstream.Upstream, all []offered, now time.T
 		st := u.Status()
 		since, ok := p.failing[st.Name]
 		switch {
-		case !st.Desired, st.State == upstream.Running, st.State == upstream.Unknown:
+		case !st.Desired, st.Idle, st.State == upstream.Running, st.State == upstream.Unknown:
 			continue
 		case !ok && st.State == upstream.Errored:
 			since = st.Since
@@ -95,7 +95,7 @@ func (p *publisher) withhold(ups []*upstream.Upstream, all []offered, now time.T
 func pending(ups []*upstream.Upstream) bool {
 	for _, u := range ups {
 		st := u.Status()
-		if u.Inventory() == nil && st.Desired && st.Failure == nil && (st.State == upstream.NotStarted || st.State == upstream.Starting) {
+		if u.Inventory() == nil && st.Desired && !st.Idle && st.Failure == nil && (st.State == upstream.NotStarted || st.State == upstream.Starting) {
 			return true
 		}
 	}

@@ -16,15 +16,15 @@ import (
 // State returns what the admin API sees of the gateway and does to it.
 func (g *Gateway) State() admin.State { return g }
 
-// Ready reports whether clients are served and every required upstream runs,
-// and names what is waited for if not.
+// Ready reports whether clients are served and every required upstream runs, or
+// will as soon as it is needed, and names what is waited for if not.
 func (g *Gateway) Ready() (bool, []string) {
 	if g.draining.Load() {
 		return false, []string{"draining"}
 	}
 	var waiting []string
 	for _, u := range g.set.Upstreams() {
-		if st := u.Status(); st.Required && st.State != upstream.Running {
+		if st := u.Status(); st.Required && st.State != upstream.Running && !st.Idle {
 			waiting = append(waiting, st.Name)
 		}
 	}
@@ -49,7 +49,7 @@ func upstreamView(u *upstream.Upstream) admin.Upstream {
 		Transport: string(st.Transport), PID: st.PID, Since: st.Since, Started: st.Started,
 		Generation: st.Generation, Attempts: st.Attempts, Exhausted: st.Exhausted, NextRetry: st.NextRetry,
 		LastStop: string(st.LastStop), WaitingFor: st.WaitingFor, InFlight: st.InFlight, Queued: st.Queued,
-		SkippedLines: st.Skipped, Required: st.Required,
+		SkippedLines: st.Skipped, Required: st.Required, OnDemand: st.OnDemand, Idle: st.Idle, Because: st.Because,
 	}
 	info := json.RawMessage(nil)
 	if inv := u.Inventory(); inv != nil {

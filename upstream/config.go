@@ -40,7 +40,9 @@ type Config struct {
 	DependsOn           []Dependency      `koanf:"-"`
 	OnDependencyFailure DependencyFailure `koanf:"on_dependency_failure"`
 
-	Start     StartMode     `koanf:"start"`
+	Start StartMode `koanf:"start"`
+	// IdleStop is after how long without anybody who needs it an upstream stops that
+	// starts on demand, 0 for never. Its tools stay listed.
 	IdleStop  time.Duration `koanf:"idle_stop"`
 	Protocol  Protocol      `koanf:"protocol"`
 	Isolation Isolation     `koanf:"isolation"`
@@ -87,7 +89,11 @@ const (
 // StartMode says when an upstream is started.
 type StartMode string
 
-// Eager starts with the gateway; OnDemand at the first call.
+// Eager starts with the gateway. OnDemand starts when somebody needs it: a call, a
+// subscription, an upstream that depends on it; and once to learn what it lists,
+// which is kept. A call that finds it at rest waits for its start. When a start
+// fails it is tried again as restart says; once the attempts are used up, only if
+// somebody still needs it.
 const (
 	Eager    StartMode = "eager"
 	OnDemand StartMode = "on_demand"

@@ -206,7 +206,10 @@ func (r *runner) interrupted(ctx context.Context) {
 func (r *runner) halt(cause error) {
 	switch r.phase.Load().status.State {
 	case Starting, Running:
-		r.show(func(p *phase) { p.status.State, p.status.WaitingFor, p.status.Because = Stopping, "", cause.Error(); p.status.Idle = errors.Is(cause, errIdle) })
+		r.show(func(p *phase) {
+			p.status.State, p.status.WaitingFor, p.status.Because = Stopping, "", cause.Error()
+			p.status.Idle = errors.Is(cause, errIdle)
+		})
 		r.stopped(r.closeAll(r.orders.forced()), cause)
 	case Errored:
 		if errors.Is(cause, errStop) || errors.Is(cause, errKill) || errors.Is(cause, errRemoved) || errors.Is(cause, errShutdown) {

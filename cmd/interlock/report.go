@@ -78,7 +78,7 @@ func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 // allSettled tells whether no upstream is on its way up.
 func allSettled(ups []admin.Upstream) bool {
 	return !slices.ContainsFunc(ups, func(u admin.Upstream) bool {
-		return u.State == "starting" || u.State == "not_started"
+		return u.State == "starting" || u.State == "not_started" && !u.Idle
 	})
 }
 
@@ -101,7 +101,14 @@ func (s *screen) line(u admin.Upstream, width int, again bool, began time.Time) 
 		for _, l := range tail[max(len(tail)-5, 0):] {
 			s.printf("%*s    %s\n", width, "", s.faint(printable(l)))
 		}
-	case "stopped":
+	case "not_started", "stopped":
+		if u.Idle {
+			s.printf("%s  %s  %s\n", name, s.green(s.mark("✓ ")+"starts when it is needed"), s.faint(offers(u)))
+			return
+		}
+		if u.State == "not_started" {
+			return
+		}
 		s.printf("%s  %s\n", name, s.faint("stopped"))
 	}
 }
@@ -134,7 +141,7 @@ func offers(u admin.Upstream) string {
 func (s *service) summary(ups []admin.Upstream) {
 	ready, tools := 0, 0
 	for _, u := range ups {
-		if u.State == "running" {
+		if u.State == "running" || u.Idle {
 			ready++
 			tools += u.Tools
 		}

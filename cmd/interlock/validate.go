@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,10 @@ func (a *app) tryStart(ctx context.Context, cfg *config.Config) error {
 	defer os.RemoveAll(dir)
 	mine := *cfg
 	mine.StateDir = dir
+	mine.Upstreams = slices.Clone(cfg.Upstreams)
+	for i := range mine.Upstreams {
+		mine.Upstreams[i].Start = upstream.Eager // they are all to be seen
+	}
 	log := slog.New(slog.DiscardHandler)
 	watcher, err := upstream.StartWatcher(log)
 	if err != nil {

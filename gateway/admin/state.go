@@ -157,6 +157,8 @@ type Upstream struct {
 	LastFailure *Failure  `json:"last_failure,omitempty"`
 	// LastStop is graceful, terminated, killed or survived.
 	LastStop string `json:"last_stop,omitempty"`
+	// Because says in words why it stopped, "" while it is not stopped.
+	Because string `json:"because,omitempty"`
 	// WaitingFor is the dependency that its start waits for.
 	WaitingFor string `json:"waiting_for,omitempty"`
 
@@ -165,6 +167,10 @@ type Upstream struct {
 	// SkippedLines counts lines on its stdout that were no messages.
 	SkippedLines uint64 `json:"skipped_lines"`
 	Required     bool   `json:"required"`
+	// OnDemand says that it starts when it is needed, Idle that it does not run
+	// because nobody needs it: it is listed, and starts at the next call.
+	OnDemand bool `json:"on_demand,omitempty"`
+	Idle     bool `json:"idle,omitempty"`
 }
 
 // Server is how an upstream introduced itself.

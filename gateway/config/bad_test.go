@@ -163,8 +163,6 @@ func TestBadFiles(t *testing.T) {
 			`5:13: "audit" is not supported by this version (remove it)`,
 		}},
 		{"later values", "", "upstreams:\n  a: {command: x, start: on_demand, idle_stop: 5m, protocol: legacy, isolation: principal, auth: {client_id: x}}\n", []string{
-			`2:26: "start": "on_demand" is not supported by this version`,
-			`2:48: "idle_stop" is not supported by this version (remove it)`,
 			`2:81: "isolation": "principal" is not supported by this version`,
 			`2:92: "auth" is not supported by this version (send a header: headers: {Authorization: ...})`,
 		}},

@@ -5,7 +5,7 @@ package config
 var (
 	laterTop      = []string{"policies", "profiles", "alerts"}
 	laterServer   = []string{"tls", "trusted_proxies", "auth"}
-	laterUpstream = []string{"auth", "idle_stop", "start", "isolation"}
+	laterUpstream = []string{"auth", "isolation"}
 )
 
 // supported refuses what this version does not do.
@@ -40,9 +40,7 @@ func (l *loader) supportedUpstream(path []string, n *node) {
 		switch value := m.value.text; {
 		case key == "auth":
 			l.problems.add(m.at, dotted(child(path, key)), `"auth" is not supported by this version`, "send a header: headers: {Authorization: ...}")
-		case key == "idle_stop" && value != "0s" && value != "0":
-			l.problems.add(m.value.at, dotted(child(path, key)), `"idle_stop" is not supported by this version`, "remove it")
-		case key == "start" && value == "on_demand", key == "isolation" && value == "principal":
+		case key == "isolation" && value == "principal":
 			l.problems.add(m.value.at, dotted(child(path, key)), quote(key)+": "+m.value.show()+" is not supported by this version", "")
 		}
 	}

@@ -223,6 +223,17 @@ func TestDiscover(t *testing.T) {
 	}
 }
 
+func TestStartOnDemand(t *testing.T) {
+	cfg := good(t, "c.yaml", "defaults: {idle_stop: 9m}\nupstreams:\n  a: {command: go, start: on_demand, idle_stop: 5m}\n  b: {command: go, idle_stop: 5m}\n  c: {command: go}\n")
+	if a := cfg.Upstreams[0]; a.Start != upstream.OnDemand || a.IdleStop != 5*time.Minute {
+		t.Errorf("start %q, idle_stop %v", a.Start, a.IdleStop)
+	}
+	const want = `c.yaml:4:31: "idle_stop" does nothing without start: on_demand (add start: on_demand, or remove it)`
+	if len(cfg.Warnings) != 1 || cfg.Warnings[0].String() != want {
+		t.Errorf("warnings %v, want %s", cfg.Warnings, want)
+	}
+}
+
 func TestCommandNotFoundIsAWarning(t *testing.T) {
 	o := options(files(t, map[string]string{"c.yaml": "upstreams:\n  a: {command: nonesuch}\n  b: {command: nonesuch, enabled: false}\n"}), nil, "c.yaml")
 	o.LookPath = func(string) (string, error) { return "", os.ErrNotExist }

@@ -47,7 +47,7 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[upstream.DependencyFailure]():
 		return words("wait", "start_anyway")
 	case reflect.TypeFor[upstream.StartMode]():
-		return words("eager")
+		return words("eager", "on_demand")
 	case reflect.TypeFor[upstream.Protocol]():
 		return words("auto", "modern", "legacy")
 	case reflect.TypeFor[upstream.Isolation]():

@@ -207,6 +207,9 @@ func (l *loader) upstream(u *upstream.Config, cfg *Config, insecureHTTP bool) {
 			bad(fe.Text, "", fe.Path...)
 		}
 	}
+	if own := append(path[:2:2], "idle_stop"); u.IdleStop > 0 && u.Start != upstream.OnDemand && l.places.value(own) != nil {
+		l.problems.warn(l.places.find(own), dotted(own), `"idle_stop" does nothing without start: on_demand`, "add start: on_demand, or remove it")
+	}
 	if at, why := l.itself(u, cfg); why != "" {
 		bad(why, "remove it: the gateway would call itself", at)
 	}
