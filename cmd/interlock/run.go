@@ -48,7 +48,7 @@ func (s *service) run(ctx context.Context) error {
 		face := s.gw.Server()
 		servers = append(servers, face)
 		tasks.Go(func() { end(served("endpoint", face.Serve(s.gw.Listener(s.face)))) })
-	} else {
+	} else if s.o.stdio {
 		defer surviveClosedPipes()()
 		tasks.Go(func() {
 			err := s.gw.ServeStdio(operators, s.app.in, s.app.out)
@@ -65,9 +65,12 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.admin != nil {
 		h := admin.Handler(admin.Options{
-			State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Attach: s.attach, Version: s.app.version, Log: s.log,
+			State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Attach: s.attach, Background: s.o.background, Version: s.app.version, Log: s.log,
 		})
 		tasks.Go(func() { end(served("admin", admin.Serve(operators, s.admin, h))) })
+	}
+	if s.o.linger > 0 {
+		tasks.Go(func() { s.lingers(ctx, end) })
 	}
 	tellSystemd("READY=1")
 	s.loop(ctx, signals, end)

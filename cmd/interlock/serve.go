@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/spf13/cobra"
@@ -13,6 +16,11 @@ type serveOptions struct {
 	listen string // instead of the configuration's, "" for that
 	stdio  bool   // one client on stdin and stdout, no listener
 	quiet  bool   // leave out the opening lines
+	// background is for a gateway that a client's need started: its log goes to a
+	// file, and it does without the addresses that others have.
+	background bool
+	// linger ends it when no client has used it for so long; 0 for never.
+	linger time.Duration
 	// settled, if not nil, is called once every upstream is ready or has failed,
 	// with the address of the endpoint. Its context ends with the gateway.
 	settled func(ctx context.Context, endpoint string)
@@ -41,6 +49,11 @@ telemetry.logs.level is debug, else JSON. systemd is told when the gateway is re
 	configFlag(cmd, &o.files)
 	cmd.Flags().StringVar(&o.listen, "listen", "", "`ADDRESS` to listen on instead of the configuration's server.listen")
 	cmd.Flags().BoolVar(&o.stdio, "stdio", false, "serve one client on stdin and stdout instead of listening")
+	cmd.Flags().BoolVar(&o.background, "background", false, "log to state_dir, and do without addresses that are taken")
+	cmd.Flags().DurationVar(&o.linger, "linger", 0, "end when no client has used the gateway for so long")
+	for _, hidden := range []string{"background", "linger"} { // interlock stdio sets them
+		_ = cmd.Flags().MarkHidden(hidden)
+	}
 	cmd.MarkFlagsMutuallyExclusive("listen", "stdio")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return failed(a.serve(cmd.Context(), o)) }
 	return cmd
@@ -59,13 +72,37 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	s.cfg, s.roots = cfg, rootFiles(o.files, cfg)
+	if o.background {
+		if err := s.logToFile(); err != nil {
+			return err
+		}
+	}
 	for _, w := range cfg.Warnings {
-		w.Render(a.errs, a.errs.colour)
+		w.Render(s.app.errs, s.app.errs.colour)
 	}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
 	return s.run(ctx)
+}
+
+// logToFile has all that the gateway says from now on written to its log. What
+// the runtime says at a crash goes where stderr does: to the same file, or, once
+// that was set aside, to the one set aside.
+func (s *service) logToFile() error {
+	dir, err := stateFolder(s.cfg)
+	if err != nil {
+		return err
+	}
+	log, err := openLog(filepath.Join(dir, logName))
+	if err != nil {
+		return err
+	}
+	own := *s.app
+	own.out, own.errs = newScreen(log), newScreen(log)
+	s.app, s.say = &own, own.out
+	s.say.printf("%s interlock %s in the background, pid %d\n", time.Now().Format(time.RFC3339), own.version, os.Getpid())
+	return nil
 }
 
 // load reads the configuration, with what the command line says.

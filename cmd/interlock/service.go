@@ -30,7 +30,7 @@ type service struct {
 	watched chan error // nil until startWatcher; gives once how the start of watcher went
 	watcher *upstream.Watcher
 	gw      *gateway.Gateway
-	face    net.Listener    // nil with --stdio
+	face    net.Listener    // nil with --stdio, and where the address of one in the background is taken
 	admin   *admin.Listener // nil where another gateway has it, with --stdio
 	metrics net.Listener    // nil for none
 
@@ -61,17 +61,27 @@ func (s *service) open(ctx context.Context) error {
 }
 
 // listen opens the listeners, so that a taken address is known before anything
-// is started.
+// is started. A gateway in the background does without those that others have:
+// its clients are on the admin listener.
 func (s *service) listen() error {
 	var err error
-	if !s.o.stdio {
-		if s.face, err = net.Listen("tcp", s.cfg.Server.Listen); err != nil {
-			return listenFailure("server.listen", s.cfg.Server.Listen, err)
+	for _, l := range []struct {
+		to           *net.Listener
+		key, address string
+	}{
+		{&s.face, "server.listen", s.cfg.Server.Listen},
+		{&s.metrics, "telemetry.metrics.listen", s.cfg.Telemetry.Metrics.Listen},
+	} {
+		if l.address == "" || s.o.stdio && l.to == &s.face {
+			continue
 		}
-	}
-	if l := s.cfg.Telemetry.Metrics.Listen; l != "" {
-		if s.metrics, err = net.Listen("tcp", l); err != nil {
-			return listenFailure("telemetry.metrics.listen", l, err)
+		*l.to, err = net.Listen("tcp", l.address)
+		switch {
+		case err == nil:
+		case s.o.background && taken(err):
+			s.app.errs.printf("%s%s %s is taken by another program: this gateway does without it\n", warning, l.key, l.address)
+		default:
+			return listenFailure(l.key, l.address, err)
 		}
 	}
 	s.admin, err = admin.Listen(s.cfg.Admin.Listen, s.cfg.Admin.Token, s.cfg.StateDir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -169,8 +170,12 @@ const lastWords = 10 * time.Second
 func (b *bridge) giveUp(ctx context.Context, err error) {
 	b.mu.Lock()
 	b.broken = err
+	greeted := slices.ContainsFunc(b.flight, func(r *request) bool { return r.method == "initialize" })
 	b.mu.Unlock()
 	b.unreachable(err)
+	if greeted {
+		return
+	}
 	timer := time.NewTimer(lastWords)
 	defer timer.Stop()
 	select {
