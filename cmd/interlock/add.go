@@ -13,9 +13,9 @@ import (
 
 // addFlags are what `add NAME` says of a server.
 type addFlags struct {
-	file, url, transport, cwd    string
-	env, headers, dependsOn      []string
-	onDemand                     bool
+	file, url, transport, cwd string
+	env, headers, dependsOn   []string
+	onDemand                  bool
 }
 
 func (a *app) addCommand() *cobra.Command {
@@ -152,13 +152,13 @@ var clientBlocks = []string{"mcpServers", "servers", "mcp_servers", "context_ser
 
 // additionOf reads a file as clients write it: all of it, or the block alone.
 func (a *app) additionOf(path string) (*admin.Addition, error) {
-	name, raw, err := path, []byte(nil), error(nil)
+	name := path
+	read := func() ([]byte, error) { return os.ReadFile(path) }
 	if path == "-" {
 		name = "standard input"
-		raw, err = io.ReadAll(a.in)
-	} else {
-		raw, err = os.ReadFile(path)
+		read = func() ([]byte, error) { return io.ReadAll(a.in) }
 	}
+	raw, err := read()
 	if err != nil {
 		return nil, usage("", "%w", err)
 	}
@@ -186,4 +186,3 @@ func (a *app) additionOf(path string) (*admin.Addition, error) {
 	}
 	return &admin.Addition{MCPServers: raw}, nil
 }
-

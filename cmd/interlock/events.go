@@ -129,4 +129,3 @@ func (s *screen) eventColour(e admin.Event) func(string) string {
 	}
 	return s.faint
 }
-

@@ -70,7 +70,10 @@ func (s *screen) graphTable(g *admin.Graph) {
 			mark = "yes"
 		}
 		rows = append(rows, []cell{
-			{name, s.bold}, plain(strconv.Itoa(n.Level)), {n.State, s.nodeColour(n)}, plain(took(n)), plain(mark),
+			{name, s.bold},
+			plain(strconv.Itoa(n.Level)),
+			{n.State, s.nodeColour(n)},
+			plain(took(n)), plain(mark),
 			plain(orDash(strings.Join(edges, ", "))), plain(orDash(strings.Join(n.Dependents, ", "))),
 		})
 	}

@@ -72,9 +72,9 @@ func (d *drawing) node(name, parent, lead, pad string) {
 	if d.critical[name] {
 		text += d.s.yellow(" *")
 	}
-	for _, e := range n.DependsOn {
-		if e.Name == parent && (e.Restart || e.Condition == "started") {
-			text += d.s.faint("  " + strings.TrimSpace(strings.TrimPrefix(edge(e), e.Name)))
+	if i := slices.IndexFunc(n.DependsOn, func(e admin.Dependency) bool { return e.Name == parent }); i >= 0 {
+		if way := strings.TrimPrefix(edge(n.DependsOn[i]), parent+" "); way != parent {
+			text += d.s.faint("  " + way)
 		}
 	}
 	d.s.printf("%s%s\n", lead, text)
@@ -105,4 +105,3 @@ func (d *drawing) dependents(n admin.Node) []string {
 	slices.SortFunc(below, func(a, b string) int { return slices.Index(d.order, a) - slices.Index(d.order, b) })
 	return below
 }
-

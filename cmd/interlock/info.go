@@ -138,12 +138,21 @@ func facts(i *admin.Info) [][2]string {
 		breaker += ", exhausted: tried again every 10 minutes"
 	}
 	return [][2]string{
-		{"since", age(i.Since) + " ago"}, {"waits for", i.WaitingFor}, {"uptime", uptime},
-		{"pid", positive(i.PID, strconv.Itoa(i.PID))}, {"usage", usage},
-		{"server", server}, {"protocol", i.Protocol}, {"transport", i.Transport},
-		{"breaker", breaker}, {"attempts", positive(i.Attempts, fmt.Sprintf("%d failed in a row", i.Attempts))},
-		{"generation", strconv.FormatUint(i.Generation, 10)}, {"last start", strings.Join(stages, ", ")}, {"last stop", i.LastStop},
-		{"depends on", strings.Join(edges, ", ")}, {"dependents", strings.Join(i.Dependents, ", ")},
+		{"since", age(i.Since) + " ago"},
+		{"waits for", i.WaitingFor},
+		{"uptime", uptime},
+		{"pid", positive(i.PID, strconv.Itoa(i.PID))},
+		{"usage", usage},
+		{"server", server},
+		{"protocol", i.Protocol},
+		{"transport", i.Transport},
+		{"breaker", breaker},
+		{"attempts", positive(i.Attempts, fmt.Sprintf("%d failed in a row", i.Attempts))},
+		{"generation", strconv.FormatUint(i.Generation, 10)},
+		{"last start", strings.Join(stages, ", ")},
+		{"last stop", i.LastStop},
+		{"depends on", strings.Join(edges, ", ")},
+		{"dependents", strings.Join(i.Dependents, ", ")},
 		{"calls", positive(i.InFlight+i.Queued, fmt.Sprintf("%d in flight, %d queued", i.InFlight, i.Queued))},
 		{"skipped lines", positive(int(min(i.SkippedLines, 1<<31)), fmt.Sprintf("%d on stdout that are no messages", i.SkippedLines))},
 	}
@@ -201,4 +210,3 @@ func wrapped(text string, width int) []string {
 	}
 	return append(lines, line)
 }
-

@@ -99,8 +99,8 @@ type stages map[string]string
 func (s stages) heard(e admin.Event) {
 	switch {
 	case e.Upstream == "":
-	case e.Kind == "start_stage" && e.To != "":
-		s[e.Upstream] = e.To
+	case e.Kind == "start_stage":
+		s[e.Upstream] = e.Stage
 	case e.Kind == "state" && (e.To == "starting" || e.To == "stopping"):
 		s[e.Upstream] = e.To
 	case e.Kind == "state":

@@ -87,13 +87,23 @@ func (s *screen) stats(all []admin.Stats) {
 			checks = fmt.Sprintf("%d/%d", *st.HealthyChecks, *st.TotalChecks)
 		}
 		rows[i] = append([]cell{
-			{st.Name, s.bold}, available, plain(checks),
+			{st.Name, s.bold},
+			available, plain(checks),
 			plain(orNone(st.AvgResponseTime, millis)), plain(orNone(st.MaxResponseTime, millis)), plain(orNone(st.MinResponseTime, millis)),
 		}, callCells(st.Calls)...)
 	}
 	s.table([]column{
-		{"NAME", 24, 0}, {"AVAILABILITY", 0, 0}, {"CHECKS", 0, 0}, {"AVG", 0, 0}, {"MAX", 0, 3}, {"MIN", 0, 4},
-		{"CALLS", 0, 0}, {"P50", 0, 5}, {"P95", 0, 2}, {"P99", 0, 6}, {"FAILED", 6, 1},
+		{"NAME", 24, 0},
+		{"AVAILABILITY", 0, 0},
+		{"CHECKS", 0, 0},
+		{"AVG", 0, 0},
+		{"MAX", 0, 3},
+		{"MIN", 0, 4},
+		{"CALLS", 0, 0},
+		{"P50", 0, 5},
+		{"P95", 0, 2},
+		{"P99", 0, 6},
+		{"FAILED", 6, 1},
 	}, rows)
 }
 

@@ -104,7 +104,9 @@ func TestStatsTable(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, width := range []int{80, 100} {
-		narrow := on(width, func(s *screen) { s.stats([]admin.Stats{{Name: strings.Repeat("x", 64), TotalChecks: n(1000), HealthyChecks: n(1000), Availability: at(100), AvgResponseTime: at(1)}}) })
+		narrow := on(width, func(s *screen) {
+			s.stats([]admin.Stats{{Name: strings.Repeat("x", 64), TotalChecks: n(1000), HealthyChecks: n(1000), Availability: at(100), AvgResponseTime: at(1)}})
+		})
 		if !strings.Contains(narrow[1], "100.0%") || !strings.Contains(narrow[1], "1000/1000") || !strings.Contains(narrow[1], "1000.0ms") {
 			t.Errorf("%d columns leave out what was asked for: %q", width, narrow)
 		}
@@ -113,8 +115,13 @@ func TestStatsTable(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
-		{seconds(0.0123), "12.3ms"}, {seconds(1.25), "1.25s"}, {seconds(125), "2m05s"}, {seconds(7260), "2h01m"},
-		{size(12), "12 B"}, {size(1536), "1.5 KiB"}, {size(5 << 40), "5.0 TiB"},
+		{seconds(0.0123), "12.3ms"},
+		{seconds(1.25), "1.25s"},
+		{seconds(125), "2m05s"},
+		{seconds(7260), "2h01m"},
+		{size(12), "12 B"},
+		{size(1536), "1.5 KiB"},
+		{size(5 << 40), "5.0 TiB"},
 		{age(time.Now().Add(-90 * time.Minute)), "1h"},
 		{fmt.Sprint(wrapped("one two three", 20), wrapped("one two three four five six", 20)), "[one two three] [one two three four five six]"},
 	} {
