@@ -90,6 +90,12 @@ func startProcess(c *Config, env []string, marker string) (*process, error) {
 	return p, nil
 }
 
+// Program returns the path of the command that a child would run if environ were
+// the environment of this process.
+func (c *Config) Program(environ []string) (string, error) {
+	return findCommand(c.Command, c.Cwd, lookupEnv(childEnv(environ, c.PassEnv, c.Env, ""), "PATH"))
+}
+
 // findCommand returns the path of a command as the child's own PATH gives it.
 func findCommand(command, cwd, path string) (string, error) {
 	if strings.ContainsRune(command, filepath.Separator) || strings.ContainsRune(command, '/') {

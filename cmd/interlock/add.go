@@ -37,7 +37,8 @@ configuration wins. A command can be added over the unix socket alone.
 ${VAR} in a value is the gateway's environment; quote it to keep it from the shell.
 
 It returns when the servers are added; with --wait it waits for their start and writes each
-outcome as it comes. It exits with 1 when one failed.`,
+outcome as it comes. It exits with 2 when what is to be added is no valid configuration, and
+then adds nothing, with 1 when one failed.`,
 		Example: `  interlock add memory -- npx -y @modelcontextprotocol/server-memory
   interlock add files --env LOG_LEVEL=warn --wait -- npx -y @modelcontextprotocol/server-filesystem /srv
   interlock add issues --url https://mcp.example.com/mcp --header 'Authorization=Bearer ${TOKEN}'

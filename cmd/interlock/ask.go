@@ -21,11 +21,16 @@ func (r *reach) asks(cmd *cobra.Command, do func(ctx context.Context, c *admin.C
 			return failed(err)
 		}
 		defer c.Close()
-		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+		ctx, stop := interruptible(cmd.Context())
 		defer stop()
 		if err = do(ctx, c, args); err != nil && ctx.Err() != nil {
 			return &failure{exitFailed, errInterrupted, ""}
 		}
 		return failed(err)
 	}
+}
+
+// interruptible is a context that Ctrl-C ends.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt)
 }

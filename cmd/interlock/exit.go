@@ -18,6 +18,18 @@ const (
 	exitUnhealthy   = 4 // some upstream is
 )
 
+// exitCodes is what the exit codes mean to who calls this from a script.
+var exitCodes = []struct {
+	code  int
+	means string
+}{
+	{0, "fine"},
+	{exitFailed, "failed"},
+	{exitBadConfig, "bad configuration or usage"},
+	{exitUnreachable, "no gateway can be reached"},
+	{exitUnhealthy, "some server is unhealthy"},
+}
+
 // failure is an error with its exit code and what to do about it.
 type failure struct {
 	code int
@@ -50,11 +62,30 @@ func (a *app) fail(err error) int {
 			code = a.errs.faint(" [" + e.Code + "]")
 		}
 		a.errs.printf("%s %s%s\n", a.errs.red("interlock:"), strings.TrimRight(f.err.Error(), "\n"), code)
+		a.eachFault(f.err)
 	}
 	if f.mend != "" {
 		a.errs.printf("%s\n", a.errs.faint("  "+f.mend))
 	}
 	return f.code
+}
+
+// eachFault writes the faults of a configuration that the gateway refused.
+func (a *app) eachFault(err error) {
+	e := new(admin.Error)
+	if !errors.As(err, &e) {
+		return
+	}
+	for _, fault := range e.Errors {
+		text := "  "
+		if fault.At != "" {
+			text += fault.At + ": "
+		}
+		if text += fault.Text; fault.Mend != "" {
+			text += " (" + fault.Mend + ")"
+		}
+		a.errs.printf("%s\n", text)
+	}
 }
 
 // failed gives err the exit code and the advice that its kind has.
@@ -73,6 +104,8 @@ func failed(err error) error {
 		return &failure{exitUnreachable, err, "start it with interlock serve, or name the one that runs with -c FILE or --admin ADDRESS"}
 	case errors.As(err, &e) && e.Code == admin.CodeUnauthorized:
 		return &failure{exitUnreachable, err, "name its configuration with -c FILE, or set INTERLOCK_ADMIN__TOKEN"}
+	case errors.As(err, &e) && e.Code == admin.CodeInvalidConfig:
+		return &failure{exitBadConfig, err, e.Mend}
 	case errors.As(err, &e):
 		return &failure{exitFailed, err, e.Mend}
 	case errors.Is(err, context.Canceled):

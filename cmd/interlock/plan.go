@@ -23,7 +23,7 @@ tools appear or vanish, as far as that is known before a server is started.
 A configuration with an error changes nothing, and every error is written. Servers that did
 not change go on undisturbed. With --dry-run nothing changes at all.
 
-It exits with 1 when the configuration is refused.`,
+It exits with 2 when the configuration is refused.`,
 		Example: `  interlock reload --dry-run
   interlock reload
   interlock reload --dry-run -o json | jq .tools_removed`,

@@ -2,19 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"os/signal"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway"
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
-	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/spf13/cobra"
 )
 
@@ -60,7 +54,7 @@ exits with 4 when one does not start.`,
 		if !start {
 			return nil
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+		ctx, stop := interruptible(cmd.Context())
 		defer stop()
 		return failed(a.tryStart(ctx, cfg))
 	}
@@ -75,74 +69,23 @@ func named(files []string, cfg *config.Config) []string {
 	return files
 }
 
-// tryStart starts the upstreams with a state folder of their own, writes what
-// they offer and what is odd about it, and stops them.
+// tryStart starts the upstreams, writes what they offer and what is odd about
+// it, and stops them.
 func (a *app) tryStart(ctx context.Context, cfg *config.Config) error {
-	dir, err := os.MkdirTemp("", "interlock-validate-")
-	if err != nil {
-		return err
+	width, began, failed := 0, time.Now(), false
+	for i := range cfg.Upstreams {
+		width = max(width, len(cfg.Upstreams[i].Name))
 	}
-	defer os.RemoveAll(dir)
-	mine := *cfg
-	mine.StateDir = dir
-	mine.Upstreams = slices.Clone(cfg.Upstreams)
-	for i := range mine.Upstreams {
-		mine.Upstreams[i].Start = upstream.Eager // they are all to be seen
+	each := func(u admin.Upstream) {
+		failed = failed || u.State != "running"
+		a.out.line(u, width, false, began)
 	}
-	log := slog.New(slog.DiscardHandler)
-	watcher, err := upstream.StartWatcher(log)
-	if err != nil {
-		return err
+	err := a.beside(ctx, cfg, each, func(gw *gateway.Gateway) error {
+		a.out.problems(gw.Problems())
+		return nil
+	})
+	if err == nil && failed {
+		err = &failure{code: exitUnhealthy}
 	}
-	defer watcher.Close()
-	gw, err := gateway.New(&mine, gateway.Options{Log: log, Version: a.version, Watcher: watcher})
-	if err != nil {
-		return err
-	}
-	running, stop := context.WithCancel(ctx)
-	stopped := make(chan error, 1)
-	go func() { stopped <- gw.Run(running) }()
-	ups, err := a.await(ctx, gw)
-	problems := gw.Problems()
-	stop()
-	if runErr := <-stopped; err == nil {
-		err = runErr
-	}
-	if err != nil {
-		return err
-	}
-	a.out.problems(problems)
-	for _, u := range ups {
-		if u.State != "running" {
-			return &failure{code: exitUnhealthy}
-		}
-	}
-	return nil
-}
-
-// await writes a line for each upstream as it settles, until all have.
-func (a *app) await(ctx context.Context, gw *gateway.Gateway) ([]admin.Upstream, error) {
-	began, done := time.Now(), map[string]bool{}
-	for {
-		ups := gw.List(admin.Select{})
-		width := 0
-		for _, u := range ups {
-			width = max(width, len(u.Name))
-		}
-		for _, u := range ups {
-			if !done[u.Name] && (u.State == "running" || u.State == "error") {
-				done[u.Name] = true
-				u.NextRetry = time.Time{} // there will be none
-				a.out.line(u, width, false, began)
-			}
-		}
-		if allSettled(ups) {
-			return ups, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.New("interrupted")
-		case <-gw.Changed():
-		}
-	}
+	return err
 }

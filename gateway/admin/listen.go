@@ -75,12 +75,25 @@ func socketPath(listen, stateDir string) (string, bool) {
 // (macOS has 104 bytes with the ending NUL), less the suffix of listenUnix.
 const maxSocketPath = 103 - len(".new")
 
+func tooLong(path string) error {
+	return fmt.Errorf("admin socket %s: the path is longer than the %d bytes a unix socket may have", path, maxSocketPath)
+}
+
+// CheckSocket returns an error if the path of the admin socket in stateDir is
+// longer than a socket's may be.
+func CheckSocket(stateDir string) error {
+	if path, _ := socketPath("", stateDir); len(path) > maxSocketPath {
+		return tooLong(path)
+	}
+	return nil
+}
+
 // listenUnix binds beside path, sets the mode and moves the socket there, so
 // that there is no moment at which others could connect, and none at which a
 // client finds the socket of nobody.
 func listenUnix(path string) (*Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("admin socket %s: the path is longer than the %d bytes a unix socket may have: set a shorter state_dir, or admin.listen: 127.0.0.1:7778", path, maxSocketPath)
+		return nil, fmt.Errorf("%w: set a shorter state_dir, or admin.listen: 127.0.0.1:7778", tooLong(path))
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, unwritable(path, err)
