@@ -26,6 +26,13 @@ type Options struct {
 	// Load reads the configuration anew, for Reload; nil if there is nothing to
 	// read.
 	Load func() (*config.Config, error)
+	// Reloaded is told of the outcome of each reload, whoever asked for it: of the
+	// plan that was carried out, or of the error. It may be nil, and must not block
+	// or call the gateway.
+	Reloaded func(admin.Plan, error)
+	// Added is the file in which upstreams that are added at run time are kept; ""
+	// keeps them in memory alone.
+	Added string
 	// Dialer reaches upstreams; nil is the real one, with Watcher.
 	Dialer upstream.Dialer
 	// Watcher kills what is left of the children when the gateway is killed; it
@@ -40,6 +47,7 @@ type Gateway struct {
 	tel     *telemetry.Telemetry
 	version string
 	load    func() (*config.Config, error)
+	overlay *overlay // guarded by reload
 	set     *upstream.Set
 	chain   *policy.Chain
 	seal    *sealer
@@ -77,7 +85,9 @@ type Gateway struct {
 	endHard   context.CancelFunc
 	closing   context.Context //nolint:containedctx // done when open streams must end
 	endStream context.CancelFunc
-	reload    sync.Mutex // one reload at a time
+	reload    sync.Mutex // one change of the configuration at a time
+	// afterReload is never nil.
+	afterReload func(admin.Plan, error)
 }
 
 var emptyCatalog = router.Build(router.Defaults(), nil)
@@ -97,7 +107,17 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	}
 	g.hard, g.endHard = context.WithCancel(context.Background())
 	g.closing, g.endStream = context.WithCancel(context.Background())
+	if g.afterReload = o.Reloaded; o.Reloaded == nil {
+		g.afterReload = func(admin.Plan, error) {}
+	}
 	var err error
+	if g.overlay, err = openOverlay(o.Added, cfg); err != nil {
+		g.log.Warn("upstreams that were added at run time are left out", "err", err)
+	}
+	cfg, warnings := g.overlay.survivors(cfg)
+	for _, w := range warnings {
+		g.log.Warn("upstreams that were added or removed at run time", "warning", w)
+	}
 	if g.seal, err = openSealer(cfg.StateDir); err != nil {
 		return nil, err
 	}

@@ -163,6 +163,12 @@ func (g *Gateway) Info(name string) (admin.Info, error) {
 	return i, err
 }
 
+// Config returns the running configuration as a JSON object under the keys of the
+// file, with *** for what may be secret.
+func (g *Gateway) Config() (json.RawMessage, error) {
+	return json.Marshal(g.cfg.Load().Tree())
+}
+
 // fields returns one member of each of a list of JSON objects.
 func fields(items []json.RawMessage, key string) []string {
 	out := make([]string, 0, len(items))
@@ -178,15 +184,19 @@ func fields(items []json.RawMessage, key string) []string {
 
 // Graph returns the upstreams and what they depend on.
 func (g *Gateway) Graph() admin.Graph {
-	var out admin.Graph
-	for _, u := range g.set.Upstreams() {
-		st := u.Status()
-		node := admin.Node{Name: st.Name, State: string(st.State), Health: st.Health}
-		for _, d := range u.Config().DependsOn {
+	from := g.set.Graph()
+	out := admin.Graph{Order: from.Order, Critical: from.Critical, CriticalTime: from.CriticalTime.Seconds()}
+	for _, n := range from.Nodes {
+		node := admin.Node{
+			Name: n.Name, State: string(n.State), Health: n.Health, Dependents: n.Dependents, Level: n.Level, Took: n.Took.Seconds(),
+		}
+		for _, d := range n.DependsOn {
 			node.DependsOn = append(node.DependsOn, admin.Dependency{Name: d.On, Condition: string(d.Condition), Restart: d.Restart})
 		}
+		for _, s := range n.Stages {
+			node.Stages = append(node.Stages, admin.Stage{Name: s.Name, Began: s.Began, Took: s.Took.Seconds()})
+		}
 		out.Nodes = append(out.Nodes, node)
-		out.Order = append(out.Order, st.Name)
 	}
 	return out
 }

@@ -16,50 +16,50 @@ import (
 // others as they are. It returns when the orders are given or, with o.Wait, when
 // all outcomes are known or ctx is done; o.Timeout is the caller's to put into ctx.
 func (g *Gateway) Start(ctx context.Context, o admin.Order) []admin.Outcome {
-	return g.obey(ctx, verbStart, o)
+	return g.obey(ctx, upstream.VerbStart, o)
 }
 
 // Stop stops upstreams until they are started again, also across reloads.
 func (g *Gateway) Stop(ctx context.Context, o admin.Order) []admin.Outcome {
-	verb := verbStop
+	verb := upstream.VerbStop
 	if o.Force {
-		verb = verbKill
+		verb = upstream.VerbKill
 	}
 	return g.obey(ctx, verb, o)
 }
 
 // Restart stops and starts upstreams and forgets their failed attempts.
 func (g *Gateway) Restart(ctx context.Context, o admin.Order) []admin.Outcome {
-	return g.obey(ctx, verbRestart, o)
+	return g.obey(ctx, upstream.VerbRestart, o)
 }
 
 // order is what one upstream was ordered.
 type order struct {
-	*given
+	*upstream.Order
 	of *upstream.Upstream
 }
 
 // obey gives an order to all at once.
-func (g *Gateway) obey(ctx context.Context, verb verb, o admin.Order) []admin.Outcome {
+func (g *Gateway) obey(ctx context.Context, verb upstream.Verb, o admin.Order) []admin.Outcome {
 	t := g.tally(o)
 	names := t.known()
 	word := string(verb)
-	if verb == verbKill {
+	if verb == upstream.VerbKill {
 		word = "stop by force"
 	}
 	g.ordered(ctx, word, names)
-	taken := make(map[string]order, len(names))
+	given := make(map[string]order, len(names))
 	ups := make(map[string]*upstream.Upstream, len(names))
 	for _, name := range names {
 		ups[name] = g.set.Upstream(name)
 	}
-	for _, x := range g.give(verb, names) {
+	for _, x := range g.set.Order(verb, names...) {
 		if u := ups[x.Name]; u != nil {
-			taken[x.Name] = order{x, u}
+			given[x.Name] = order{x, u}
 		}
 	}
 	t.run(func(name string) admin.Outcome {
-		x, ok := taken[name]
+		x, ok := given[name]
 		if !ok { // it was removed just now
 			return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
 		}
@@ -69,7 +69,7 @@ func (g *Gateway) obey(ctx context.Context, verb verb, o admin.Order) []admin.Ou
 }
 
 // settled is the outcome of an order.
-func settled(ctx context.Context, x order, verb verb, wait bool) admin.Outcome {
+func settled(ctx context.Context, x order, verb upstream.Verb, wait bool) admin.Outcome {
 	out := admin.Outcome{Name: x.Name, OK: true, Done: wait, With: x.With, Left: x.Left}
 	if wait {
 		if err := x.Wait(ctx); err != nil {
@@ -83,10 +83,10 @@ func settled(ctx context.Context, x order, verb verb, wait bool) admin.Outcome {
 
 // failure says why an order has no good end. done is false if it may still have
 // one.
-func failure(ctx context.Context, u *upstream.Upstream, verb verb, err error) (done bool, f *admin.Fault) {
+func failure(ctx context.Context, u *upstream.Upstream, verb upstream.Verb, err error) (done bool, f *admin.Fault) {
 	var start *upstream.StartError
 	var call *upstream.CallError
-	stopping := verb == verbStop || verb == verbKill
+	stopping := verb == upstream.VerbStop || verb == upstream.VerbKill
 	switch {
 	case errors.As(err, &start) && stopping:
 		return true, &admin.Fault{Code: admin.CodeStopFailed, Detail: start.Error(), Mend: "its process outlived SIGKILL: look for it with ps"}

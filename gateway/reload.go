@@ -2,25 +2,99 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
 )
 
-// Apply makes cfg the configuration and says what that did. Upstreams whose way
-// of being reached did not change keep running, their calls untouched. An error
-// changes nothing.
-func (g *Gateway) Apply(_ context.Context, cfg *config.Config) (admin.Plan, error) {
+// Reload reads the configuration anew, applies what changed and says what that
+// did. Upstreams whose way of being reached did not change keep running, their
+// calls untouched. The error is an *admin.Error, and then nothing has changed;
+// what was wrong with the files is a *config.Errors below it.
+func (g *Gateway) Reload(ctx context.Context) (admin.Plan, error) {
 	g.reload.Lock()
 	defer g.reload.Unlock()
-	old := g.cfg.Load()
-	p := admin.Plan{NeedRestart: needRestart(old, cfg), Applied: true}
-	changes, err := g.set.Apply(cfg.Upstreams)
+	files, err := g.read()
 	if err != nil {
-		return admin.Plan{}, fmt.Errorf("upstreams: %w", err)
+		return g.refused(ctx, err)
 	}
-	p.Added, p.Removed, p.Restarted, p.Changed = changes.Added, changes.Removed, changes.Restarted, changes.Updated
+	return g.apply(ctx, files)
+}
+
+// Apply is Reload with a configuration that the caller has loaded.
+func (g *Gateway) Apply(ctx context.Context, files *config.Config) (admin.Plan, error) {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	return g.apply(ctx, files)
+}
+
+// Plan says what Reload would do, and changes nothing.
+func (g *Gateway) Plan(context.Context) (admin.Plan, error) {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	files, err := g.read()
+	if err != nil {
+		return admin.Plan{}, err
+	}
+	cfg, warnings, err := g.overlay.over(files)
+	if err != nil {
+		return admin.Plan{}, invalid(err)
+	}
+	return g.plan(cfg, files, warnings), nil
+}
+
+// read loads the files.
+func (g *Gateway) read() (*config.Config, error) {
+	if g.load == nil {
+		return nil, &admin.Error{Code: admin.CodeNotReloadable, Detail: "the gateway was started without files to read"}
+	}
+	files, err := g.load()
+	if err != nil {
+		return nil, invalid(err)
+	}
+	return files, nil
+}
+
+func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, error) {
+	cfg, warnings, err := g.overlay.over(files)
+	if err != nil {
+		return g.refused(ctx, invalid(err))
+	}
+	p := g.plan(cfg, files, warnings)
+	p.Applied = true
+	if err := g.adopt(cfg); err != nil {
+		return g.refused(ctx, err)
+	}
+	g.overlay.forget(files, cfg)
+	who := by(ctx)
+	g.log.Info("configuration reloaded", "by", who, "added", len(p.Added), "removed", len(p.Removed),
+		"restarted", len(p.Restarted), "changed", len(p.Changed), "kept", len(p.Kept))
+	g.happened(admin.Event{Kind: "reloaded", Text: "reloaded by " + who + ": " + summary(&p)})
+	g.afterReload(p, nil)
+	return p, nil
+}
+
+// refused tells that a reload changed nothing.
+func (g *Gateway) refused(ctx context.Context, err error) (admin.Plan, error) {
+	g.log.Warn("configuration not reloaded", "by", by(ctx), "err", err)
+	g.happened(admin.Event{Kind: "reload_refused", Text: "reload by " + by(ctx) + " refused: " + err.Error()})
+	g.afterReload(admin.Plan{}, err)
+	return admin.Plan{}, err
+}
+
+// adopt makes cfg the running configuration. g.reload is held.
+func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
+	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
+		if g.draining.Load() {
+			return draining()
+		}
+		return invalid(fmt.Errorf("upstreams: %w", err))
+	}
+	old := g.cfg.Load()
 	next := *cfg
 	// What cannot change while running stays as it is, so that nothing believes
 	// otherwise.
@@ -32,24 +106,56 @@ func (g *Gateway) Apply(_ context.Context, cfg *config.Config) (admin.Plan, erro
 	case g.reloaded <- struct{}{}:
 	default:
 	}
-	return p, nil
+	return nil
 }
 
-func needRestart(old, cfg *config.Config) []string {
-	var keys []string
-	for _, k := range []struct {
-		key     string
-		changed bool
-	}{
-		{"server.listen", old.Server.Listen != cfg.Server.Listen},
-		{"server.path", old.Server.Path != cfg.Server.Path},
-		{"admin", old.Admin != cfg.Admin},
-		{"state_dir", old.StateDir != cfg.StateDir},
-		{"telemetry", fmt.Sprint(old.Telemetry) != fmt.Sprint(cfg.Telemetry)},
-	} {
-		if k.changed {
-			keys = append(keys, k.key)
+// invalid is the error of a configuration.
+func invalid(err error) *admin.Error {
+	e := &admin.Error{Code: admin.CodeInvalidConfig, Detail: err.Error(), Err: err}
+	if faults := new(config.Errors); errors.As(err, &faults) {
+		e.Errors = configErrors(faults)
+		e.Detail = "nothing was changed: " + strconv.Itoa(len(e.Errors)) + " faults in the configuration"
+		if len(e.Errors) == 1 {
+			e.Detail = "nothing was changed: " + faults.Error()
+			e.Mend = e.Errors[0].Mend
 		}
 	}
-	return keys
+	return e
+}
+
+func configErrors(faults *config.Errors) []admin.ConfigError {
+	out := make([]admin.ConfigError, len(faults.Problems))
+	for i, p := range faults.Problems {
+		at := p.File
+		if at != "" && p.Line > 0 {
+			at += fmt.Sprintf(":%d:%d", p.Line, p.Col)
+		} else if at == "" {
+			at = p.Key
+		}
+		out[i] = admin.ConfigError{Text: p.Text, At: at, Mend: p.Mend}
+	}
+	return out
+}
+
+// summary says what a plan does, in a line.
+func summary(p *admin.Plan) string {
+	var parts []string
+	for _, x := range []struct {
+		what  string
+		names []string
+	}{
+		{"added", p.Added},
+		{"removed", p.Removed},
+		{"restarted", p.Restarted},
+		{"changed", p.Changed},
+		{"applies after a restart of the gateway:", p.NeedRestart},
+	} {
+		if len(x.names) > 0 {
+			parts = append(parts, x.what+" "+strings.Join(x.names, ", "))
+		}
+	}
+	if parts == nil {
+		return "no upstream is concerned"
+	}
+	return strings.Join(parts, "; ")
 }

@@ -18,6 +18,10 @@ func (s *Set) inventoryFile(c *Config) string {
 	return filepath.Join(s.o.StateDir, "inventories", url.PathEscape(c.Name)+"-"+c.RestartKey()+".json")
 }
 
+// Kept returns the inventory that was kept for an upstream as c says it is reached,
+// nil for none. It reads a file.
+func (s *Set) Kept(c *Config) *Inventory { return s.load(c) }
+
 // load returns the inventory that was kept for c, nil for none.
 func (s *Set) load(c *Config) *Inventory {
 	if s.o.StateDir == "" {

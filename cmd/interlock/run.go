@@ -118,11 +118,14 @@ func (s *service) loop(ctx context.Context, signals <-chan os.Signal, end contex
 				end(errStop)
 				return
 			}
+			s.reload(ctx, "signal")
 		case <-s.poke:
-		}
-		if s.reload() {
-			unwatch()
-			unwatch = s.watch(ctx)
+			s.reload(ctx, "change of a file")
+		case <-s.reloads.came:
+			if s.showReloads() {
+				unwatch()
+				unwatch = s.watch(ctx)
+			}
 		}
 	}
 }

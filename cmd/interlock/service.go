@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway"
@@ -34,7 +35,8 @@ type service struct {
 	admin   *admin.Listener // nil where another gateway has it, with --stdio
 	metrics net.Listener    // nil for none
 
-	poke chan struct{} // capacity 1: a configuration file has changed
+	poke    chan struct{} // capacity 1: a configuration file has changed
+	reloads reloads
 }
 
 // open builds all parts and opens the listeners; nothing runs yet. What was
@@ -56,7 +58,14 @@ func (s *service) open(ctx context.Context) error {
 		return err
 	}
 	s.watcher.LogTo(s.log)
-	s.gw, err = gateway.New(s.cfg, gateway.Options{Log: s.log, Telemetry: s.tel, Version: s.app.version, Watcher: s.watcher})
+	o := gateway.Options{
+		Log: s.log, Telemetry: s.tel, Version: s.app.version, Watcher: s.watcher,
+		Load: s.load, Reloaded: s.reloads.note,
+	}
+	if s.cfg.StateDir != "" {
+		o.Added = filepath.Join(s.cfg.StateDir, gateway.AddedFile)
+	}
+	s.gw, err = gateway.New(s.cfg, o)
 	return err
 }
 

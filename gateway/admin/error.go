@@ -19,6 +19,8 @@ type Error struct {
 	Errors []ConfigError
 	// RPC is the JSON-RPC error object, where an MCP server answered with one.
 	RPC json.RawMessage
+	// Err is what it came of, nil for nothing; it is not sent.
+	Err error
 }
 
 // ConfigError is one fault of a configuration.
@@ -31,6 +33,8 @@ type ConfigError struct {
 }
 
 func (e *Error) Error() string { return e.Detail }
+
+func (e *Error) Unwrap() error { return e.Err }
 
 // Fault is the error as that of one of several.
 func (e *Error) Fault() *Fault { return &Fault{Code: e.Code, Detail: e.Detail, Mend: e.Mend} }

@@ -49,6 +49,8 @@ type Outcome struct {
 	With []string `json:"with,omitempty"`
 	// Left are the running dependents that a stop leaves without it.
 	Left []string `json:"left,omitempty"`
+	// Notes are what else there is to know, such as warnings of its configuration.
+	Notes []string `json:"notes,omitempty"`
 	// Error is nil if OK.
 	Error *Fault `json:"error,omitempty"`
 }

@@ -98,10 +98,7 @@ func (l *loader) block(m member) []member {
 		l.problems.add(m.value.at, m.key, quote(m.key)+" must be "+table.String()+", not "+m.value.kind.String(), "")
 		return nil
 	}
-	// VS Code's settings.json had {"mcp": {"servers": {...}}}.
-	if s := m.value.find("servers"); m.key == "mcp" && s != nil && s.kind == table && s.find("type") == nil {
-		return l.block(member{"servers", m.at, s})
-	}
+	m = unwrapped(m)
 	var out []member
 	for _, entry := range m.value.members {
 		name := l.clientName(entry)
@@ -113,19 +110,32 @@ func (l *loader) block(m member) []member {
 	return out
 }
 
+// unwrapped returns the block that holds the entries: VS Code's settings.json had
+// {"mcp": {"servers": {...}}}.
+func unwrapped(m member) member {
+	if s := m.value.find("servers"); m.key == "mcp" && s != nil && s.kind == table && s.find("type") == nil {
+		return member{"servers", m.at, s}
+	}
+	return m
+}
+
 var illegalInName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 
 // clientName is the name of a client's entry as an upstream may have it: clients
 // allow spaces and more.
 func (l *loader) clientName(entry member) string {
-	name := strings.Trim(illegalInName.ReplaceAllString(entry.key, "-"), "-")
-	if name == "" || strings.Trim(name, ".") == "" {
-		name = entry.key // reported with the upstream
-	}
-	name = name[:min(len(name), 64)]
+	name := legalised(entry.key)
 	if name != entry.key {
 		l.problems.warn(entry.at, "", quote(entry.key)+" is called "+quote(name)+" here", "names have 1 to 64 letters, digits, _ . or -")
 	}
 	l.fromClient = append(l.fromClient, name)
 	return name
+}
+
+func legalised(key string) string {
+	name := strings.Trim(illegalInName.ReplaceAllString(key, "-"), "-")
+	if name == "" || strings.Trim(name, ".") == "" {
+		name = key // reported with the upstream
+	}
+	return name[:min(len(name), 64)]
 }

@@ -25,6 +25,10 @@ func (e *clientEntry) headersFromEnv(m member) {
 // fromEnv returns the variable that m's value names, nil if there is none, which
 // is reported.
 func (e *clientEntry) fromEnv(m member) *node {
+	if e.literal {
+		e.refuse(m.value.at, dotted(child(e.path, m.key)), "names a variable, which is not read here")
+		return nil
+	}
 	value, ok := e.env[m.value.text]
 	if m.value.kind != text || !ok {
 		e.problems.add(m.value.at, dotted(child(e.path, m.key)), "variable "+short(m.value.text)+" is not set", "set it where interlock is started")
@@ -47,6 +51,10 @@ func (e *clientEntry) table(key string, at pos) *node {
 // envFile reads a file of KEY=value lines under the entry's own env.
 func (e *clientEntry) envFile(m member) {
 	e.node.take(m.key)
+	if e.literal {
+		e.refuse(m.value.at, dotted(child(e.path, m.key)), "names a file, which is not read here")
+		return
+	}
 	path := e.resolve(m.at.src, m.value.text)
 	e.paths = append(e.paths, path)
 	data, err := readFile(path)

@@ -32,6 +32,10 @@ type Config struct {
 
 	// secrets are the values that came from variables.
 	secrets []string
+	// defaults are keys of an upstream, for all that are added; insecureFiles allows
+	// them files of secrets that every user may read.
+	defaults      map[string]any
+	insecureFiles bool
 }
 
 // Server is the face to clients: the `server` section.

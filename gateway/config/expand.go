@@ -116,6 +116,10 @@ func (e *expander) text(s string, at pos, depth int) (out string, changed bool, 
 			if end < 0 {
 				return "", false, &mendable{"a ${ without its }", "write $${ for a literal ${"}
 			}
+			if e.literal {
+				e.refused = true
+				return "", false, &mendable{"${" + short(s[2:end]) + "} is not read here", needsSocket}
+			}
 			v, own := e.own(s[2:end])
 			if !own {
 				if v, err = e.form(s[2:end], at, depth); err != nil {

@@ -42,9 +42,13 @@ const maxFile = 16 << 20
 // all that is wrong, or wraps ErrNoFile. Load reads files (and the keyring, where
 // one is named) and changes nothing.
 func Load(o LoadOptions) (*Config, error) {
-	l, err := newLoader(o)
-	if err != nil {
-		return nil, err
+	l := newLoader(o)
+	if len(l.files) == 0 {
+		found, err := discover(l.dir, l.env)
+		if err != nil {
+			return nil, err
+		}
+		l.files = []string{found}
 	}
 	for _, f := range l.files {
 		l.file(f, f, pos{})
@@ -97,11 +101,14 @@ type loader struct {
 	secrets []string
 	// fromClient are the names of upstreams of clients' blocks.
 	fromClient []string
+	// literal refuses what would start a program or read a file or a variable;
+	// refused says that something was.
+	literal, refused bool
 	// fileSecrets are the places and paths of ${file:} that every user may read.
 	fileSecrets []found
 }
 
-func newLoader(o LoadOptions) (*loader, error) {
+func newLoader(o LoadOptions) *loader {
 	l := &loader{
 		places: newPlaces(), files: o.Files, dir: o.Dir, env: map[string]string{},
 		keyring: o.Keyring, lookPath: o.LookPath,
@@ -121,14 +128,7 @@ func newLoader(o LoadOptions) (*loader, error) {
 	if l.lookPath == nil {
 		l.lookPath = exec.LookPath
 	}
-	if len(l.files) == 0 {
-		found, err := discover(l.dir, l.env)
-		if err != nil {
-			return nil, err
-		}
-		l.files = []string{found}
-	}
-	return l, nil
+	return l
 }
 
 // file reads one file, what it includes first, as layers. shown is its name as

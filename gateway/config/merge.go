@@ -20,7 +20,7 @@ func (l *loader) finish() *Config {
 		Server: serverKeys{Server: cfg.Server}, Names: cfg.Names, Telemetry: telemetryKeys{Config: cfg.Telemetry},
 	}
 	whole := merged(l.layers...)
-	base := whole["defaults"]
+	cfg.defaults, _ = whole["defaults"].(map[string]any)
 	entries, _ := whole["upstreams"].(map[string]any)
 	delete(whole, "defaults")
 	delete(whole, "upstreams")
@@ -34,20 +34,25 @@ func (l *loader) finish() *Config {
 		if !ok {
 			continue // null in each layer, or not a table and reported
 		}
-		keys := upstreamKeys{Config: upstream.Defaults()}
-		under, _ := base.(map[string]any)
-		l.decode(merged(under, entry), &keys)
-		u := keys.Config
-		u.Name = name
-		u.DependsOn = l.dependencies(name, keys.DependsOn)
-		l.settle(&u)
+		keys := l.entry(name, cfg.defaults, entry)
 		insecureHTTP[name] = keys.InsecureHTTP
-		cfg.Upstreams = append(cfg.Upstreams, u)
+		cfg.Upstreams = append(cfg.Upstreams, keys.Config)
 	}
 	cfg.Sources = slices.Clone(l.paths)
 	cfg.secrets = l.secrets
-	l.validate(&cfg, &doc, insecureHTTP)
+	cfg.insecureFiles = doc.InsecureFiles
+	l.validate(&cfg, insecureHTTP)
 	return &cfg
+}
+
+// entry decodes one upstream over the defaults.
+func (l *loader) entry(name string, under, entry map[string]any) upstreamKeys {
+	keys := upstreamKeys{Config: upstream.Defaults()}
+	l.decode(merged(under, entry), &keys)
+	keys.Name = name
+	keys.Config.DependsOn = l.dependencies(name, keys.DependsOn)
+	l.settle(&keys.Config)
+	return keys
 }
 
 // merged merges layers, later ones winning; tables merge by key, all else is

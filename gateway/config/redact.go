@@ -127,6 +127,13 @@ func keyed(v reflect.Value) any {
 		if v.Len() == 0 {
 			return nil
 		}
+		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
+			out := make([]any, v.Len())
+			for i := range out {
+				out[i] = keyed(v.Index(i))
+			}
+			return out
+		}
 	}
 	return v.Interface()
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // validate checks what the whole must keep.
-func (l *loader) validate(cfg *Config, doc *document, insecureHTTP map[string]bool) {
+func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 	l.server(&cfg.Server)
 	l.admin(&cfg.Admin)
 	for _, err := range flatten(cfg.Names.Validate()) {
@@ -29,13 +29,18 @@ func (l *loader) validate(cfg *Config, doc *document, insecureHTTP map[string]bo
 			l.field(append([]string{"telemetry"}, fe.Path...), fe.Text)
 		}
 	}
-	for i := range cfg.Upstreams {
+	l.upstreams(cfg, 0, insecureHTTP)
+}
+
+// upstreams checks those from the given one on, and how all go together.
+func (l *loader) upstreams(cfg *Config, from int, insecureHTTP map[string]bool) {
+	for i := from; i < len(cfg.Upstreams); i++ {
 		u := &cfg.Upstreams[i]
 		l.upstream(u, cfg, insecureHTTP[u.Name])
 	}
 	l.renames(cfg)
 	l.graph(cfg.Upstreams)
-	if !doc.InsecureFiles {
+	if !cfg.insecureFiles {
 		for _, f := range l.fileSecrets {
 			l.problems.add(f.at, "", f.Text, "chmod o-r, or set insecure_files: true")
 		}
