@@ -123,7 +123,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	}
 	dialer := o.Dialer
 	if dialer == nil {
-		if dialer, err = upstream.NewDialer(upstream.DialerOptions{Log: g.log, Watcher: o.Watcher}); err != nil {
+		if dialer, err = upstream.NewDialer(upstream.DialerOptions{Log: g.log, Watcher: o.Watcher, StateDir: cfg.StateDir}); err != nil {
 			return nil, err
 		}
 	}

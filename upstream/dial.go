@@ -12,6 +12,9 @@ type DialerOptions struct {
 	Log *slog.Logger
 	// Watcher, if not nil, sees to it that no child process outlives this one.
 	Watcher *Watcher
+	// StateDir is where it is kept which containers there are, "" for nowhere: then
+	// those that a killed gateway leaves are not found by the next one.
+	StateDir string
 }
 
 // NewDialer returns the Dialer that makes real links, by Config.Kind: child
@@ -20,7 +23,9 @@ func NewDialer(o DialerOptions) (Dialer, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &dialer{log: o.Log, children: newReaper(o.Log, o.Watcher)}, nil
+	children := newReaper(o.Log, o.Watcher)
+	children.containers = newContainers(o.Log, o.StateDir, children.instance)
+	return &dialer{log: o.Log, children: children}, nil
 }
 
 type dialer struct {
@@ -29,6 +34,10 @@ type dialer struct {
 	remotes  remotes
 }
 
+// Sweep implements Sweeper: it removes the containers that killed gateways left.
+func (d *dialer) Sweep(ctx context.Context) { d.children.containers.sweep(ctx) }
+
+// Dial implements Dialer.
 func (d *dialer) Dial(ctx context.Context, x *Dial) (Link, error) {
 	switch x.Config.Kind() {
 	case Stdio:

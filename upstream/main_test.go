@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == WatchCommand {
 		os.Exit(WatcherMain(os.Stdin))
 	}
+	if code, ok := standIn(); ok {
+		os.Exit(code)
+	}
 	if mode := os.Getenv(upstreamtest.Mode); mode != "" {
 		os.Exit(upstreamtest.Main(mode))
 	}

@@ -26,6 +26,7 @@ type process struct {
 	pid                   int
 	stdin, stdout, stderr *os.File
 	tree                  *tree
+	container             *container // that it runs, nil for none
 
 	exited chan struct{} // closed when the child has ended and is reaped
 	exit   string        // "exit status 3", "signal: killed"; set before exited is closed
@@ -140,9 +141,19 @@ type patience struct {
 }
 
 // stop ends the child and all that came of it and blocks until nothing is left:
-// stdin is closed, then TERM, then KILL to the group and to what escaped it.
-// Once force is closed it waits for nothing but the effect of KILL.
+// stdin is closed, then TERM, then KILL to the group and to what escaped it, and
+// the container that it ran is removed. Once force is closed it waits for nothing
+// but the effect of KILL.
 func (p *process) stop(wait patience, force <-chan struct{}) StopKind {
+	kind := p.end(wait, force)
+	if p.container != nil {
+		p.container.remove(force)
+	}
+	return kind
+}
+
+// end ends the processes.
+func (p *process) end(wait patience, force <-chan struct{}) StopKind {
 	closed := make(chan struct{})
 	go func() { // on Windows it waits for a write, which only the child's end may end
 		_ = p.stdin.Close()

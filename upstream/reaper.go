@@ -22,6 +22,7 @@ type reaper struct {
 	// writeTimeout is how long a child may leave its stdin unread before its
 	// link is lost.
 	writeTimeout time.Duration
+	containers   *containers
 }
 
 // newReaper returns a reaper whose children w, if not nil, watches.
@@ -30,6 +31,7 @@ func newReaper(log *slog.Logger, w *Watcher) *reaper {
 	if w != nil {
 		r.instance = w.instance + "." + r.instance
 	}
+	r.containers = newContainers(log, "", r.instance)
 	return r
 }
 

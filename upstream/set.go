@@ -174,6 +174,9 @@ func (s *Set) Run(ctx context.Context) error {
 		s.launch(u)
 	}
 	s.mu.Unlock()
+	if d, ok := s.o.Dialer.(Sweeper); ok {
+		s.runs.Go(func() { d.Sweep(ctx) })
+	}
 	<-ctx.Done()
 	s.mu.Lock()
 	view := s.view.Load()

@@ -106,10 +106,14 @@ func dialStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
 func spawnStdio(ctx context.Context, d *Dial, r *reaper) (Link, error) {
 	d, in := eraDial(d)
 	marker := r.mark()
-	p, err := startProcess(d.Config, childEnv(os.Environ(), d.Config.PassEnv, d.Config.Env, marker), marker)
+	env := childEnv(os.Environ(), d.Config.PassEnv, d.Config.Env, marker)
+	config, box := r.containers.contain(d.Config, env, marker)
+	p, err := startProcess(config, env, marker)
 	if err != nil {
+		box.forget()
 		return nil, &StartError{Stage: "spawn", Err: err}
 	}
+	p.container = box
 	r.watcher.add(marker, p.pid)
 	l, err := newStdioLink(p, d, r)
 	if err != nil {
