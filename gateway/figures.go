@@ -17,9 +17,30 @@ func (g *Gateway) supervision() telemetry.Supervision {
 			Name: st.Name, State: string(st.State), Breaker: string(st.Breaker),
 			Queued: st.Queued, Tools: tools[st.Name],
 		}
+		s.Upstreams[i].Availability = availability(u.Samples())
 		g.observer.counted(&s.Upstreams[i])
 	}
 	return s
+}
+
+// availability is the share of the samples that were healthy, of those that say
+// anything; nil for none.
+func availability(samples []upstream.Sample) *float64 {
+	healthy, all := 0, 0
+	for _, x := range samples {
+		if x.Neutral {
+			continue
+		}
+		all++
+		if x.Healthy {
+			healthy++
+		}
+	}
+	if all == 0 {
+		return nil
+	}
+	share := float64(healthy) / float64(all)
+	return &share
 }
 
 // counted adds what was counted of an upstream.

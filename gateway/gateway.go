@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
@@ -74,6 +75,7 @@ type Gateway struct {
 
 	events   events
 	observer *observer
+	alerts   *alert.Sender
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
 
@@ -131,6 +133,11 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.alerts = alert.New(alert.Options{
+		Log: g.log, Version: o.Version,
+		Count: func(e alert.Event, outcome string) { g.tel.AlertSent(string(e), outcome) },
+	})
+	g.alerts.Apply(cfg.Alerts)
 	g.observer = newObserver(g)
 	g.set = upstream.NewSet(upstream.Options{
 		Dialer: dialer, Log: g.log, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
@@ -157,8 +164,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	pubCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var publisher sync.WaitGroup
 	publisher.Go(func() { g.runPublisher(pubCtx) })
+	alerts, stopAlerts := context.WithCancel(context.WithoutCancel(ctx))
+	var alerting sync.WaitGroup
+	alerting.Go(func() { g.alerts.Run(alerts) })
 	err := g.set.Run(ctx)
 	stop()
+	stopAlerts() // beside what follows
 	publisher.Wait()
 	g.endStream()
 	g.giveUp()
@@ -169,6 +180,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.listeners.serve.Wait()
 	g.parks.tasks.Wait()
+	alerting.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -230,6 +242,7 @@ func (g *Gateway) Drain(ctx context.Context) {
 func (g *Gateway) Kill() {
 	g.giveUp()
 	g.set.Kill()
+	g.alerts.Kill()
 }
 
 // giveUp ends all requests in flight with an answer.

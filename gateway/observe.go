@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
@@ -26,6 +27,7 @@ type observed struct {
 	restarts uint64
 	probes   struct{ passed, failed, neutral uint64 }
 	breaker  struct{ opened, halfOpened, closed uint64 }
+	outage   outage
 }
 
 func newObserver(g *Gateway) *observer {
@@ -56,6 +58,7 @@ func (o *observer) keep(ups []*upstream.Upstream) {
 	for name, x := range o.seen {
 		if !there[name] && (x.state == upstream.Stopped || x.state == upstream.NotStarted) {
 			delete(o.seen, name)
+			o.g.alerts.Forget(name)
 		}
 	}
 }
@@ -71,6 +74,32 @@ func (o *observer) StateChanged(s upstream.Status) {
 		e.Stage = s.Failure.Stage
 	}
 	o.g.happened(e)
+	o.alertState(&s)
+}
+
+// alertState raises the alerts that a change of state is worth.
+func (o *observer) alertState(s *upstream.Status) {
+	o.mu.Lock()
+	x := &o.of(s.Name).outage
+	events, ended := x.changed(s)
+	alerts := make([]alert.Alert, len(events))
+	for i, e := range events {
+		alerts[i] = alertOf(e, s, x)
+	}
+	gone := s.State == upstream.Stopped && o.g.set.Upstream(s.Name) == nil // this is the end of one that was removed
+	if gone {
+		delete(o.seen, s.Name)
+	}
+	o.mu.Unlock()
+	for _, a := range alerts {
+		o.g.raise(a)
+	}
+	switch {
+	case gone:
+		o.g.alerts.Forget(s.Name)
+	case ended:
+		o.g.alerts.Over(s.Name)
+	}
 }
 
 // moved remembers the state that an upstream is in and returns the one before.
@@ -83,9 +112,6 @@ func (o *observer) moved(s *upstream.Status) (from upstream.State) {
 	}
 	from, x.state = x.state, s.State
 	x.blocked = s.State == upstream.Errored && s.Failure.Stage == "dependency"
-	if s.State == upstream.Stopped && o.g.set.Upstream(s.Name) == nil { // this is the end of one that was removed
-		delete(o.seen, s.Name)
-	}
 	return from
 }
 
@@ -106,6 +132,19 @@ func (o *observer) BreakerChanged(name string, from, to upstream.BreakerState) {
 		Kind: "breaker", Upstream: name, From: string(from), To: string(to),
 		Text: "the circuit breaker of " + name + " is " + breakerText(to),
 	})
+	u := o.g.set.Upstream(name)
+	if to != upstream.BreakerOpen || u == nil { // that it closed comes with a state
+		return
+	}
+	s := u.Status()
+	o.mu.Lock()
+	out := &o.of(name).outage
+	news := out.tripped(&s)
+	a := alertOf(alert.BreakerOpened, &s, out)
+	o.mu.Unlock()
+	if news {
+		o.g.raise(a)
+	}
 }
 
 // StageBegan implements upstream.Observer.
@@ -136,7 +175,7 @@ func (o *observer) Listed(name string, before, after *upstream.Inventory) {
 		return
 	}
 	if d := compareTools(before.Tools, after.Tools); !d.empty() {
-		o.g.happened(admin.Event{Kind: "tools_changed", Upstream: name, Text: name + " lists other tools: " + d.String()})
+		o.g.toolsChanged(name, d)
 	}
 }
 

@@ -102,6 +102,7 @@ func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
 	next.Admin, next.StateDir = old.Admin, old.StateDir
 	g.cfg.Store(&next)
 	g.guard.Store(newGuard(next.Server))
+	g.alerts.Apply(next.Alerts)
 	select {
 	case g.reloaded <- struct{}{}:
 	default:

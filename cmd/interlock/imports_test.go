@@ -56,6 +56,7 @@ func TestImportsRule(t *testing.T) {
 		{"gateway", "gateway/admin", true},
 		{"gateway", "gateway/config", true},
 		{"gateway/config", "telemetry", true},
+		{"gateway/config", "gateway/alert", true},
 		{"cmd/interlock", "gateway", true},
 		{"cmd/interlock", "examples/demo", true},
 		{"upstream", "telemetry", false},
@@ -65,6 +66,8 @@ func TestImportsRule(t *testing.T) {
 		{"telemetry", "gateway/config", false},
 		{"upstream", "gateway", false},
 		{"gateway/config", "gateway", false},
+		{"gateway/alert", "gateway/config", false},
+		{"gateway/alert", "upstream", false},
 		{"gateway/admin", "gateway", false},
 		{"gateway/admin", "gateway/config", false},
 		{"gateway", "cmd/interlock", false},
@@ -106,8 +109,10 @@ func allowed(from, to string) bool {
 	switch {
 	case from == "upstream/jsonrpc": // the leaf of all leaves
 		return false
+	case under(from, "gateway/alert"): // it knows only what it is told
+		return under(to, "gateway/alert")
 	case under(from, "gateway/config"):
-		return under(to, "gateway/config") || to == "upstream" || to == "router" || to == "policy" || to == "telemetry" || to == "upstream/jsonrpc"
+		return under(to, "gateway/config") || to == "gateway/alert" || to == "upstream" || to == "router" || to == "policy" || to == "telemetry" || to == "upstream/jsonrpc"
 	case under(from, "gateway/admin"): // it declares the interface that it reads
 		return under(to, "gateway/admin") || to == "upstream/jsonrpc"
 	case from == "gateway":

@@ -224,6 +224,9 @@ type Event struct {
 	Generation uint64 `json:"generation,omitempty"`
 	// Stage is of a start_stage, and of a state error where it came about.
 	Stage string `json:"stage,omitempty"`
+	// Alert is the event of an alert: error, exhausted, recovered, breaker_opened,
+	// breaker_closed or tool_changed.
+	Alert string `json:"alert,omitempty"`
 	// Text says it in a sentence.
 	Text string `json:"text"`
 }

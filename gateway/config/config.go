@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -21,6 +22,7 @@ type Config struct {
 	// Upstreams are in the order of the file, which decides collisions; the
 	// disabled ones are among them.
 	Upstreams []upstream.Config
+	Alerts    alert.Config
 	Telemetry telemetry.Config
 	// StateDir is an absolute path, "" if the user has no state folder.
 	StateDir string

@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -25,10 +26,11 @@ type document struct {
 	// Upstreams are the MCP servers behind the gateway, by name. When two offer
 	// the same name, the one that comes first has it.
 	Upstreams map[string]upstreamKeys `koanf:"upstreams"`
-	// Policies, profiles and alerts are not supported by this version.
+	// Policies and profiles are not supported by this version.
 	Policies []any          `koanf:"policies"`
 	Profiles map[string]any `koanf:"profiles"`
-	Alerts   map[string]any `koanf:"alerts"`
+	// Alerts says who is told when something changes for the worse or the better.
+	Alerts alertsKeys `koanf:"alerts"`
 
 	Telemetry telemetryKeys `koanf:"telemetry"`
 	// StateDir holds inventories, tokens, keys and the admin socket. By default
@@ -47,6 +49,10 @@ type serverKeys struct {
 	TrustedProxies []string `koanf:"trusted_proxies"`
 	// Auth is not supported by this version.
 	Auth map[string]any `koanf:"auth"`
+}
+
+type alertsKeys struct {
+	alert.Config `koanf:",squash"`
 }
 
 type telemetryKeys struct {

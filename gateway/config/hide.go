@@ -6,13 +6,18 @@ import (
 )
 
 // hide notes the literal secrets of a file, so that no line of it is shown with
-// them: what stands in env and headers, and what has a key that says so.
+// them: what stands in env and headers, and what has a key that says so; and the
+// addresses of webhooks, where often nothing else says who asks.
 func (l *loader) hide(root *node) {
+	hooks := false // below alerts
 	var walk func(n *node, secret bool)
 	walk = func(n *node, secret bool) {
 		switch n.kind {
 		case table:
 			for _, m := range n.members {
+				if n == root {
+					hooks = m.key == "alerts"
+				}
 				walk(m.value, secret || secretTable(m.key) || isSecretKey(m.key))
 			}
 		case list:
@@ -25,7 +30,7 @@ func (l *loader) hide(root *node) {
 			if n.at.src == nil {
 				return
 			}
-			for _, s := range secretsIn(n.text, secret) {
+			for _, s := range secretsIn(n.text, secret || hooks && strings.Contains(n.text, "://")) {
 				if len(s) > 2 && !strings.Contains(s, "$") {
 					n.at.src.hidden = append(n.at.src.hidden, s)
 				}

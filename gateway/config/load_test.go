@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
@@ -52,6 +53,25 @@ func TestContract(t *testing.T) {
 	}
 	if want := []upstream.Dependency{{On: "files", Condition: upstream.ConditionRunning}}; !slices.Equal(issues.DependsOn, want) {
 		t.Errorf("depends_on %v, want %v", issues.DependsOn, want)
+	}
+}
+
+func TestAlerts(t *testing.T) {
+	cfg := good(t, "c.yaml", `
+alerts:
+  webhooks:
+    - url: https://h.example/${S}
+      events: [error, recovered]
+      min_down: 90s
+      headers: {Authorization: "Bearer ${S}"}
+    - {url: "http://127.0.0.1:9000/", timeout: 3s}
+`, "S=s3cret")
+	want := alert.Config{Webhooks: []alert.Webhook{
+		{URL: "https://h.example/s3cret", Events: []alert.Event{alert.Error, alert.Recovered}, MinDown: 90 * time.Second, Headers: map[string]alert.Secret{"Authorization": "Bearer s3cret"}},
+		{URL: "http://127.0.0.1:9000/", Timeout: 3 * time.Second},
+	}}
+	if diff := cmp.Diff(want, cfg.Alerts); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

@@ -26,6 +26,7 @@ func (l *loader) finish() *Config {
 	delete(whole, "upstreams")
 	l.decode(whole, &doc)
 	cfg.Server, cfg.Admin, cfg.Names, cfg.Telemetry = doc.Server.Server, doc.Admin, doc.Names, doc.Telemetry.Config
+	cfg.Alerts = doc.Alerts.Config
 	cfg.StateDir = l.stateDir(doc.StateDir)
 
 	insecureHTTP := map[string]bool{}

@@ -14,6 +14,7 @@ import (
 	"github.com/invopop/jsonschema"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
@@ -44,6 +45,12 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 		return anyOf(&jsonschema.Schema{Type: "boolean"}, variableForm)
 	case reflect.TypeFor[upstream.Transport]():
 		return words("stdio", "http", "sse")
+	case reflect.TypeFor[alert.Event]():
+		var all []any
+		for _, e := range alert.Events() {
+			all = append(all, string(e))
+		}
+		return words(all...)
 	case reflect.TypeFor[upstream.DependencyFailure]():
 		return words("wait", "start_anyway")
 	case reflect.TypeFor[upstream.StartMode]():
@@ -169,7 +176,7 @@ func putDefaults(root, s *jsonschema.Schema, from any) {
 func comments(t *testing.T, r *jsonschema.Reflector, module string) {
 	t.Helper()
 	r.CommentMap = map[string]string{}
-	for pkg, dir := range map[string]string{"gateway/config": ".", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"} {
+	for pkg, dir := range map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"} {
 		one := &jsonschema.Reflector{}
 		if err := one.AddGoComments("x", dir); err != nil {
 			t.Fatal(err)

@@ -7,9 +7,11 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -29,6 +31,7 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 			l.field(append([]string{"telemetry"}, fe.Path...), fe.Text)
 		}
 	}
+	l.alerts(&cfg.Alerts)
 	l.upstreams(cfg, 0, insecureHTTP)
 }
 
@@ -87,6 +90,34 @@ func (l *loader) fault(at pos, path []string, what, mend string) {
 		what = quote(key) + " " + what
 	}
 	l.problems.add(at, dotted(path), what, mend)
+}
+
+func (l *loader) alerts(c *alert.Config) {
+	var words []string
+	for _, e := range alert.Events() {
+		words = append(words, string(e))
+	}
+	for _, err := range flatten(c.Validate()) {
+		fe := (*alert.FieldError)(nil)
+		if !errors.As(err, &fe) {
+			continue
+		}
+		path := append([]string{"alerts"}, fe.Path...)
+		at := l.places.find(path)
+		if n := l.places.value(path); n != nil {
+			at = n.at
+		}
+		if _, err := strconv.Atoi(last(path)); err == nil { // an item has no name of its own
+			path = path[:len(path)-1]
+		}
+		mend := fe.Mend
+		if fe.Event != "" {
+			if mend = didYouMean(fe.Event, words); mend == "" {
+				mend = "use " + strings.Join(words, ", ")
+			}
+		}
+		l.fault(at, path, fe.Text, mend)
+	}
 }
 
 func (l *loader) server(s *Server) {
