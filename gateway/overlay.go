@@ -78,6 +78,11 @@ func (o *overlay) keep(entries []config.Entry) error {
 	return err
 }
 
+// has reports whether an upstream of that name was added.
+func (o *overlay) has(name string) bool {
+	return slices.ContainsFunc(o.added, func(e config.Entry) bool { return e.Name == name })
+}
+
 // taken are the names that the files have.
 func (o *overlay) taken() []string {
 	ups := o.files.Load().Upstreams
@@ -169,7 +174,7 @@ func (o *overlay) survivors(files *config.Config) (cfg *config.Config, warnings 
 	for again := true; again; {      // one may depend on a later one
 		again = false
 		for _, e := range all {
-			if slices.ContainsFunc(o.added, func(a config.Entry) bool { return a.Name == e.Name }) {
+			if o.has(e.Name) {
 				continue
 			}
 			o.added = append(o.added, e)

@@ -187,6 +187,9 @@ func (g *Gateway) leaving(cfg *config.Config, o admin.Order) *tally {
 		for i := range cfg.Upstreams {
 			names = append(names, cfg.Upstreams[i].Name)
 		}
+		for _, e := range g.overlay.added {
+			names = append(names, e.Name)
+		}
 	}
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
@@ -194,7 +197,7 @@ func (g *Gateway) leaving(cfg *config.Config, o admin.Order) *tally {
 		}
 		out := admin.Outcome{Name: name}
 		switch {
-		case cfg.Upstream(name) == nil:
+		case cfg.Upstream(name) == nil && !g.overlay.has(name): // one that went stale is no upstream
 			out.Error = g.noUpstream(name).Fault()
 		case g.draining.Load():
 			out.Error = draining().Fault()
