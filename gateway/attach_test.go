@@ -195,3 +195,30 @@ func TestUnused(t *testing.T) {
 		r.web.CloseIdleConnections()
 	})
 }
+
+// A watchdog asks the one goroutine without which nothing changes any more.
+func TestAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := New(settings(t, "a"), Options{Dialer: new(linktest.Dialer)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		brief := func() context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			t.Cleanup(cancel)
+			return ctx
+		}
+		if g.Alive(brief()) {
+			t.Error("alive before Run")
+		}
+		r := serveGateway(t, g).running()
+		if !r.Alive(brief()) {
+			t.Error("not alive while it runs")
+		}
+		r.stop()
+		if r.Alive(brief()) {
+			t.Error("alive after Run")
+		}
+		r.web.CloseIdleConnections()
+	})
+}

@@ -78,6 +78,7 @@ type Gateway struct {
 	alerts   *alert.Sender
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
+	pulse    chan struct{} // capacity 0: the publisher takes what is offered
 
 	draining atomic.Bool
 	flight   sync.WaitGroup // requests being served
@@ -100,7 +101,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
 		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load, chain: policy.NewChain(),
 		sessions: newSessions(), listeners: newListeners(),
-		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1),
+		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), pulse: make(chan struct{}),
 	}
 	g.lingering.Late = (*post).lingers
 	g.watches.Late = (*conn).goOn
@@ -190,6 +191,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 // Changed returns a channel that is poked after changes of upstreams or of the
 // catalog. It has one reader.
 func (g *Gateway) Changed() <-chan struct{} { return g.changes }
+
+// Alive reports whether the publisher, which all changes go through, does its
+// work. It blocks until that is certain, or ctx is done, which means no.
+func (g *Gateway) Alive(ctx context.Context) bool {
+	select {
+	case g.pulse <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // enter lets a request in, unless the gateway drains. Each true needs a leave.
 func (g *Gateway) enter() bool {

@@ -230,6 +230,8 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 		case <-g.set.Changed():
 		case <-g.reloaded:
 		case <-p.grace.C:
+		case <-g.pulse:
+			publish = false
 		case now := <-sweep.C:
 			g.expire(now)
 			publish = false

@@ -28,6 +28,12 @@ type process struct {
 // With a separate stderr only stdout is in lines.
 func launch(t *testing.T, files map[string]string, stderr io.Writer, args ...string) *process {
 	t.Helper()
+	return launchWith(t, nil, files, stderr, args...)
+}
+
+// launchWith is launch with more environment.
+func launchWith(t *testing.T, env []string, files map[string]string, stderr io.Writer, args ...string) *process {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "il") // short, for the socket
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +48,7 @@ func launch(t *testing.T, files map[string]string, stderr io.Writer, args ...str
 	p.cmd = exec.CommandContext(ctx, "interlock", args...)
 	p.cmd.Dir = dir
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "TMPDIR=" + dir, promptExit}
+	p.cmd.Env = append(p.cmd.Env, env...)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

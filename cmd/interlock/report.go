@@ -41,9 +41,13 @@ type shown struct {
 // report writes a line when an upstream becomes ready, fails or stops, until
 // ctx is done. When all have settled for the first time it calls o.settled.
 func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
-	began, last, settled := time.Now(), map[string]shown{}, false
+	began, last, settled, status := time.Now(), map[string]shown{}, false, ""
 	for {
 		ups := s.gw.List(admin.Select{})
+		if now, _, _ := readyOf(ups); now != status {
+			status = now
+			tellSystemd("STATUS=" + status)
+		}
 		width := 0
 		for _, u := range ups {
 			width = max(width, len(u.Name))
@@ -138,15 +142,20 @@ func offers(u admin.Upstream) string {
 	return strings.Join(parts, ", ")
 }
 
-func (s *service) summary(ups []admin.Upstream) {
-	ready, tools := 0, 0
+// readyOf says how many upstreams run, or will at the first call.
+func readyOf(ups []admin.Upstream) (text string, ready, tools int) {
 	for _, u := range ups {
 		if u.State == "running" || u.Idle {
 			ready++
 			tools += u.Tools
 		}
 	}
-	text := fmt.Sprintf("%d of %s ready, %s", ready, count(len(ups), "server"), count(tools, "tool"))
+	return fmt.Sprintf("%d of %s ready", ready, count(len(ups), "server")), ready, tools
+}
+
+func (s *service) summary(ups []admin.Upstream) {
+	text, ready, tools := readyOf(ups)
+	text += ", " + count(tools, "tool")
 	if ready < len(ups) {
 		text = s.say.yellow(text) + s.say.faint("; those that failed are tried again")
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"sync"
-	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
@@ -16,10 +15,6 @@ import (
 
 // errStop ends a service that was asked to end.
 var errStop = errors.New("stop")
-
-// oneAsking is how long after a signal another is the same one: timeout(1) and
-// some supervisors signal the process and then its group.
-const oneAsking = 200 * time.Millisecond
 
 // run serves until a signal, ctx, the client on stdin or a listener's failure
 // ends it, and blocks until nothing is left.
@@ -72,23 +67,11 @@ func (s *service) run(ctx context.Context) error {
 	if s.o.linger > 0 {
 		tasks.Go(func() { s.lingers(ctx, end) })
 	}
+	s.startWatchdog(ctx)
 	tellSystemd("READY=1")
 	s.loop(ctx, signals, end)
 
-	tellSystemd("STOPPING=1")
-	asked := time.Now()
-	tasks.Go(func() {
-		for {
-			select {
-			case <-operators.Done():
-				return
-			case sig := <-signals:
-				if isStop(sig) && time.Since(asked) > oneAsking {
-					os.Exit(exitFailed) // what is left of the upstreams is the watcher's
-				}
-			}
-		}
-	})
+	s.beginEnd(signals)
 	err := s.shutdown(ctx, servers, stopUpstreams, stopped)
 	stopAdmin()
 	if cause := context.Cause(ctx); !errors.Is(cause, errStop) && !errors.Is(cause, context.Canceled) {
@@ -148,33 +131,4 @@ func (s *service) watch(ctx context.Context) (stop func()) {
 		}
 	})
 	return func() { cancel(); watching.Wait() }
-}
-
-// shutdown drains, stops the upstreams and kills what is left, inside
-// server.shutdown_timeout.
-func (s *service) shutdown(ctx context.Context, servers []*http.Server, stopUpstreams func(), stopped <-chan error) error {
-	ctx = context.WithoutCancel(ctx)
-	budget := s.cfg.Server.ShutdownTimeout
-	force := time.NewTimer(budget - min(2*time.Second, budget/4))
-	defer force.Stop()
-	s.say.printf("%s\n", s.say.faint("stopping: waiting for calls in flight (once more to exit at once)"))
-	drain, cancel := context.WithTimeout(ctx, min(s.cfg.Server.DrainTimeout, budget))
-	s.gw.Drain(drain)
-	cancel()
-	stopUpstreams()
-	for _, server := range servers {
-		brief, cancel := context.WithTimeout(ctx, time.Second)
-		if server.Shutdown(brief) != nil {
-			_ = server.Close()
-		}
-		cancel()
-	}
-	select {
-	case err := <-stopped:
-		return err
-	case <-force.C:
-		s.log.Warn("upstreams are killed: shutdown_timeout is over")
-		s.gw.Kill()
-		return <-stopped
-	}
 }

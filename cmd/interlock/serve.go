@@ -61,7 +61,7 @@ telemetry.logs.level is debug, else JSON. systemd is told when the gateway is re
 
 // serve runs a gateway until a signal or ctx ends it.
 func (a *app) serve(ctx context.Context, o serveOptions) error {
-	s := &service{app: a, o: o, say: a.out, poke: make(chan struct{}, 1)}
+	s := &service{app: a, o: o, say: a.out, poke: make(chan struct{}, 1), over: make(chan struct{})}
 	s.reloads.came = make(chan struct{}, 1)
 	if o.stdio {
 		s.say = a.errs // stdout is the client's

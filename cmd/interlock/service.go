@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway"
@@ -37,6 +38,10 @@ type service struct {
 
 	poke    chan struct{} // capacity 1: a configuration file has changed
 	reloads reloads
+
+	budget time.Time      // when the end must be over; zero before it begins
+	over   chan struct{}  // closed when close is done
+	vigil  sync.WaitGroup // what goes on until then
 }
 
 // open builds all parts and opens the listeners; nothing runs yet. What was
@@ -140,15 +145,18 @@ func (s *service) startWatcher() {
 	}()
 }
 
-// close ends what startWatcher and open began, in reverse.
+// close ends what startWatcher and open began, in reverse, within what is left of
+// the budget.
 func (s *service) close() {
+	defer s.vigil.Wait()
+	defer close(s.over)
 	for range s.watched { // it may be under way still
 	}
 	if s.watcher != nil {
 		s.watcher.Close()
 	}
 	if s.tel != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), s.flushTime())
 		defer cancel()
 		if err := s.tel.Shutdown(ctx); err != nil {
 			s.log.Warn("telemetry shutdown", "err", err)

@@ -4,10 +4,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 )
 
 // tellSystemd sends a state to systemd (sd_notify(3)), where it runs this. It
-// is advice: errors have no consequence.
+// is advice: errors have no consequence, and it is never waited for long.
 func tellSystemd(state string) {
 	address := os.Getenv("NOTIFY_SOCKET")
 	if address == "" {
@@ -21,5 +22,6 @@ func tellSystemd(state string) {
 		return
 	}
 	defer c.Close()
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = c.Write([]byte(state))
 }
