@@ -41,6 +41,7 @@ func waitAll(t *testing.T, orders []*upstream.Order) {
 			t.Errorf("%s: %v", o.Name, err)
 		}
 	}
+	synctest.Wait() // the observer is told a moment later
 }
 
 func TestOrderStopsInReverse(t *testing.T) {

@@ -136,10 +136,13 @@ func (w *watch) sampled(s sample) {
 func (w *watch) shown(s sample) {
 	w.set.o.Observer.Probed(w.name, s.took, s.err)
 	old := w.phase.Load().sample
-	if errors.Is(s.err, ErrNeutral) {
+	s.next = w.interval
+	switch {
+	case s.err != nil && old.stale(time.Now()):
+		s.at, s.next = old.at, old.next // only a success ends what is unknown, or the breaker
+	case errors.Is(s.err, ErrNeutral):
 		s.at = old.at // no evidence
 	}
-	s.next = w.interval
 	w.show(func(p *phase) { p.sample = s })
 }
 

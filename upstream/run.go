@@ -13,6 +13,7 @@ type runner struct {
 	link     *live   // the supervised link, also a sick one; nil for none
 	dialled  *Config // which link was made with
 	recovery recovery
+	survived bool // a process is left that nothing ends
 	blocked  bool // in error for a dependency alone
 	retry    bool // the next start follows a failure of its own
 	ended    bool // which was the end of a remote's server
@@ -135,7 +136,7 @@ func (r *runner) hold(p pass) error {
 
 // begin enters the state starting under a new generation.
 func (r *runner) begin(order uint64) {
-	r.blocked = false
+	r.blocked, r.survived = false, false
 	r.show(func(p *phase) {
 		p.order = order
 		p.status.State = Starting
@@ -212,6 +213,9 @@ func (r *runner) halt(cause error) {
 		})
 		r.stopped(r.closeAll(r.orders.forced()), cause)
 	case Errored:
+		if r.survived {
+			return // to call it stopped would not be true
+		}
 		if errors.Is(cause, errStop) || errors.Is(cause, errKill) || errors.Is(cause, errRemoved) || errors.Is(cause, errShutdown) {
 			r.stopped(r.closeAll(r.orders.forced()), cause)
 		}
@@ -221,6 +225,7 @@ func (r *runner) halt(cause error) {
 // stopped enters the state stopped, or error where a process is still there.
 func (r *runner) stopped(kind StopKind, cause error) {
 	if kind == Survived {
+		r.survived = true
 		r.breaker.trip()
 		r.show(func(p *phase) {
 			p.status.State = Errored

@@ -22,7 +22,7 @@ func (u *Upstream) show(change func(p *phase)) {
 	if s.State != Running {
 		p.link, s.Started = nil, time.Time{}
 	}
-	s.Breaker = u.breakerShown(s.State)
+	s.Breaker = u.breakerShown(s.State, old.status.Breaker)
 	if *s == old.status && p.link == old.link && p.order == old.order && p.held == old.held && p.spawned == old.spawned && (p.sample.err == nil) == (old.sample.err == nil) {
 		u.phase.Store(&p) // nothing that anybody waits for
 		return
@@ -47,8 +47,9 @@ func (u *Upstream) show(change func(p *phase)) {
 	}
 }
 
-// breakerShown is the breaker's state as an operator sees it.
-func (u *Upstream) breakerShown(s State) BreakerState {
+// breakerShown is the breaker's state as an operator sees it; was is how it was
+// shown before.
+func (u *Upstream) breakerShown(s State, was BreakerState) BreakerState {
 	switch {
 	case s == Errored:
 		return BreakerOpen
@@ -56,6 +57,8 @@ func (u *Upstream) breakerShown(s State) BreakerState {
 		return BreakerClosed
 	case s == Starting:
 		return BreakerHalfOpen
+	case s == Stopping: // an order ended the attempt, which tells nothing
+		return was
 	}
 	return BreakerOpen
 }

@@ -106,7 +106,7 @@ func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 	if recovering {
 		r.stage("probe", time.Now())
 		if err := r.probed(ctx, l); err != nil {
-			return startFailure(ctx, "probe", err)
+			return startFailure(ctx, "handshake", fmt.Errorf("it shook hands, and then: %w", err))
 		}
 	}
 	r.stage("list", time.Now())
@@ -177,6 +177,9 @@ func (r *runner) describe(err error, now time.Time) *Failure {
 	case errors.As(err, &start):
 		f.Stage, f.Exit, f.Stderr = start.Stage, start.Exit, start.Stderr
 		f.Message = start.Err.Error()
+	}
+	if exit, ok := errors.AsType[exitError](err); ok && f.Exit == "" {
+		f.Exit = string(exit)
 	}
 	if way, ok := errors.AsType[*TransportError](err); ok {
 		if way.Reason == "exit" && way.Err != nil && f.Exit == "" {

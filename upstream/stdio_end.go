@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 )
 
@@ -34,10 +33,15 @@ func (l *stdioLink) writeFailed(err error) {
 // likely by ending.
 func (l *stdioLink) brokenPipe(reason string, err error) {
 	if until(l.proc.exited, lastWords, l.lost) {
-		reason, err = "exit", fmt.Errorf("the process ended: %s", l.proc.exit)
+		reason, err = "exit", exitError(l.proc.exit)
 	}
 	l.fail(&TransportError{Executed: ExecutedUnknown, Reason: reason, Lost: true, Err: err})
 }
+
+// exitError is a process that ended by itself: "exit status 3".
+type exitError string
+
+func (e exitError) Error() string { return "the process ended: " + string(e) }
 
 // fail ends the link because of err. What is left of the process does not have
 // long: there is nobody it could still serve.

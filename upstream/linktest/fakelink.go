@@ -205,10 +205,19 @@ func (l *Link) end(err error) {
 	}
 }
 
+// over is what a request is told on a link that has ended.
+func (l *Link) over(executed upstream.Executed) error {
+	err := l.Err()
+	if lost, ok := errors.AsType[*upstream.TransportError](err); ok {
+		return &upstream.TransportError{Executed: executed, Reason: lost.Reason, Lost: true, Err: lost.Err}
+	}
+	return &upstream.TransportError{Executed: executed, Reason: "closed", Lost: true, Err: err}
+}
+
 // Do implements upstream.Link.
 func (l *Link) Do(ctx context.Context, r *upstream.Request) (jsonrpc.Message, error) {
 	if l.Err() != nil {
-		return jsonrpc.Message{}, &upstream.TransportError{Executed: upstream.ExecutedNo, Reason: "exit", Lost: true, Err: l.Err()}
+		return jsonrpc.Message{}, l.over(upstream.ExecutedNo)
 	}
 	if ctx.Err() != nil {
 		return jsonrpc.Message{}, context.Cause(ctx)
@@ -230,7 +239,7 @@ func (l *Link) Do(ctx context.Context, r *upstream.Request) (jsonrpc.Message, er
 	}
 	switch {
 	case l.Err() != nil:
-		return jsonrpc.Message{}, &upstream.TransportError{Executed: upstream.ExecutedUnknown, Reason: "exit", Lost: true, Err: l.Err()}
+		return jsonrpc.Message{}, l.over(upstream.ExecutedUnknown)
 	case ctx.Err() != nil:
 		return jsonrpc.Message{}, context.Cause(ctx)
 	case err == nil && result == nil:
