@@ -54,7 +54,8 @@ func TestStdioSkipsWhatIsNoMessage(t *testing.T) {
 func TestStdioFaultOfOneAnswer(t *testing.T) {
 	for _, test := range []struct{ modes, tool, arguments, reason string }{
 		{"ok", "big", `{"bytes":3000000}`, "too_large"},
-		{"ok", "deep", `{"depth":200000}`, "malformed"},
+		{"ok", "flood", `{"bytes":100000000}`, "too_large"}, // F6
+		{"ok", "deep", `{"depth":200000}`, "malformed"},     // F7
 		{"both", "echo", `{}`, "malformed"},
 		{"neither", "echo", `{}`, "malformed"},
 	} {
