@@ -56,7 +56,8 @@ then is an object a line.
 		if err != nil {
 			return err
 		}
-		all = slices.DeleteFunc(all, func(e admin.Event) bool { return !wanted(e) })
+		// A number beyond the last is one of an earlier gateway, which begins anew.
+		all = slices.DeleteFunc(all, func(e admin.Event) bool { return !wanted(e) || e.Seq <= after })
 		if *output != asTable {
 			return a.write(*output, all)
 		}
