@@ -77,7 +77,8 @@ func (a *app) removeCommand() *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "Take servers out of the gateway",
 		Long: `Stops servers and takes them out of the running gateway. One that was added at run time is
-gone for good. One of the file comes back with the next reload or start: take it out there.`,
+gone for good. One of the file is left out until the gateway restarts or its entry changes:
+take it out there. One that others depend on is removed together with them only.`,
 		Example: `  interlock remove files
   interlock remove files issues --wait`,
 	})

@@ -79,6 +79,9 @@ func (s *screen) outcome(verb string, o admin.Outcome, took time.Duration) {
 	default:
 		s.printf("%s  %s\n", name, strings.TrimSpace(verb+" ordered, now "+orDash(o.State)))
 	}
+	for _, note := range o.Notes {
+		s.printf("  %s\n", s.faint(printable(note)))
+	}
 	if len(o.With) > 0 {
 		s.printf("  %s\n", s.faint("with it: "+strings.Join(o.With, ", ")))
 	}
