@@ -52,17 +52,13 @@ func (d *doctor) gateway(ctx context.Context, r *reach) ([]string, error) {
 
 // reachable returns a client for the gateway: nil if none is configured.
 func (d *doctor) reachable(r *reach) (*admin.Client, error) {
-	if d.cfg == nil && r.admin == "" { // its configuration is not readable; the usual place still may be right
-		dir, err := config.DefaultStateDir()
-		if err != nil {
-			return nil, nil //nolint:nilerr // then there is no usual place
-		}
-		return admin.NewClient("", "", dir)
-	}
 	c, err := r.client()
 	if errors.Is(err, admin.ErrUnreachable) { // it has never run: there is no token
 		d.find(finding{Code: "gateway_down", Text: err.Error(), Mend: "interlock serve runs it"})
 		return nil, nil
+	}
+	if faults := new(config.Errors); errors.As(err, &faults) || errors.Is(err, config.ErrNoFile) {
+		return nil, nil // they are found already
 	}
 	return c, err
 }

@@ -49,7 +49,8 @@ func (r *reach) client() (*admin.Client, error) {
 		}
 		return c, nil
 	}
-	cfg, err := config.Load(config.LoadOptions{Files: r.files})
+	// What else is wrong with the configuration is not this command's business.
+	at, stateDir, err := config.Locate(config.LoadOptions{Files: r.files})
 	if errors.Is(err, config.ErrNoFile) {
 		if dir, dirErr := config.DefaultStateDir(); dirErr == nil {
 			return admin.NewClient("", "", dir)
@@ -58,7 +59,7 @@ func (r *reach) client() (*admin.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := admin.NewClient(cfg.Admin.Listen, cfg.Admin.Token, cfg.StateDir)
+	c, err := admin.NewClient(at.Listen, at.Token, stateDir)
 	if errors.Is(err, os.ErrNotExist) {
 		// The gateway makes the token: without one it has never run.
 		err = errors.Join(admin.ErrUnreachable, err)

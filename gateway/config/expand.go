@@ -80,6 +80,7 @@ func (e *expander) node(n *node) {
 			mend = me.mend
 		}
 		e.problems.add(n.at, "", err.Error(), mend)
+		e.lost = e.lost || locates(e.style)
 		// Faults of a value that was never known would only mislead.
 		n.kind = null
 		return

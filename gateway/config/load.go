@@ -43,6 +43,20 @@ const maxFile = 16 << 20
 // one is named) and changes nothing.
 func Load(o LoadOptions) (*Config, error) {
 	l := newLoader(o)
+	cfg, err := l.load()
+	if err != nil {
+		return nil, err
+	}
+	if len(l.problems.errors) > 0 {
+		return nil, &Errors{l.shown(l.problems.errors)}
+	}
+	cfg.Warnings = l.shown(l.problems.warnings)
+	return cfg, nil
+}
+
+// load reads all there is and makes a configuration of it, whatever its faults.
+// The error wraps ErrNoFile.
+func (l *loader) load() (*Config, error) {
 	if len(l.files) == 0 {
 		found, err := discover(l.dir, l.env)
 		if err != nil {
@@ -54,12 +68,7 @@ func Load(o LoadOptions) (*Config, error) {
 		l.file(f, f, pos{})
 	}
 	l.environment()
-	cfg := l.finish()
-	if len(l.problems.errors) > 0 {
-		return nil, &Errors{l.shown(l.problems.errors)}
-	}
-	cfg.Warnings = l.shown(l.problems.warnings)
-	return cfg, nil
+	return l.finish(), nil
 }
 
 // shown returns what was found as it may be shown, sorted. Most of what is
@@ -104,6 +113,8 @@ type loader struct {
 	// literal refuses what would start a program or read a file or a variable;
 	// refused says that something was.
 	literal, refused bool
+	// lost says that what Locate reads may be what could not be read.
+	lost bool
 	// fileSecrets are the places and paths of ${file:} that every user may read.
 	fileSecrets []found
 }
@@ -154,6 +165,7 @@ func (l *loader) file(path, shown string, from pos) {
 	data, err := readFile(path)
 	if err != nil {
 		l.problems.add(at, "", "cannot read "+quote(shown)+": "+reason(err), "")
+		l.lost = true
 		return
 	}
 	s.data = data
@@ -162,9 +174,11 @@ func (l *loader) file(path, shown string, from pos) {
 
 	root := parse(s, path, &l.problems)
 	if root == nil {
+		l.lost = true
 		return
 	}
 	if root.kind != table {
+		l.lost = true
 		l.problems.add(root.at, "", "the file must be "+table.String()+", not "+root.kind.String(), "")
 		return
 	}
