@@ -62,7 +62,9 @@ then adds nothing, with 1 when one failed.`,
 	p.flags(cmd)
 	output := outputFlag(cmd)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("a command comes after --: "+howToAdd, "%w", err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usage("a command comes after --: "+howToAdd, "%w", err)
+	})
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, args []string) error {
 		if err := p.check(cmd); err != nil {
 			return err

@@ -142,7 +142,11 @@ func (d *doctor) config(files []string) {
 		return
 	case errors.As(err, &faults):
 		for _, p := range faults.Problems {
-			d.find(finding{Code: faultCode(p), At: whereIs(p), Text: p.Text, Mend: p.Mend})
+			mend := p.Mend
+			if mend == "" {
+				mend = "correct it there; interlock schema describes every key"
+			}
+			d.find(finding{Code: faultCode(p), At: whereIs(p), Text: p.Text, Mend: mend})
 		}
 		return
 	case err != nil:

@@ -46,10 +46,10 @@ func (d *doctor) cause(u *upstream.Config, f *admin.Failure) (code, mend string)
 			mend += "; " + by + " may have been downloading: try it once by hand"
 		}
 		return "start_timeout", mend
-	case remote && has("unauthorized", "other credentials"):
-		return "auth_required", "set headers: {Authorization: \"Bearer ${TOKEN}\"} with a token that it takes"
-	case remote && has("knows who asks and refuses", "403"):
+	case remote && has("knows who asks and refuses"):
 		return "auth_refused", "the credentials in headers are valid, and may not do this: ask for more rights, or use others"
+	case remote && has("wants other credentials"):
+		return "auth_required", "set headers: {Authorization: \"Bearer ${TOKEN}\"} with a token that it takes"
 	case remote && has("x509", "tls:", "certificate"):
 		mend = "set tls.ca to the authority that signed it; NODE_EXTRA_CA_CERTS is for children only"
 		if has("expired", "not yet valid") {

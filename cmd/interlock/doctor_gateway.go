@@ -14,9 +14,17 @@ import (
 // gateway asks the one that runs, if there is one, and returns the names of its
 // upstreams.
 func (d *doctor) gateway(ctx context.Context, r *reach) ([]string, error) {
-	c, err := d.reachable(r)
-	if c == nil {
+	c, err := r.client()
+	faults := new(config.Errors)
+	switch {
+	case err == nil:
+	case errors.As(err, &faults) || errors.Is(err, config.ErrNoFile): // they are found already
+		return nil, nil
+	case r.admin != "":
 		return nil, err
+	default: // it has never run: there is no token
+		d.find(finding{Code: "gateway_down", Text: err.Error(), Mend: "interlock serve runs it"})
+		return nil, nil
 	}
 	defer c.Close()
 	ready, err := c.Ready(ctx)
@@ -48,19 +56,6 @@ func (d *doctor) gateway(ctx context.Context, r *reach) ([]string, error) {
 	}
 	d.stale(ctx, c)
 	return names, nil
-}
-
-// reachable returns a client for the gateway: nil if none is configured.
-func (d *doctor) reachable(r *reach) (*admin.Client, error) {
-	c, err := r.client()
-	if errors.Is(err, admin.ErrUnreachable) { // it has never run: there is no token
-		d.find(finding{Code: "gateway_down", Text: err.Error(), Mend: "interlock serve runs it"})
-		return nil, nil
-	}
-	if faults := new(config.Errors); errors.As(err, &faults) || errors.Is(err, config.ErrNoFile) {
-		return nil, nil // they are found already
-	}
-	return c, err
 }
 
 func (d *doctor) unreachable(c *admin.Client, asked string, err error) {
