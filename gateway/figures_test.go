@@ -55,6 +55,7 @@ func TestMetricsOfUpstreams(t *testing.T) {
 		tel.MetricsHandler()
 		cfg := settings(t, "a", "b")
 		cfg.Upstreams[0].Limits.InFlight = 1
+		cfg.Upstreams[0].Restart.Delay = 30 * time.Second
 		d := dialer("do")
 		a := d.Server("a")
 		a.Tools = []string{"do", "more"}
@@ -103,6 +104,7 @@ func TestMetricsOfUpstreams(t *testing.T) {
 		synctest.Wait()
 		shows(t, "after two probes", tel, map[string]string{
 			`interlock_upstream_checks_total{interlock_upstream="a",outcome="pass"}`: "2",
+			`interlock_upstream_availability{interlock_upstream="a"}`:                "1",
 		})
 
 		refuse := func(context.Context, int, *upstream.Dial) error {
@@ -122,7 +124,12 @@ func TestMetricsOfUpstreams(t *testing.T) {
 			`interlock_breaker_transitions_total{interlock_upstream="a",state="half_open"}`: "1",
 			`interlock_calls_rejected_total{reason="error"}`:                                "1",
 			`interlock_catalog_tools{interlock_upstream="a"}`:                               "2",
+			`interlock_alerts_sent_total{event="error",outcome="logged"}`:                   "1",
 		})
+		time.Sleep(14 * time.Second) // what is down is a check that failed, each 10 seconds
+		if share := scraped(t, tel)[`interlock_upstream_availability{interlock_upstream="a"}`]; share <= "0" || share >= "1" {
+			t.Errorf("down for a while: the availability is %q", share)
+		}
 		a.Script(func(s *linktest.Server) { s.OnDial = nil })
 		time.Sleep(time.Minute)
 		shows(t, "recovered", tel, map[string]string{
@@ -130,6 +137,7 @@ func TestMetricsOfUpstreams(t *testing.T) {
 			`interlock_breaker_state{interlock_upstream="a",state="closed"}`:             "1",
 			`interlock_breaker_transitions_total{interlock_upstream="a",state="closed"}`: "1",
 			`interlock_upstream_restarts_total{interlock_upstream="a"}`:                  "2",
+			`interlock_alerts_sent_total{event="recovered",outcome="logged"}`:            "1",
 		})
 
 		less := *cfg

@@ -22,8 +22,8 @@ type Supervised struct {
 	Passed, Failed, Neutral uint64
 	// Opened, HalfOpened and Closed are changes of the breaker by where they led.
 	Opened, HalfOpened, Closed uint64
-	// Availability is the share of probes that passed, 0 to 1, nil while there
-	// were none.
+	// Availability is the share of checks that were healthy, 0 to 1, nil while
+	// there were none.
 	Availability *float64
 	// Queued are calls that wait for a slot or a start.
 	Queued int
@@ -84,7 +84,7 @@ func newSupervised(read func() *Supervision) *supervised {
 		state:        of("interlock_upstream_state", "1 for the state that an upstream is in, 0 for the others.", "state"),
 		restarts:     of("interlock_upstream_restarts_total", "Starts of an upstream that followed a failure."),
 		checks:       of("interlock_upstream_checks_total", "Probes of an upstream by outcome: pass, fail, or neutral.", "outcome"),
-		availability: of("interlock_upstream_availability", "The share of the last probes that passed, 0 to 1."),
+		availability: of("interlock_upstream_availability", "The share of the last checks that were healthy, 0 to 1."),
 		breaker:      of("interlock_breaker_state", "1 for the state that a circuit breaker is in, 0 for the others.", "state"),
 		transitions:  of("interlock_breaker_transitions_total", "Changes of a circuit breaker by the state that they led to.", "state"),
 		queue:        of("interlock_queue_depth", "Calls that wait for a slot or for a start."),

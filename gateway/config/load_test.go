@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -72,6 +73,15 @@ alerts:
 	}}
 	if diff := cmp.Diff(want, cfg.Alerts); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+	shown, err := json.Marshal(cfg.Tree()["alerts"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const redacted = `{"webhooks":[{"events":["error","recovered"],"headers":{"Authorization":"***"},"insecure_http":false,"min_down":"1m30s","timeout":"0s","url":"https://h.example/***"},` +
+		`{"insecure_http":false,"min_down":"0s","timeout":"3s","url":"http://127.0.0.1:9000/***"}]}`
+	if string(shown) != redacted {
+		t.Errorf("shown as %s", shown)
 	}
 }
 
