@@ -37,7 +37,7 @@ Exit codes: 0 fine, 1 failed, 2 bad configuration or usage, 3 no gateway can be 
 		&cobra.Group{ID: "file", Title: "Work on a configuration:"},
 	)
 	root.AddCommand(
-		a.serveCommand(), a.stdioCommand(), a.demoCommand(),
+		a.serveCommand(), a.stdioCommand(), a.unitCommand(), a.demoCommand(),
 		a.listCommand(), a.statusCommand(), a.infoCommand(), a.checkCommand(), a.statsCommand(), a.graphCommand(),
 		a.logsCommand(), a.eventsCommand(), a.configCommand(), a.toolsCommand(), a.callCommand(),
 		a.addCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(), a.reloadCommand(),
