@@ -17,42 +17,78 @@ const (
 	headerVersion = "Mcp-Protocol-Version"
 )
 
-// Handler returns the MCP endpoint, its views, the older HTTP+SSE transport,
-// and /livez and /readyz.
-func (g *Gateway) Handler() http.Handler {
-	mux := http.NewServeMux()
-	path := g.cfg.Load().Server.Path
+// pattern is a pattern of http.ServeMux, and what serves it.
+type pattern struct {
+	string
+	serve http.HandlerFunc
+}
+
+// patterns is the whole of the endpoint at a path: what is not in it is not there.
+func (g *Gateway) patterns(path string) []pattern {
 	own, below := path, path
 	if path == "/" {
 		own, below = "/{$}", ""
 	}
-	mux.HandleFunc(own, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") })
-	mux.HandleFunc(below+"/u/{upstream}", func(w http.ResponseWriter, r *http.Request) {
-		g.endpoint(w, r, r.PathValue("upstream"))
-	})
-	if path != "/sse" && path != ssePost {
-		mux.HandleFunc("/sse", g.serveSSE)
-		mux.HandleFunc(ssePost, g.serveSSEPost)
+	list := []pattern{
+		{own, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") }},
+		{below + "/u/{upstream}", func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, r.PathValue("upstream")) }},
+		{"GET /livez", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") }},
+		{"GET /readyz", g.serveReady},
+		{"/livez", g.onlyGet},
+		{"/readyz", g.onlyGet},
+		{"/", func(w http.ResponseWriter, r *http.Request) {
+			if why := g.guard.Load().refuses(r); why != "" {
+				plainText(w, http.StatusForbidden, why)
+				return
+			}
+			plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
+		}},
 	}
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		switch ok, waiting := g.Ready(); {
-		case ok:
-			plainText(w, http.StatusOK, "ok")
-		case g.guard.Load().refuses(r) != "": // the probes of containers send any Host, and need no names
-			plainText(w, http.StatusServiceUnavailable, "not ready")
-		default:
-			plainText(w, http.StatusServiceUnavailable, "not ready: "+strings.Join(waiting, ", "))
-		}
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if why := g.guard.Load().refuses(r); why != "" {
-			plainText(w, http.StatusForbidden, why)
-			return
-		}
-		plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
-	})
+	if path != "/sse" && path != ssePost {
+		list = append(list, pattern{"/sse", g.serveSSE}, pattern{ssePost, g.serveSSEPost})
+	}
+	return list
+}
+
+// Handler returns the MCP endpoint, its views, the older HTTP+SSE transport,
+// and /livez and /readyz.
+func (g *Gateway) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, p := range g.patterns(g.cfg.Load().Server.Path) {
+		mux.HandleFunc(p.string, p.serve)
+	}
 	return timeBodies(mux)
+}
+
+// Patterns returns the patterns of http.ServeMux that Handler serves for an endpoint
+// at path.
+func Patterns(path string) []string {
+	var out []string
+	for _, p := range new(Gateway).patterns(path) {
+		out = append(out, p.string)
+	}
+	return out
+}
+
+func (g *Gateway) serveReady(w http.ResponseWriter, r *http.Request) {
+	switch ok, waiting := g.Ready(); {
+	case ok:
+		plainText(w, http.StatusOK, "ok")
+	case g.guard.Load().refuses(r) != "": // the probes of containers send any Host, and need no names
+		plainText(w, http.StatusServiceUnavailable, "not ready")
+	default:
+		plainText(w, http.StatusServiceUnavailable, "not ready: "+strings.Join(waiting, ", "))
+	}
+}
+
+// onlyGet answers other methods of what can be read.
+func (g *Gateway) onlyGet(w http.ResponseWriter, r *http.Request) {
+	if why := g.guard.Load().refuses(r); why != "" {
+		plainText(w, http.StatusForbidden, why)
+		return
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	plainText(w, http.StatusMethodNotAllowed, "use GET")
 }
 
 // Server returns an HTTP server for the endpoint whose limits keep slow clients

@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
@@ -122,6 +124,7 @@ func TestRunningConfigurationIsShown(t *testing.T) {
 	cfg.Admin.Token = "s3cret-token"
 	cfg.Upstreams[0].Env = map[string]string{"X": "s3cret-env"}
 	cfg.Upstreams[1].URL = "https://me:s3cret-pass@x.example/mcp?key=s3cret-query"
+	cfg.Alerts.Webhooks = []alert.Webhook{{URL: "https://hooks.example/s3cret-path", Headers: map[string]alert.Secret{"Authorization": "s3cret-header"}, MinDown: time.Minute}}
 	raw, err := start(t, cfg, new(linktest.Dialer)).Config()
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +133,7 @@ func TestRunningConfigurationIsShown(t *testing.T) {
 	if strings.Contains(text, "s3cret") {
 		t.Errorf("a secret is shown: %s", text)
 	}
-	for _, want := range []string{`"token":"***"`, `"listen":"127.0.0.1:7777"`, `"session_timeout":"1h0m0s"`, `"X":"***"`, `"a":{`, `"remote":{`, `"state_dir"`} {
+	for _, want := range []string{`"token":"***"`, `"listen":"127.0.0.1:7777"`, `"session_timeout":"1h0m0s"`, `"X":"***"`, `"a":{`, `"remote":{`, `"state_dir"`, `"min_down":"1m0s"`, "https://hooks.example"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in %s", want, text)
 		}

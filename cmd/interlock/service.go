@@ -174,12 +174,15 @@ func (s *service) close() {
 	}
 }
 
+// metricsPattern is all that there is on the listener for metrics.
+const metricsPattern = "GET /metrics"
+
 // metricsServer serves /metrics alone, for a Prometheus that may not see the
 // admin listener. A page that rebinds its own name sends no Origin here, so that
 // the Host is looked at too.
 func (s *service) metricsServer() *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.tel.MetricsHandler())
+	mux.Handle(metricsPattern, s.tel.MetricsHandler())
 	h := s.gw.Guarded(s.cfg.Telemetry.Metrics.Listen, mux)
 	return &http.Server{Handler: h, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }

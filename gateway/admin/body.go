@@ -17,9 +17,15 @@ const maxBody = 4 << 20
 
 // read returns the body, nil if it is empty.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	tooLarge := &Error{Code: CodeTooLarge, Detail: "the body is larger than 4 MiB"}
+	body := http.MaxBytesReader(w, r.Body, maxBody) // it closes the connection of a larger one
+	if r.ContentLength > maxBody {
+		w.Header().Set("Connection", "close")
+		return nil, tooLarge
+	}
+	raw, err := io.ReadAll(body)
 	if big := new(http.MaxBytesError); errors.As(err, &big) {
-		return nil, &Error{Code: CodeTooLarge, Detail: "the body is larger than 4 MiB"}
+		return nil, tooLarge
 	} else if err != nil {
 		return nil, &Error{Code: CodeBadRequest, Detail: "the body could not be read"}
 	}

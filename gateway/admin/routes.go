@@ -66,9 +66,9 @@ func Handler(o Options) http.Handler {
 	return mux
 }
 
-// Routes returns the routes of Handler as "METHOD /path", in the form of patterns
+// Patterns returns the routes of Handler as "METHOD /path", in the form of patterns
 // of http.ServeMux.
-func Routes() []string {
+func Patterns() []string {
 	var out []string
 	for _, r := range newAPI(Options{State: struct{ State }{}}).routes() {
 		out = append(out, r.method+" "+r.path)

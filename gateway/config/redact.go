@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"maps"
 	"net/url"
 	"reflect"
@@ -121,6 +122,11 @@ func keyed(v reflect.Value) any {
 	case reflect.String:
 		if v.Len() == 0 {
 			return nil
+		}
+		if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok { // a secret's text is ***
+			if text, err := m.MarshalText(); err == nil {
+				return string(text)
+			}
 		}
 		return v.String()
 	case reflect.Slice, reflect.Map:

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"reflect"
 	"slices"
 )
@@ -10,7 +9,7 @@ import (
 // or YAML: redacted, durations as text, without what is empty.
 func (c *Config) Tree() map[string]any {
 	out := map[string]any{}
-	for key, part := range map[string]any{"server": c.Server, "admin": c.Admin, "names": c.Names, "alerts": c.Alerts, "telemetry": c.Telemetry} {
+	for key, part := range map[string]any{"server": c.Server, "admin": c.Admin, "names": c.Names, "telemetry": c.Telemetry, "alerts": c.Alerts} {
 		if tree := keyed(reflect.ValueOf(part)); tree != nil {
 			out[key] = c.hideTree([]string{key}, tree)
 		}
@@ -38,22 +37,10 @@ func (c *Config) hideTree(path []string, v any) any {
 			v[i] = c.hideTree(path, inner)
 		}
 	case string:
-		switch {
-		case secretKey.MatchString(last(path)), slices.ContainsFunc(path, secretTable):
+		if secretKey.MatchString(last(path)) || slices.ContainsFunc(path, secretTable) {
 			return hiddenText
-		case last(path) == "url" && slices.Contains(path, "webhooks"):
-			return hidePath(v)
 		}
 		return c.hideURL(v)
 	}
 	return v
-}
-
-// hidePath leaves of a webhook's URL where it goes: its path is its password.
-func hidePath(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
-		return hiddenText
-	}
-	return u.Scheme + "://" + u.Host + "/" + hiddenText
 }

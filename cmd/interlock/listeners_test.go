@@ -1,0 +1,311 @@
+//go:build !windows
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/interlock-mcp/interlock/gateway"
+	"github.com/interlock-mcp/interlock/gateway/admin"
+)
+
+// listener is one of a gateway's listeners, as whoever may use it reaches it.
+type listener struct {
+	name     string
+	dial     func(context.Context) (net.Conn, error)
+	host     string // one that is right
+	token    string // "" if none is needed
+	patterns []string
+	exempt   []string // paths that anybody may see
+}
+
+func tcp(address string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
+}
+
+// listeners runs gateways that together have each kind of listener there is.
+func listeners(t *testing.T) []listener {
+	t.Helper()
+	var free [3]string
+	for i := range free {
+		var err error
+		if free[i], err = freeAddress(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := "server: {listen: '" + free[0] + "'}\nadmin: {listen: '" + free[1] + "', token: sesame}\n" +
+		"telemetry: {logs: {level: warn}, metrics: {listen: '" + free[2] + "'}}\nupstreams:\n" + clock
+	launch(t, map[string]string{"interlock.yaml": text}, nil, "serve").expect(`^1 of 1 server ready`)
+	p := launch(t, map[string]string{"interlock.yaml": quiet + clock}, nil, "serve")
+	p.expect(`^1 of 1 server ready`)
+	socket := filepath.Join(p.dir, "interlock", "admin.sock")
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the admin socket: %v %v", info, err)
+	}
+	health := []string{"/livez", "/readyz"}
+	return []listener{
+		{"the endpoint", tcp(free[0]), free[0], "", gateway.Patterns("/mcp"), health},
+		{"the admin address", tcp(free[1]), free[1], "sesame", admin.Patterns(), health},
+		{"the admin socket", func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}, "interlock", "", admin.Patterns(), health},
+		{"the metrics", tcp(free[2]), free[2], "", []string{metricsPattern}, nil},
+	}
+}
+
+// ask sends a request without a body and returns the answer, whose body is not
+// read: some go on for ever.
+func (l *listener) ask(t *testing.T, method, path, host, origin, token string) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://x"+path, strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	if origin != "" {
+		req.Header.Set("Origin", origin)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) }}}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatalf("%s %s on %s: %v", method, path, l.name, err)
+	}
+	_ = res.Body.Close()
+	return res
+}
+
+// calls are requests to each pattern, and to nothing.
+func (l *listener) calls() [][2]string {
+	var out [][2]string
+	for _, p := range append(l.patterns, "/nothing", "GET /v1/nothing") {
+		method, path, ok := strings.Cut(p, " ")
+		methods := []string{method}
+		if !ok {
+			methods, path = []string{"GET", "POST", "DELETE", "OPTIONS", "PUT"}, p
+		}
+		// The names lead nowhere, so that what gets through does no harm.
+		path = strings.NewReplacer("{name}", "nobody", "{upstream}", "clock", "{$}", "").Replace(path)
+		for _, m := range methods {
+			out = append(out, [2]string{m, path})
+		}
+	}
+	return out
+}
+
+// Each route of each listener refuses pages, names that DNS rebinding could use,
+// and whoever has no token. The routes come from the tables that they are served
+// from.
+func TestEveryRouteOfEveryListener(t *testing.T) {
+	evilHosts := []string{"evil.example", "null", "localhost.evil.example", "localhost.", "127.0.0.1.", "127.0.0.1.evil.example", "0.0.0.0", "[::]"}
+	evilOrigins := []string{"http://evil.example", "null", "http://localhost.evil.example", "http://localhost.", "https://127.0.0.1.evil.example", "file://", "http://localhost@evil.example"}
+	for _, l := range listeners(t) {
+		t.Run(l.name, func(t *testing.T) {
+			seen := 0
+			for _, c := range l.calls() {
+				method, path := c[0], c[1]
+				exempt := slices.Contains(l.exempt, path) && method == "GET"
+				check := func(what, host, origin, token string, want int) {
+					t.Helper()
+					seen++
+					res := l.ask(t, method, path, host, origin, token)
+					if exempt {
+						if res.StatusCode != http.StatusOK {
+							t.Errorf("%s %s with %s: %d, and probes may send anything", method, path, what, res.StatusCode)
+						}
+						return
+					}
+					if res.StatusCode != want {
+						t.Errorf("%s %s with %s: %d, want %d", method, path, what, res.StatusCode, want)
+					}
+					if want == http.StatusUnauthorized && !strings.HasPrefix(res.Header.Get("WWW-Authenticate"), "Bearer") {
+						t.Errorf("%s %s: no WWW-Authenticate", method, path)
+					}
+				}
+				for i, host := range evilHosts {
+					check("Host "+host, host, "", l.token, http.StatusForbidden)
+					check("Host "+host+" and an Origin", host, evilOrigins[i%len(evilOrigins)], l.token, http.StatusForbidden)
+				}
+				for _, origin := range evilOrigins {
+					check("Origin "+origin, l.host, origin, l.token, http.StatusForbidden)
+				}
+				check("an evil Host and no token", evilHosts[0], evilOrigins[0], "", http.StatusForbidden)
+				if l.token != "" {
+					check("no token", l.host, "", "", http.StatusUnauthorized)
+					check("another token", l.host, "", "sesam", http.StatusUnauthorized)
+				}
+			}
+			t.Logf("%d requests", seen)
+		})
+	}
+}
+
+// What refuses all would pass the test above, too.
+func TestListenersAnswer(t *testing.T) {
+	for _, l := range listeners(t) {
+		path := "/v1/tools"
+		switch l.name {
+		case "the endpoint":
+			path = "/livez"
+		case "the metrics":
+			path = "/metrics"
+		}
+		if res := l.ask(t, "GET", path, l.host, "http://localhost:3000", l.token); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", l.name, res.StatusCode)
+		}
+	}
+}
+
+// A page that a browser shows cannot send a body without asking first; the
+// gateway does not count on it.
+func TestBodiesOfEveryListener(t *testing.T) {
+	for _, l := range listeners(t) {
+		if l.name == "the metrics" {
+			continue
+		}
+		t.Run(l.name, func(t *testing.T) {
+			for _, c := range l.calls() {
+				// These find no session, or take no body.
+				other := []string{"/", "/nothing", "/sse", "/messages", "/v1/attach"}
+				if c[0] != "POST" || slices.Contains(append(other, l.exempt...), c[1]) {
+					continue
+				}
+				for _, tt := range []struct {
+					what, contentType string
+					size              int
+					want              int
+				}{
+					{"a form's type", "text/plain", 2, http.StatusUnsupportedMediaType},
+					{"too much", "application/json", 5 << 20, http.StatusRequestEntityTooLarge},
+				} {
+					if got := l.post(t, c[1], tt.contentType, tt.size); got != tt.want {
+						t.Errorf("%s with %s: %d, want %d", c[1], tt.what, got, tt.want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// post sends the head of a request with a body of that size, and the first bytes of
+// it, and returns the status: a body that is too large is not waited for.
+func (l *listener) post(t *testing.T, path, contentType string, size int) int {
+	t.Helper()
+	conn, err := l.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, l.host, contentType, size) +
+		"Accept: application/json, text/event-stream\r\n"
+	if l.token != "" {
+		head += "Authorization: bearer " + l.token + "\r\n" // the scheme is in any case
+	}
+	if _, err := io.WriteString(conn, head+"\r\n{}"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
+// Wrong methods are told which are right.
+func TestMethodsOfEveryListener(t *testing.T) {
+	for _, l := range listeners(t) {
+		allowed := map[string][]string{}
+		for _, p := range l.patterns {
+			if method, path, ok := strings.Cut(p, " "); ok {
+				allowed[path] = append(allowed[path], method)
+			}
+		}
+		if l.name == "the endpoint" {
+			allowed["/mcp"] = []string{"GET", "POST", "DELETE", "OPTIONS"}
+		}
+		for path, methods := range allowed {
+			res := l.ask(t, "PUT", strings.ReplaceAll(path, "{name}", "nobody"), l.host, "", l.token)
+			if res.StatusCode != http.StatusMethodNotAllowed {
+				t.Errorf("PUT %s on %s: %d", path, l.name, res.StatusCode)
+			}
+			for _, m := range methods {
+				if !strings.Contains(res.Header.Get("Allow"), m) {
+					t.Errorf("PUT %s on %s: Allow is %q, without %s", path, l.name, res.Header.Get("Allow"), m)
+				}
+			}
+		}
+	}
+}
+
+// A listener or a mux that the tests above do not know of would not be tested:
+// whoever adds one adds it there, and here.
+func TestListenersAreKnown(t *testing.T) {
+	want := map[string]int{
+		"gateway/http.go NewServeMux": 1, "gateway/http.go Server": 1,
+		"gateway/admin/routes.go NewServeMux": 1, "gateway/admin/serve.go Server": 1,
+		"cmd/interlock/service.go NewServeMux": 1, "cmd/interlock/service.go Server": 1,
+	}
+	got := map[string]int{}
+	root := filepath.Join("..", "..")
+	for _, dir := range []string{"cmd", "gateway", "upstream", "router", "policy", "telemetry"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "upstreamtest") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				var x ast.Expr
+				switch n := n.(type) {
+				case *ast.CallExpr:
+					x = n.Fun
+				case *ast.CompositeLit:
+					x = n.Type
+				case *ast.ImportSpec:
+					if n.Path.Value == `"net/http/pprof"` || n.Path.Value == `"expvar"` {
+						t.Errorf("%s imports %s, which serves itself", path, n.Path.Value)
+					}
+				}
+				if s, ok := x.(*ast.SelectorExpr); ok {
+					pkg, _ := s.X.(*ast.Ident)
+					serves := []string{"NewServeMux", "Server", "Serve", "ServeTLS", "ListenAndServe", "ListenAndServeTLS"}
+					if pkg != nil && pkg.Name == "http" && slices.Contains(serves, s.Sel.Name) {
+						rel, _ := filepath.Rel(root, path)
+						got[filepath.ToSlash(rel)+" "+s.Sel.Name]++
+					}
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
