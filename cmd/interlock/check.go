@@ -19,8 +19,8 @@ func (a *app) checkCommand() *cobra.Command {
 		Long: `Probes the named servers now, all without a name, and says what each answered and how fast.
 A probe does not wait behind calls and has a deadline of its own (health.timeout).
 
-It exits with 4 when one is unhealthy. A server that is stopped on purpose, or that nobody
-has needed yet, is neither healthy nor unhealthy.
+It exits with 4 when one is unhealthy. A server that was stopped on purpose, or that is busy
+with a call and so does not answer in time, is neither healthy nor unhealthy (-).
 
 To check a configuration, use interlock validate.`,
 		Example: `  interlock check
@@ -58,12 +58,8 @@ To check a configuration, use interlock validate.`,
 	return cmd
 }
 
-// unhealthy tells whether a check is bad news: what is not meant to run is not.
-func unhealthy(c admin.Check) bool { return !c.Healthy && !resting(c.Status) }
-
-func resting(state string) bool {
-	return state == "stopped" || state == "not_started" || state == "stopping" || state == ""
-}
+// unhealthy tells whether a check is bad news.
+func unhealthy(c admin.Check) bool { return !c.Healthy && !c.Neutral }
 
 // checks writes a line for each, in the order of the file.
 func (s *screen) checks(ups []admin.Upstream, checks map[string]admin.Check) {
@@ -75,7 +71,7 @@ func (s *screen) checks(ups []admin.Upstream, checks map[string]admin.Check) {
 		}
 		healthy := cell{"yes", s.green}
 		switch {
-		case !c.Healthy && resting(c.Status):
+		case !c.Healthy && c.Neutral:
 			healthy = cell{"-", s.faint}
 		case !c.Healthy:
 			healthy = cell{"no", s.red}

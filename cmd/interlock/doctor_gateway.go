@@ -83,8 +83,8 @@ func (d *doctor) running(u admin.Upstream) {
 		}
 		mend := "interlock restart " + u.Name + " tries it at once, when what is wrong is mended"
 		d.find(finding{Code: errorCode(u), Upstream: u.Name, Text: text, Mend: mend, Stderr: lines})
-	case u.State == "stopped":
-		d.find(finding{Code: "upstream_stopped", Upstream: u.Name, Text: "it was stopped " + age(u.Since) + " ago", Mend: "interlock start " + u.Name})
+	case u.State == "stopped" && !u.Idle:
+		d.find(finding{Code: "upstream_stopped", Upstream: u.Name, Text: strings.TrimSpace("it was stopped " + age(u.Since) + " ago " + u.Because), Mend: "interlock start " + u.Name})
 	case u.Health == "degraded" && u.State != "starting":
 		d.find(finding{Code: "upstream_degraded", Upstream: u.Name, Text: fmt.Sprintf("it is %s, and its last check was not fine", u.State), Mend: "interlock check " + u.Name + " asks it again"})
 	}

@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,14 +56,9 @@ On a terminal the table fits its width; JSON, YAML and a pipe have everything.`,
 
 // legal checks the words of a selection.
 func legal(s admin.Select) error {
-	if s.State != "" && !slices.Contains(stateWords, s.State) {
-		return usage("a state is one of "+strings.Join(stateWords, ", "), "%q is no state", s.State)
-	}
-	if s.Transport != "" && !slices.Contains(transportWords, s.Transport) {
-		return usage("a transport is one of "+strings.Join(transportWords, ", "), "%q is no transport", s.Transport)
-	}
-	if _, err := path.Match(s.Name, ""); err != nil {
-		return usage("* stands for any characters, ? for one, [a-z] for one of these", "%q is no glob", s.Name)
+	bad := new(admin.Error)
+	if err := s.Validate(); errors.As(err, &bad) {
+		return usage(bad.Mend, "%s", bad.Detail)
 	}
 	return nil
 }
@@ -109,6 +103,10 @@ func remark(u admin.Upstream) string {
 		return "waits for " + u.WaitingFor
 	case u.State == "error" && u.LastFailure != nil:
 		return why(u) + retry(u)
+	case u.Idle:
+		return "starts when it is needed"
+	case u.State == "stopped" && u.Because != "":
+		return u.Because
 	case u.Server != nil:
 		return u.Server.Name + " " + u.Server.Version
 	}

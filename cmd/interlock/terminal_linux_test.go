@@ -67,7 +67,7 @@ func TestOnATerminal(t *testing.T) {
 	if strings.Contains(plainList, "\x1b") {
 		t.Errorf("colours: %q", plainList)
 	}
-	for _, line := range strings.Split(plainList, "\n") {
+	for line := range strings.SplitSeq(plainList, "\n") {
 		if cells(line) > 80 {
 			t.Errorf("%d columns: %s", cells(line), line)
 		}
