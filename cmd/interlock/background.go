@@ -98,7 +98,7 @@ func (a *app) background(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	from := log.size
 	ended, err := o.spawn(log.file)
 	if err != nil {
@@ -118,11 +118,8 @@ func (a *app) background(ctx context.Context, o serveOptions) error {
 	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.ExitCode() > 0 {
 		code, err = exit.ExitCode(), errors.New("it ended at once")
 	}
-	text := fmt.Sprintf("the gateway in the background did not start: %v", err)
-	for _, line := range said[max(len(said)-tailLines, 0):] {
-		text += "\n  " + line
-	}
-	return &failure{code, errors.New(text), "its log: " + log.path}
+	text := append([]string{fmt.Sprintf("the gateway in the background did not start: %v", err)}, said[max(len(said)-tailLines, 0):]...)
+	return &failure{code, errors.New(strings.Join(text, "\n  ")), "its log: " + log.path}
 }
 
 // tailLines is how much of the log of a gateway is shown that did not start.
@@ -168,7 +165,7 @@ func awaitPlace(ctx context.Context, cfg *config.Config) (runs bool, err error) 
 		case !slices.Equal(r.Waiting, []string{"draining"}):
 			return true, nil
 		}
-		if err := sleep(ctx, lookAgain); err != nil {
+		if err := aMoment(ctx); err != nil {
 			return false, err
 		}
 	}

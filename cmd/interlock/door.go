@@ -53,7 +53,7 @@ func (d *door) open(ctx context.Context) (io.ReadWriteCloser, error) {
 			}
 			return conn, nil
 		case errors.As(err, &e) && e.Code == admin.CodeDraining, errors.Is(err, admin.ErrUnreachable) && time.Now().Before(d.kept):
-			if err := sleep(ctx, lookAgain); err != nil {
+			if err := aMoment(ctx); err != nil {
 				return nil, err
 			}
 		case errors.Is(err, admin.ErrUnreachable) && place != nil && !started:
@@ -120,9 +120,10 @@ func (d *door) connect(ctx context.Context, roots []string) (*admin.Attached, er
 	return c.Attach(ctx, roots...)
 }
 
-// sleep waits for d, or for ctx, whose cause it returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
+// aMoment waits before something is looked for again, or returns the cause of
+// ctx's end.
+func aMoment(ctx context.Context) error {
+	timer := time.NewTimer(lookAgain)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

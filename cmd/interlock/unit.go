@@ -140,7 +140,7 @@ func (a *app) greetFrom(ctx context.Context, cfg *config.Config) error {
 		if !errors.Is(err, admin.ErrUnreachable) {
 			return err
 		}
-		if err := sleep(ctx, lookAgain); err != nil {
+		if err := aMoment(ctx); err != nil {
 			return err
 		}
 	}

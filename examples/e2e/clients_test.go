@@ -117,8 +117,9 @@ func TestClaudeCode(t *testing.T) {
 	alone := home(t) // a state folder of its own
 	stdio := configure(ctx, t, alone, fields{"every": everythingStdio()})
 	output(ctx, t, dir, claude, "mcp", "add", "-s", "user", "interlock-stdio", "--", interlock, "serve", "--stdio", "-c", stdio.config)
+	output(ctx, t, dir, claude, "mcp", "add", "-s", "user", "interlock-shared", "--", interlock, "stdio", "-c", g.config)
 	got := string(output(ctx, t, dir, claude, "mcp", "list"))
-	for _, name := range []string{"interlock: ", "interlock-stdio: "} {
+	for _, name := range []string{"interlock: ", "interlock-stdio: ", "interlock-shared: "} {
 		line := ""
 		for l := range strings.Lines(got) {
 			if strings.HasPrefix(l, name) {

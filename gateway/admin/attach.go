@@ -73,7 +73,7 @@ func (a *api) attach(w http.ResponseWriter, r *http.Request) error {
 		head += headerBackground + ": 1\r\n"
 	}
 	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
-		return nil //nolint:nilerr // the client is gone: there is nobody to tell
+		return nil // the client is gone: there is nobody to tell
 	}
 	var in io.Reader = conn
 	if buffered.Reader.Buffered() > 0 { // it did not wait for the answer

@@ -120,7 +120,7 @@ func TestAttachEagerClient(t *testing.T) {
 	_, _ = io.WriteString(conn, "POST /v1/attach HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: MCP-stdio\r\n\r\nearly\n")
 	r := bufio.NewReader(conn)
 	res, err := http.ReadResponse(r, nil)
-	if err != nil || res.StatusCode != 101 || res.Header.Get("Upgrade") != "mcp-stdio" || res.Header.Get("Interlock-Background") != "" {
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols || res.Header.Get("Upgrade") != "mcp-stdio" || res.Header.Get("Interlock-Background") != "" {
 		t.Fatalf("%v, %v", res, err)
 	}
 	if got, _ := r.ReadString('\n'); got != "heard early\n" {

@@ -204,7 +204,7 @@ type output struct {
 func (o *output) line(raw []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, err := o.w.Write(append(raw[:len(raw):len(raw)], '\n'))
+	_, err := o.w.Write(append(slices.Clip(raw), '\n'))
 	return err
 }
 

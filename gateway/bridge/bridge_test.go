@@ -16,10 +16,12 @@ const (
 	read  = `{"jsonrpc":"2.0","id":9,"method":"prompts/get","params":{"name":"p"}}`
 )
 
-// bubble runs a test in a bubble of time.
-func bubble(name string, t *testing.T, f func(t *testing.T)) {
+// bubbles runs tests by their names, each in a bubble of time.
+func bubbles(t *testing.T, tests map[string]func(t *testing.T)) {
 	t.Helper()
-	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+	for name, f := range tests {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
+	}
 }
 
 func TestBytes(t *testing.T) {
@@ -249,87 +251,91 @@ func TestUnreachable(t *testing.T) {
 
 // A bridge that finds no gateway at first tells the client why.
 func TestNoGateway(t *testing.T) {
-	bubble("a handshake", t, func(t *testing.T) {
-		r := bridgeUp(t)
-		d := <-r.dials
-		r.say(handshake)
-		r.say(`{"jsonrpc":"2.0","id":"d","method":"server/discover"}`)
-		synctest.Wait()
-		began := time.Now()
-		d.err <- errors.New("bad config")
-		r.hear(`{"jsonrpc":"2.0","id":0,"error":{"code":-33001,"message":"no gateway could be reached: bad config`)
-		r.hear(`"id":"d","error"`)
-		if err := <-r.done; err == nil || err.Error() != "bad config" || time.Since(began) > 0 {
-			t.Errorf("Run: %v after %v", err, time.Since(began))
-		}
-	})
-	bubble("a handshake that comes late", t, func(t *testing.T) {
-		r := bridgeUp(t)
-		r.refuse("bad config")
-		time.Sleep(5 * time.Second)
-		r.say(handshake)
-		r.hear(`"id":0,"error"`, "bad config")
-		if err := <-r.done; err == nil || err.Error() != "bad config" {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	bubble("a silent client", t, func(t *testing.T) {
-		r := bridgeUp(t)
-		r.refuse("bad config")
-		if err := <-r.done; err == nil || err.Error() != "bad config" {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	bubble("a client that hangs up", t, func(t *testing.T) {
-		r := bridgeUp(t)
-		<-r.dials // it is never known how this one ends
-		began := time.Now()
-		r.in.Close()
-		if err := <-r.done; err != nil || time.Since(began) > 0 {
-			t.Errorf("Run: %v after %v", err, time.Since(began))
-		}
+	bubbles(t, map[string]func(t *testing.T){
+		"a handshake": func(t *testing.T) {
+			r := bridgeUp(t)
+			d := <-r.dials
+			r.say(handshake)
+			r.say(`{"jsonrpc":"2.0","id":"d","method":"server/discover"}`)
+			synctest.Wait()
+			began := time.Now()
+			d.err <- errors.New("bad config")
+			r.hear(`{"jsonrpc":"2.0","id":0,"error":{"code":-33001,"message":"no gateway could be reached: bad config`)
+			r.hear(`"id":"d","error"`)
+			if err := <-r.done; err == nil || err.Error() != "bad config" || time.Since(began) > 0 {
+				t.Errorf("Run: %v after %v", err, time.Since(began))
+			}
+		},
+		"a handshake that comes late": func(t *testing.T) {
+			r := bridgeUp(t)
+			r.refuse("bad config")
+			time.Sleep(5 * time.Second)
+			r.say(handshake)
+			r.hear(`"id":0,"error"`, "bad config")
+			if err := <-r.done; err == nil || err.Error() != "bad config" {
+				t.Errorf("Run: %v", err)
+			}
+		},
+		"a silent client": func(t *testing.T) {
+			r := bridgeUp(t)
+			r.refuse("bad config")
+			if err := <-r.done; err == nil || err.Error() != "bad config" {
+				t.Errorf("Run: %v", err)
+			}
+		},
+		"a client that hangs up": func(t *testing.T) {
+			r := bridgeUp(t)
+			<-r.dials // it is never known how this one ends
+			began := time.Now()
+			r.in.Close()
+			if err := <-r.done; err != nil || time.Since(began) > 0 {
+				t.Errorf("Run: %v after %v", err, time.Since(began))
+			}
+		},
 	})
 }
 
 // The end of the client's input is the end, once it is answered.
 func TestEnd(t *testing.T) {
-	bubble("idle", t, func(t *testing.T) {
-		r, g := greeted(t)
-		r.in.Close()
-		if err := <-r.done; err != nil || g.in.Scan() {
-			t.Errorf("Run: %v; the gateway heard %q", err, g.in.Text())
-		}
-	})
-	bubble("after the answers", t, func(t *testing.T) {
-		r, g := greeted(t)
-		r.say(call)
-		g.hear(call)
-		r.in.Close()
-		synctest.Wait()
-		g.say(`{"jsonrpc":"2.0","id":7,"result":{}}`)
-		r.hear(`"id":7`)
-		if err := <-r.done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	bubble("without them", t, func(t *testing.T) {
-		r, g := greeted(t)
-		r.say(call)
-		g.hear(call)
-		began := time.Now()
-		r.in.Close()
-		if err := <-r.done; err != nil || time.Since(began) != 10*time.Second {
-			t.Errorf("Run: %v after %v", err, time.Since(began))
-		}
-	})
-	bubble("a signal", t, func(t *testing.T) {
-		r, g := greeted(t)
-		r.say(call)
-		g.hear(call)
-		r.stop()
-		if err := <-r.done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run: %v", err)
-		}
+	bubbles(t, map[string]func(t *testing.T){
+		"idle": func(t *testing.T) {
+			r, g := greeted(t)
+			r.in.Close()
+			if err := <-r.done; err != nil || g.in.Scan() {
+				t.Errorf("Run: %v; the gateway heard %q", err, g.in.Text())
+			}
+		},
+		"after the answers": func(t *testing.T) {
+			r, g := greeted(t)
+			r.say(call)
+			g.hear(call)
+			r.in.Close()
+			synctest.Wait()
+			g.say(`{"jsonrpc":"2.0","id":7,"result":{}}`)
+			r.hear(`"id":7`)
+			if err := <-r.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		},
+		"without them": func(t *testing.T) {
+			r, g := greeted(t)
+			r.say(call)
+			g.hear(call)
+			began := time.Now()
+			r.in.Close()
+			if err := <-r.done; err != nil || time.Since(began) != 10*time.Second {
+				t.Errorf("Run: %v after %v", err, time.Since(began))
+			}
+		},
+		"a signal": func(t *testing.T) {
+			r, g := greeted(t)
+			r.say(call)
+			g.hear(call)
+			r.stop()
+			if err := <-r.done; !errors.Is(err, context.Canceled) {
+				t.Errorf("Run: %v", err)
+			}
+		},
 	})
 }
 
