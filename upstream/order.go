@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"math"
 	"slices"
 )
 
@@ -89,7 +90,7 @@ func (s *Set) issue(v Verb, list []*Upstream) []*Order {
 		}
 		out[i] = o
 	}
-	for i, seq := range s.commandAll(v.cause(), list) {
+	for i, seq := range s.commandAll(view, v.cause(), list, nil) {
 		out[i].seq = seq
 	}
 	return out
@@ -159,8 +160,10 @@ func (s *Set) command(cause error, u *Upstream) bool {
 	return given
 }
 
-// commandAll gives an order to each of list, and returns their numbers.
-func (s *Set) commandAll(cause error, list []*Upstream) []uint64 {
+// commandAll gives an order to each of list, and returns their numbers. view has
+// the edges that they were started by; leaving are those of it that are stopping
+// for good.
+func (s *Set) commandAll(view *setView, cause error, list, leaving []*Upstream) []uint64 {
 	seqs := make([]uint64, len(list))
 	if cause == errStart || cause == errKill { //nolint:errorlint // causes are our own values, never wrapped
 		for i, u := range list {
@@ -169,7 +172,6 @@ func (s *Set) commandAll(cause error, list []*Upstream) []uint64 {
 		}
 		return seqs
 	}
-	view := s.view.Load()
 	all := append(slices.Clone(list), view.followers(list)...)
 	for i, u := range all {
 		if i == len(list) {
@@ -180,14 +182,17 @@ func (s *Set) commandAll(cause error, list []*Upstream) []uint64 {
 			seqs[i] = seq
 		}
 	}
-	s.pressInReverse(view, all)
+	s.pressInReverse(view, all, leaving)
 	return seqs
 }
 
 // pressInReverse ends the passes of all for the orders that they have taken,
-// each after its dependents among them have stopped.
-func (s *Set) pressInReverse(view *setView, all []*Upstream) {
-	seqs := make(map[*Upstream]uint64, len(all))
+// each after its dependents among them and among leaving have stopped.
+func (s *Set) pressInReverse(view *setView, all, leaving []*Upstream) {
+	seqs := make(map[*Upstream]uint64, len(all)+len(leaving))
+	for _, u := range leaving {
+		seqs[u] = math.MaxUint64
+	}
 	for _, u := range all {
 		seqs[u] = u.orders.last()
 	}

@@ -154,7 +154,7 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 	for _, u := range restart {
 		u.recall()
 	}
-	s.commandAll(errReconfigured, restart)
+	s.commandAll(old, errReconfigured, restart, removed)
 	for _, u := range view.list {
 		poke(u.nudge) // edges may have changed
 		u.rouse()
@@ -267,5 +267,5 @@ func (s *Set) lost(u *Upstream) {
 	for _, d := range all {
 		d.take(errEdge)
 	}
-	s.pressInReverse(view, all)
+	s.pressInReverse(view, all, nil)
 }
