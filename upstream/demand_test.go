@@ -330,6 +330,25 @@ func TestOnDemandChain(t *testing.T) {
 	})
 }
 
+// What failed long ago and would be tried again is waited for, and has not failed.
+func TestOnDemandDependencyIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		b := resting(t, d, demanded("api", "db"), demanded("db"))
+		d.Server("db").Script(func(s *linktest.Server) { s.OnDial = noCommand })
+		if _, err := b.up("db").Call(t.Context(), tool("x")); err == nil {
+			t.Error("db was called")
+		}
+		time.Sleep(24 * time.Hour)
+		if s := b.want("db", upstream.Errored); !s.Exhausted {
+			t.Errorf("%+v", s)
+		}
+		d.Server("db").Script(func(s *linktest.Server) { s.OnDial = nil })
+		b.call("api")
+		b.seen.check(t, "api", "not_started starting running stopping stopped starting running")
+	})
+}
+
 func TestOnDemandAndOperators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(linktest.Dialer)
@@ -389,6 +408,7 @@ func TestOnDemandStopMeetsCalls(t *testing.T) {
 		d := new(linktest.Dialer)
 		c := demanded("a")
 		c.IdleStop = 80 * time.Millisecond
+		d.Server("a").OnRequest = takes(time.Millisecond)
 		b := resting(t, d, c)
 		var made atomic.Int64
 		var callers sync.WaitGroup
@@ -398,7 +418,7 @@ func TestOnDemandStopMeetsCalls(t *testing.T) {
 				if i%2 == 1 {
 					x.Key = "one"
 				}
-				for n := range 300 {
+				for n := range 1000 {
 					one := tool("x")
 					one.Scope = x
 					if _, err := b.up("a").Call(t.Context(), one); err != nil {
@@ -406,7 +426,7 @@ func TestOnDemandStopMeetsCalls(t *testing.T) {
 						return
 					}
 					made.Add(1)
-					time.Sleep(time.Duration(70+n%30) * time.Millisecond)
+					time.Sleep(time.Duration(79+n%2*10) * time.Millisecond) // with the call, the moment of the stop
 				}
 			})
 		}

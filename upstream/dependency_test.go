@@ -244,3 +244,29 @@ func TestStartOfWhatFailed(t *testing.T) {
 		}
 	})
 }
+
+// What a server lists that is about to be another is not kept for the other.
+func TestListOfTheServerBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		d.Server("db").Tools = []string{"old"}
+		d.Server("web").CloseTime = time.Minute
+		b := begin(t, d, command("db"), command("web", "db"))
+		db, web := command("db"), command("web", "db")
+		db.Args, web.Args = []string{"new"}, []string{"new"}
+		if _, err := b.set.Apply([]upstream.Config{db, web}); err != nil {
+			t.Fatal(err)
+		}
+		d.Server("db").Script(func(s *linktest.Server) { s.Tools = []string{"old", "older"} })
+		d.Server("db").Last().Say("notifications/tools/list_changed")
+		time.Sleep(30 * time.Second) // web stops, db waits for it
+		if n := len(b.up("db").Inventory().Tools); n != 1 {
+			t.Errorf("%d tools of another server were taken over", n)
+		}
+		d.Server("db").Script(func(s *linktest.Server) { s.Tools = []string{"new", "newer", "newest"} })
+		time.Sleep(time.Minute)
+		if n := len(b.up("db").Inventory().Tools); n != 3 {
+			t.Errorf("%d tools are known of the new one", n)
+		}
+	})
+}
