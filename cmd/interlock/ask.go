@@ -23,7 +23,8 @@ func (r *reach) asks(cmd *cobra.Command, do func(ctx context.Context, c *admin.C
 		defer c.Close()
 		ctx, stop := interruptible(cmd.Context())
 		defer stop()
-		if err = do(ctx, c, args); err != nil && ctx.Err() != nil {
+		err = do(ctx, c, args)
+		if said := new(failure); err != nil && ctx.Err() != nil && !errors.As(err, &said) {
 			return &failure{exitFailed, errInterrupted, ""}
 		}
 		return failed(err)

@@ -100,6 +100,12 @@ func (d *door) attach(ctx context.Context) (*admin.Attached, *place, error) {
 			}
 			return nil, nil, err
 		case err != nil:
+			// One that runs may have the variables that are missing here.
+			if len(d.reach.files) > 0 {
+				if conn, _ := d.connect(ctx, rootFiles(d.reach.files, nil)); conn != nil {
+					return conn, nil, nil
+				}
+			}
 			return nil, nil, err
 		}
 		at = &place{absolute(d.reach.files, cfg), cfg}
