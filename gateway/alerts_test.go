@@ -52,19 +52,20 @@ func TestAlertsOfAnOutage(t *testing.T) {
 		name   string
 		script func(w *world)
 		want   []string
+		change func(u *upstream.Config) // of a, nil for none
 	}{
-		{"no outage", func(*world) { time.Sleep(time.Hour) }, nil},
+		{"no outage", func(*world) { time.Sleep(time.Hour) }, nil, nil},
 		{"it comes back at once", func(w *world) {
 			w.a.Last().Lose()
 			time.Sleep(time.Minute)
-		}, []string{"a breaker_opened", "a error", "a breaker_closed", "a recovered"}},
+		}, []string{"a breaker_opened", "a error", "a breaker_closed", "a recovered"}, nil},
 		{"attempts that fail", func(w *world) {
 			fails(w.a, errGone)
 			w.a.Last().Lose()
 			time.Sleep(8 * time.Second) // two of them
 			fails(w.a, nil)
 			time.Sleep(time.Hour)
-		}, []string{"a breaker_opened", "a error", "a breaker_closed", "a recovered"}},
+		}, []string{"a breaker_opened", "a error", "a breaker_closed", "a recovered"}, nil},
 		{"attempts that are used up, and an operator", func(w *world) {
 			fails(w.a, errGone)
 			w.a.Last().Lose()
@@ -79,7 +80,21 @@ func TestAlertsOfAnOutage(t *testing.T) {
 			"a breaker_opened", "a error", "a exhausted",
 			"a exhausted", // the operator cleared the count
 			"a breaker_closed", "a recovered",
-		}},
+		}, nil},
+		{
+			"no attempts at all, and an operator",
+			func(w *world) {
+				fails(w.a, errGone)
+				w.a.Last().Lose()
+				time.Sleep(65 * time.Minute) // between two attempts
+				if err := w.set.Upstream("a").Restart(w.t.Context()); err == nil {
+					w.t.Error("the restart succeeded")
+				}
+				time.Sleep(time.Hour)
+			},
+			[]string{"a breaker_opened", "a error", "a exhausted", "a exhausted"},
+			func(u *upstream.Config) { u.Restart.MaxAttempts = 0 },
+		},
 		{"stopped by hand and started again", func(w *world) {
 			u := w.set.Upstream("a")
 			fails(w.a, errGone)
@@ -99,13 +114,13 @@ func TestAlertsOfAnOutage(t *testing.T) {
 			"a breaker_opened", "a error", "a breaker_closed",
 			"a breaker_opened", "a error", "a breaker_closed",
 			"a recovered",
-		}},
+		}, nil},
 		{"orders alone", func(w *world) {
 			u := w.set.Upstream("a")
 			_ = u.Restart(w.t.Context())
 			_ = u.Stop(w.t.Context())
 			_ = u.Start(w.t.Context())
-		}, nil},
+		}, nil, nil},
 		{"what waits for it is told of only for itself", func(w *world) {
 			_ = w.set.Upstream("web").Stop(w.t.Context())
 			fails(w.a, errGone)
@@ -123,7 +138,7 @@ func TestAlertsOfAnOutage(t *testing.T) {
 		}, []string{
 			"a breaker_opened", "a error", "a exhausted", "a breaker_closed", "a recovered",
 			"web breaker_opened", "web error", "web exhausted", "web breaker_closed", "web recovered",
-		}},
+		}, nil},
 		{"removed during an outage and added again", func(w *world) {
 			fails(w.a, errGone)
 			w.a.Last().Lose()
@@ -140,19 +155,22 @@ func TestAlertsOfAnOutage(t *testing.T) {
 				w.t.Error(err)
 			}
 			time.Sleep(time.Minute)
-		}, []string{"a breaker_opened", "a error", "a breaker_closed"}},
+		}, []string{"a breaker_opened", "a error", "a breaker_closed"}, nil},
 		{"tools that change", func(w *world) {
 			w.a.Script(func(s *linktest.Server) { s.Tools = []string{"do", "more"} })
 			w.a.Last().Say("notifications/tools/list_changed")
 			time.Sleep(time.Minute)
 			w.a.Last().Say("notifications/tools/list_changed") // as before
 			time.Sleep(time.Minute)
-		}, []string{"a tool_changed"}},
+		}, []string{"a tool_changed"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := settings(t, "a", "web")
 				cfg.Upstreams[1].DependsOn = []upstream.Dependency{{On: "a", Condition: upstream.ConditionRunning}}
+				if c.change != nil {
+					c.change(&cfg.Upstreams[0])
+				}
 				d := dialer("do")
 				r := start(t, cfg, d).running()
 				c.script(&world{r, d.Server("a"), d.Server("web")})

@@ -160,3 +160,49 @@ func TestMetricsOfUpstreams(t *testing.T) {
 		})
 	})
 }
+
+func TestAvailability(t *testing.T) {
+	good, bad, unsure := upstream.Sample{Healthy: true}, upstream.Sample{}, upstream.Sample{Healthy: true, Neutral: true}
+	for _, c := range []struct {
+		name    string
+		samples []upstream.Sample
+		want    float64 // -1 for unknown
+	}{
+		{"nothing is known", nil, -1},
+		{"nothing is said", []upstream.Sample{unsure}, -1},
+		{"well", []upstream.Sample{good}, 1},
+		{"unwell", []upstream.Sample{bad, unsure}, 0},
+		{"both", []upstream.Sample{bad, good, unsure, good, good, unsure}, 0.75},
+	} {
+		got := -1.0
+		if share := availability(c.samples); share != nil {
+			got = *share
+		}
+		if got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// A start that only waited for a dependency restarts nothing.
+func TestRestartsOfADependent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := settings(t, "a", "web")
+		cfg.Upstreams[1].DependsOn = []upstream.Dependency{{On: "a", Condition: upstream.ConditionRunning}}
+		d := dialer("do")
+		fails(d.Server("a"), errGone)
+		r := start(t, cfg, d)
+		time.Sleep(time.Second)
+		if s := r.set.Upstream("web").Status(); s.State != upstream.Errored {
+			t.Fatalf("web is %s, want error", s.State)
+		}
+		fails(d.Server("a"), nil)
+		time.Sleep(time.Minute)
+		r.running()
+		for i, want := range []uint64{1, 0} {
+			if got := r.supervision().Upstreams[i].Restarts; got != want {
+				t.Errorf("%s: %d restarts, want %d", cfg.Upstreams[i].Name, got, want)
+			}
+		}
+	})
+}

@@ -69,6 +69,25 @@ func TestMinDown(t *testing.T) {
 			1,
 		},
 		{
+			"a long outage, then a short one that is ended by hand", nil,
+			[]step{
+				{0, Error},
+				{time.Minute, Recovered},
+				{2 * time.Minute, Error},
+				{2*time.Minute + time.Second, over},
+				{3 * time.Minute, Recovered},
+				{time.Hour, after},
+			},
+			[]string{"error", "recovered"},
+			[]time.Duration{minDown, time.Minute},
+			2,
+		},
+		{
+			"removed in time", nil,
+			[]step{{0, Error}, {time.Second, forget}, {time.Hour, after}},
+			nil, nil, 1,
+		},
+		{
 			"tools are no outage", nil,
 			[]step{{0, Error}, {time.Second, ToolChanged}, {2 * time.Second, Recovered}, {time.Hour, after}},
 			[]string{"tool_changed"},
