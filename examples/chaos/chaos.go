@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -169,7 +168,7 @@ func (r *run) inject(ctx context.Context, e event) {
 
 // try gives an order. That it cannot be carried out may be due to other faults.
 func (r *run) try(ctx context.Context, verb string, p *peer) {
-	if err := r.gateway.order(ctx, verb, p.name); err != nil && !strings.Contains(err.Error(), "POST ") {
+	if _, err := r.gateway.ordered(ctx, verb, p.name); err != nil && ctx.Err() == nil {
 		r.ledger.violation("%s %s: %v", verb, p.name, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,29 @@ func TestChaos(t *testing.T) {
 	t.Logf("%s", o.out)
 	if err != nil {
 		t.Errorf("go run ./examples/chaos -seed %d -for %v:\n%v", o.seed, o.length, err)
+	}
+}
+
+// The faults one by one, with their figures: in a soak only. INTERLOCK_DRILL names
+// those to run, by default all.
+func TestDrills(t *testing.T) {
+	if !soaking {
+		t.Skip("INTERLOCK_SOAK is not set: their outcomes are tested where docs/faults.md says")
+	}
+	d := drillOptions{binary: interlock, times: 20, slow: 1}
+	if raceEnabled {
+		d.slow = 5
+	}
+	var only []string
+	if s := os.Getenv("INTERLOCK_DRILL"); s != "" {
+		only = strings.Split(s, ",")
+	}
+	rows, err := d.practise(t.Context(), only, func(r *row) { t.Logf("%s: %s (%s)", r.Fault, r.Figure, r.Bar) })
+	var table bytes.Buffer
+	show(&table, rows)
+	t.Logf("\n%s", &table)
+	if err != nil {
+		t.Error(err)
 	}
 }
 

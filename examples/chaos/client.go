@@ -152,21 +152,27 @@ func answers(res *http.Response) (all []message, err error) {
 		}
 		return []message{m}, nil
 	}
-	in := bufio.NewReader(res.Body)
+	err = eachEvent(res.Body, func(m message) { all = append(all, m) })
+	return all, err
+}
+
+// eachEvent reads a stream of events to its end.
+func eachEvent(body io.Reader, f func(message)) error {
+	in := bufio.NewReader(body)
 	for {
 		line, err := in.ReadBytes('\n')
 		if data, ok := bytes.CutPrefix(line, []byte("data:")); ok && len(bytes.TrimSpace(data)) > 0 {
 			var m message
 			if err := json.Unmarshal(data, &m); err != nil {
-				return all, fmt.Errorf("event %.200q: %w", line, err)
+				return fmt.Errorf("event %.200q: %w", line, err)
 			}
-			all = append(all, m)
+			f(m)
 		}
 		if errors.Is(err, io.EOF) {
-			return all, nil
+			return nil
 		}
 		if err != nil {
-			return all, err
+			return err
 		}
 	}
 }

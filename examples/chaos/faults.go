@@ -11,6 +11,8 @@ import (
 type faultKind struct {
 	name string
 	hits func(kind) bool // whom, nil for all
+	// network says that it is one of the way to a remote.
+	network bool
 	// inject makes it happen to p, and returns when it is over.
 	inject func(ctx context.Context, r *run, p *peer, e event)
 }
@@ -24,13 +26,13 @@ func pausable(k kind) bool       { return !k.remote && canPause }
 // faults are all kinds. A schedule draws from them in this order: a new one goes
 // to the end, so that old seeds stay what they were as far as that can be.
 var faults = []faultKind{
-	{"kill -9", children, func(ctx context.Context, r *run, p *peer, _ event) {
+	{"kill -9", children, false, func(ctx context.Context, r *run, p *peer, _ event) {
 		if c, err := os.FindProcess(p.pid()); err == nil {
 			_ = c.Kill()
 		}
 		wait(ctx, time.Second)
 	}},
-	{"stop -STOP", pausable, func(ctx context.Context, r *run, p *peer, e event) {
+	{"stop -STOP", pausable, false, func(ctx context.Context, r *run, p *peer, e event) {
 		c, err := os.FindProcess(p.pid())
 		if err != nil {
 			return
@@ -56,7 +58,7 @@ var faults = []faultKind{
 	mode("cut in the result", remotes, "cutin"),
 	mode("cut after the result", remotes, "cutafter"),
 	mode("closed without a word", remotes, "reset"),
-	{"session forgotten", legacyRemotes, func(ctx context.Context, _ *run, p *peer, _ event) {
+	{"session forgotten", legacyRemotes, false, func(ctx context.Context, _ *run, p *peer, _ event) {
 		p.fake.Forget()
 		wait(ctx, time.Second)
 	}},
@@ -65,26 +67,26 @@ var faults = []faultKind{
 	toxic("black hole", `{"name":"hole","type":"timeout","attributes":{"timeout":0}}`),
 	toxic("latency", `{"name":"latency","type":"latency","attributes":{"latency":300,"jitter":200}}`),
 	toxic("1 KB/s", `{"name":"rate","type":"bandwidth","attributes":{"rate":1}}`),
-	{"refused", remotes, func(ctx context.Context, _ *run, p *peer, e event) {
+	{"refused", remotes, true, func(ctx context.Context, _ *run, p *peer, e event) {
 		accept := p.proxy.refuse()
 		wait(ctx, e.For)
 		p.fake.Restarted()
 		accept()
 	}},
 	order("restart"),
-	{"operator stop, start", nil, func(ctx context.Context, r *run, p *peer, e event) {
+	{"operator stop, start", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
 		r.orders.Lock() // an operator does one thing after the other
 		defer r.orders.Unlock()
 		r.try(ctx, "stop", p)
 		wait(ctx, e.For)
 		r.try(context.WithoutCancel(ctx), "start", p)
 	}},
-	{"reload, a live key", nil, func(ctx context.Context, r *run, p *peer, e event) {
+	{"reload, a live key", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
 		r.reload(ctx, func(u map[string]map[string]any) {
 			change(u, p, map[string]any{"call_timeout": fmt.Sprintf("%dms", 3000+e.Value)})
 		})
 	}},
-	{"reload, a restart", nil, func(ctx context.Context, r *run, p *peer, e event) {
+	{"reload, a restart", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
 		key, value := "env", any(map[string]any{"CHAOS": fmt.Sprint(e.Value)})
 		if p.remote {
 			key, value = "headers", map[string]any{"X-Chaos": fmt.Sprint(e.Value)}
@@ -93,7 +95,7 @@ var faults = []faultKind{
 		}
 		r.reload(ctx, func(u map[string]map[string]any) { change(u, p, map[string]any{key: value}) })
 	}},
-	{"reload, removed and added", nil, func(ctx context.Context, r *run, p *peer, e event) {
+	{"reload, removed and added", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
 		var was map[string]any
 		r.reload(ctx, func(u map[string]map[string]any) { was = u[p.name]; delete(u, p.name) })
 		wait(ctx, e.For)
@@ -103,7 +105,7 @@ var faults = []faultKind{
 			}
 		})
 	}},
-	{"reload, invalid", nil, func(_ context.Context, r *run, _ *peer, e event) {
+	{"reload, invalid", nil, false, func(_ context.Context, r *run, _ *peer, e event) {
 		r.spoil([]string{`{"upstreams": {`, `{"upstreams":{"x":{"comand":"sh"}}}`, ``, `{"upstreams":{"a":{"command":"x","depends_on":["a"]}}}`}[e.Value%4])
 	}},
 }
@@ -127,7 +129,7 @@ func change(upstreams map[string]map[string]any, p *peer, keys map[string]any) {
 
 // mode is a fault that a server makes itself as long as it lasts.
 func mode(name string, hits func(kind) bool, modes ...string) faultKind {
-	return faultKind{name, hits, func(ctx context.Context, _ *run, p *peer, e event) {
+	return faultKind{name, hits, false, func(ctx context.Context, _ *run, p *peer, e event) {
 		end := p.begin(name, modes...)
 		wait(ctx, e.For)
 		end()
@@ -136,7 +138,7 @@ func mode(name string, hits func(kind) bool, modes ...string) faultKind {
 
 // toxic is a fault of the network as long as it lasts.
 func toxic(name, what string) faultKind {
-	return faultKind{name, remotes, func(ctx context.Context, _ *run, p *peer, e event) {
+	return faultKind{name, remotes, true, func(ctx context.Context, _ *run, p *peer, e event) {
 		remove := p.proxy.add(what)
 		wait(ctx, e.For)
 		remove()
@@ -144,7 +146,7 @@ func toxic(name, what string) faultKind {
 }
 
 func order(verb string) faultKind {
-	return faultKind{"operator " + verb, nil, func(ctx context.Context, r *run, p *peer, _ event) {
+	return faultKind{"operator " + verb, nil, false, func(ctx context.Context, r *run, p *peer, _ event) {
 		r.orders.Lock()
 		defer r.orders.Unlock()
 		r.try(ctx, verb, p)

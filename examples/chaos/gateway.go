@@ -150,27 +150,24 @@ func (g *gateway) stop() (time.Duration, error) {
 	return took, nil
 }
 
-// order has the operator do something to an upstream: start, stop, restart.
-func (g *gateway) order(ctx context.Context, verb, name string) error {
-	return g.post(ctx, "/v1/upstreams/"+name+"/"+verb, `{"wait":true,"timeout":30}`)
-}
-
-func (g *gateway) post(ctx context.Context, path, body string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://interlock"+path, strings.NewReader(body))
+// ordered has the operator do something to an upstream (start, stop, restart)
+// and returns the outcome's JSON.
+func (g *gateway) ordered(ctx context.Context, verb, name string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://interlock/v1/upstreams/"+name+"/"+verb, strings.NewReader(`{"wait":true,"timeout":60}`))
 	if err != nil {
-		return err
+		return "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := g.admin.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer res.Body.Close()
 	said, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode >= http.StatusBadRequest {
-		err = fmt.Errorf("POST %s: %s %s", path, res.Status, said)
+	if err == nil && res.StatusCode >= http.StatusBadRequest && res.StatusCode != http.StatusNotFound { // it may have been removed
+		err = fmt.Errorf("%s %s: %s %s", verb, name, res.Status, said)
 	}
-	return err
+	return string(said), err
 }
 
 // upstream is what GET /v1/upstreams tells of one.

@@ -7,8 +7,13 @@
 //
 // The faults are a pure function of the seed and the length: what failed once can
 // be looked at again. It prints a table, and ends with 1 if a promise was broken.
-// With -strict the figures of time count too. It needs Linux for all of its
-// checks, and finds less elsewhere.
+// With -strict the figures of time count too.
+//
+//	go run ./examples/chaos -drill all
+//
+// injects the faults of docs/faults.md one by one, each alone and beside eight
+// servers that are well, and holds what it measures to what is promised. Both
+// need Linux for all of their checks, and find less elsewhere.
 package main
 
 import (
@@ -20,6 +25,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
@@ -38,11 +44,19 @@ func main() {
 	flag.DurationVar(&o.patience, "patience", time.Minute, "how long a client waits for an answer")
 	flag.BoolVar(&o.strict, "strict", false, "hold times to their bars, too")
 	flag.StringVar(&o.binary, "interlock", "", "the gateway's `BINARY`; it is built when none is given")
+	var d drillOptions
+	drill := flag.String("drill", "", "instead of chaos, the `FAULTS` one by one: F3,F8 or all")
+	flag.IntVar(&d.times, "times", 20, "how often a drill injects its fault")
+	flag.IntVar(&d.slow, "slow", 1, "what times of a drill may be multiplied by, for a gateway with the race detector")
 	plan := flag.Bool("plan", false, "print the faults and do nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := o.main(ctx, *plan); err != nil {
+	run := func() error { return o.main(ctx, *plan) }
+	if *drill != "" {
+		run = func() error { return o.drill(ctx, d, *drill) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
@@ -61,19 +75,44 @@ func (o options) main(ctx context.Context, plan bool) error {
 		}
 		return nil
 	}
-	if o.binary == "" {
-		dir, err := os.MkdirTemp("", "chaos")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		if o.binary, err = build(dir); err != nil {
-			return err
-		}
+	clean, err := o.build()
+	if err != nil {
+		return err
 	}
+	defer clean()
 	rows, err := chaos(ctx, o)
 	show(o.out, rows)
 	return err
+}
+
+// drill runs drills and prints what came of them.
+func (o options) drill(ctx context.Context, d drillOptions, names string) error {
+	clean, err := o.build()
+	if err != nil {
+		return err
+	}
+	defer clean()
+	d.binary = o.binary
+	var only []string
+	if names != "all" {
+		only = strings.Split(names, ",")
+	}
+	rows, err := d.practise(ctx, only, func(r *row) { fmt.Fprintf(o.out, "%s: %s (%s)\n", r.Fault, r.Figure, r.Bar) })
+	show(o.out, rows)
+	return err
+}
+
+// build builds the gateway if none was given. The function returned removes it.
+func (o *options) build() (clean func(), err error) {
+	if o.binary != "" {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return nil, err
+	}
+	o.binary, err = build(dir)
+	return func() { os.RemoveAll(dir) }, err
 }
 
 // build builds the gateway from the sources around it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,9 +28,11 @@ type peer struct {
 	kind
 
 	name   string
+	dir    string
 	nonces string // the file that its calls are recorded in
 	pids   string // the file of its processes
 	modes  string // the file of the modes that hold now, for a child
+	born   string // the modes that a child is in from its beginning, each after a comma
 
 	fake  *upstreamtest.Remote // for a remote
 	web   *http.Server
@@ -41,17 +44,22 @@ type peer struct {
 }
 
 // newPeer makes one that keeps its files in dir. modes are those that it is in
-// for ever. The caller must close it.
+// for ever; "static:" is before those of a child that only its environment can
+// set. The caller must close it.
 func newPeer(ctx context.Context, dir, name string, k kind, modes ...string) (*peer, error) {
-	file := func(kind string) string { return filepath.Join(dir, name+"."+kind) }
-	p := &peer{kind: k, name: name, nonces: file("nonces"), pids: file("pids"), modes: file("modes"), wanted: make(map[string]int)}
+	p := &peer{kind: k, name: name, dir: dir, wanted: make(map[string]int)}
+	p.nonces, p.pids, p.modes = p.file("nonces"), p.file("pids"), p.file("modes")
 	if k.modern {
 		modes = append(modes, "modern")
 	} else if k.remote {
 		modes = append(modes, "session")
 	}
 	for _, m := range modes {
-		p.wanted[m]++
+		if from, ok := strings.CutPrefix(m, "static:"); ok {
+			p.born += "," + from
+		} else {
+			p.wanted[m]++
+		}
 	}
 	if !k.remote {
 		return p, p.show()
@@ -68,6 +76,15 @@ func newPeer(ctx context.Context, dir, name string, k kind, modes ...string) (*p
 		return nil, err
 	}
 	return p, p.show()
+}
+
+// file is one of the files that it keeps.
+func (p *peer) file(what string) string { return filepath.Join(p.dir, p.name+"."+what) }
+
+// lines counts those of a file.
+func (p *peer) lines(what string) int {
+	b, _ := os.ReadFile(p.file(what))
+	return bytes.Count(b, []byte("\n"))
 }
 
 // close ends what of a peer runs in this process.
@@ -88,7 +105,8 @@ func (p *peer) config() map[string]any {
 		panic(err) // the running program has no file
 	}
 	return map[string]any{"command": self, "env": map[string]any{
-		upstreamtest.Mode: "chaos", upstreamtest.Control: p.modes, upstreamtest.NonceFile: p.nonces, upstreamtest.PIDFile: p.pids,
+		upstreamtest.Mode: "chaos" + p.born, upstreamtest.Control: p.modes, upstreamtest.NonceFile: p.nonces, upstreamtest.PIDFile: p.pids,
+		upstreamtest.ListFile: p.file("lists"), upstreamtest.EventFile: p.file("events"),
 		"GORACE": "atexit_sleep_ms=0",
 	}}
 }
@@ -160,12 +178,6 @@ func (p *peer) pid() int {
 	}
 	pid, _ := strconv.Atoi(lines[len(lines)-1])
 	return pid
-}
-
-// starts is how many processes it has had.
-func (p *peer) starts() int {
-	b, _ := os.ReadFile(p.pids)
-	return len(strings.Fields(string(b)))
 }
 
 // check panics: the files of a test that cannot be written are no fault of those

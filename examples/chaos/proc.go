@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // processes describes the living processes whose environment names dir, but this
@@ -59,17 +60,28 @@ func zombies(pid int) (n int) {
 	return n
 }
 
-// resident is the memory of a process in bytes, 0 where it is not known.
-func resident(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
+// cpu is the user and system time that a process itself has used, to a hundredth
+// of a second; 0 where it is not known.
+func cpu(pid int) time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	end := bytes.LastIndexByte(b, ')')
+	if err != nil || end < 0 {
 		return 0
 	}
+	fields := strings.Fields(string(b[end+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// living are those processes of a PIDFile that live.
+func living(file string) (out []int) {
+	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kb << 10
+		pid, _ := strconv.Atoi(strings.TrimSpace(line))
+		if state, ok := stateOf(pid); ok && state != 'Z' {
+			out = append(out, pid)
 		}
 	}
-	return 0
+	return out
 }

@@ -41,6 +41,8 @@ const (
 	// EventFile is a file to which the server appends what it was told: each
 	// notification as "<method> <params>\n".
 	EventFile = "INTERLOCK_FAKE_EVENTS"
+	// ListFile is a file to which the server appends a line for each tools/list.
+	ListFile = "INTERLOCK_FAKE_LISTS"
 	// PIDFile is a file to which the server appends the pid of each process
 	// that it starts, one a line, its own first.
 	PIDFile = "INTERLOCK_FAKE_PIDS"

@@ -32,6 +32,8 @@ type Remote struct {
 	rounds     rounds
 	asked      atomic.Int64 // calls that came
 	inits      atomic.Int64
+	early      atomic.Int64
+	gate       atomic.Int64 // when calls may come again, in nanoseconds since 1970
 	generation atomic.Int64
 	session    atomic.Int64
 	mu         sync.Mutex // guards modes
@@ -59,6 +61,10 @@ func (r *Remote) Restarted() { r.generation.Add(1); r.Forget() }
 
 // Asked is how many calls came, also those that were refused.
 func (r *Remote) Asked() int { return int(r.asked.Load()) }
+
+// Early is how many calls came before the time that a Retry-After in whole
+// seconds had named.
+func (r *Remote) Early() int { return int(r.early.Load()) }
 
 // Initialized is how many times a client said initialize.
 func (r *Remote) Initialized() int { return int(r.inits.Load()) }
@@ -112,8 +118,12 @@ func (r *Remote) elsewhere(w http.ResponseWriter, req *http.Request, m message, 
 
 // call answers a tools/call, as badly as the modes say.
 func (r *Remote) call(w http.ResponseWriter, req *http.Request, m message, now modes) {
+	if time.Now().UnixNano() < r.gate.Load() {
+		r.early.Add(1)
+	}
 	switch {
 	case now.on("retry"):
+		r.gate.Store(time.Now().Add(time.Duration(now.number("retry")) * time.Second).UnixNano())
 		w.Header().Set("Retry-After", now["retry"])
 		w.WriteHeader(http.StatusTooManyRequests)
 	case now.on("status"):

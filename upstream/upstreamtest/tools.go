@@ -59,6 +59,9 @@ func (s *server) result(m message) (result, fault string) {
 	case "ping", "resources/subscribe", "resources/unsubscribe", "logging/setLevel":
 		return "{}", ""
 	case "tools/list":
+		if name := s.vars(ListFile); name != "" {
+			appendLine(name, "listed")
+		}
 		return s.list(m, "tools", func(i int) string {
 			name := "tool" + strconv.Itoa(i)
 			switch {
