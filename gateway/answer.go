@@ -146,6 +146,11 @@ func (f fault) asToolResult(id []byte) answer {
 	return resultOf(id, append(b, "}}"...))
 }
 
+// turnedAway is why a request is turned away while the gateway shuts down.
+func turnedAway() fault {
+	return fault{Source: "gateway", Reason: "shutdown", Executed: string(upstream.ExecutedNo), code: codeDraining, text: errDraining.Error()}
+}
+
 // clipName makes a name that a client sent fit to be repeated to it: quoted,
 // escaped, and at most 128 bytes of it.
 func clipName(s string) string {

@@ -32,7 +32,7 @@ func (s *session) refuse(id []byte) {
 		s.home.send(bridge.Refused(id), answering)
 		return
 	}
-	s.home.send(errorOf(id, codeDraining, "the gateway is shutting down", nil).bytes(), answering)
+	s.home.send(turnedAway().asError(id).bytes(), answering)
 }
 
 // Unused returns for how long no client has used the gateway: none is attached

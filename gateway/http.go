@@ -258,7 +258,7 @@ func (g *Gateway) servePostOdd(w http.ResponseWriter, r *http.Request, view stri
 func (g *Gateway) unavailable(w http.ResponseWriter, id []byte) {
 	g.tel.CallRejected("shutdown")
 	w.Header().Set("Retry-After", "5")
-	rpcError(w, http.StatusServiceUnavailable, id, codeDraining, "the gateway is shutting down", nil)
+	writeJSON(w, http.StatusServiceUnavailable, turnedAway().asError(id))
 }
 
 // serveGet opens the standing stream, or resumes the one that Last-Event-ID

@@ -364,6 +364,9 @@ func TestDrain(t *testing.T) {
 	if ready := c.do(&http.Request{Method: http.MethodGet, URL: mustURL(t, r.url+"/readyz"), Header: http.Header{}}); ready.status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz while draining: %d", ready.status)
 	}
+	if late := c.post(calls("3", "a__do", "{}")); !strings.Contains(late.body, `"code":-33006`) || !strings.Contains(late.body, `"executed":"no"`) {
+		t.Errorf("a late call got %s", late.body)
+	}
 	close(release)
 	if a := <-got; a.result(t)["done"] != true {
 		t.Errorf("the call in flight got %s", a.body)
