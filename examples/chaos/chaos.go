@@ -223,7 +223,7 @@ func (r *run) back(ctx context.Context, before usage) error {
 
 // bars are the figures of the promises that have one.
 func (r *run) bars() []*row {
-	calm, storm, list := r.calm.at(.99), r.storm.at(.99), r.lists.at(.99)
+	calm, storm, list := r.calm.p99(), r.storm.p99(), r.lists.p99()
 	var worst time.Duration
 	for _, w := range r.ledger.report() {
 		worst = max(worst, w.Worst)

@@ -248,7 +248,7 @@ func (s *stand) listen(ctx context.Context, c *client, method string) (<-chan st
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("Mcp-Session-Id", c.session)
 	req.Header.Set("Mcp-Protocol-Version", "2025-11-25")
-	res, err := c.web.Do(req)
+	res, err := c.web.Do(req) //nolint:bodyclose // it is, by the goroutine that reads it
 	if err != nil {
 		return nil, err
 	}

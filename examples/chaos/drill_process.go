@@ -28,13 +28,13 @@ func processDrills() []drill {
 		{fault: "F3", run: killedDuringCalls, sick: failing(1, kind{}, map[string]any{
 			"restart": map[string]any{"policy": "always", "delay": "1ms", "max_delay": "5ms", "stable": "1ms"},
 		})},
-		{fault: "F4", run: crashLoop, sick: failing(20, kind{}, map[string]any{
+		{fault: "F4", run: crashLoop, spare: many, sick: failing(20, kind{}, map[string]any{
 			"protocol": "legacy", "restart": map[string]any{"max_attempts": 3, "delay": "50ms", "max_delay": "100ms", "stable": "1m"},
 		}, "static:exit3")},
 		{fault: "F8", run: stderrFlood, spare: 20 * time.Millisecond, sick: failing(1, kind{}, nil)},
 		{fault: "F9", run: stdinUnread, sick: failing(1, kind{}, map[string]any{"call_timeout": "30s"})},
-		{fault: "F10", run: ignoresTERM, sick: failing(20, kind{}, map[string]any{"stop_timeout": "5s"}, "static:ignoreterm")},
-		{fault: "F11", run: grandchildren, sick: func(s *stand) error {
+		{fault: "F10", run: ignoresTERM, spare: many, sick: failing(20, kind{}, map[string]any{"stop_timeout": "5s"}, "static:ignoreterm")},
+		{fault: "F11", run: grandchildren, spare: many, sick: func(s *stand) error {
 			for _, mode := range []string{"sh", "doublefork", "setsid", "holdstderr"} {
 				if err := s.fail(5, kind{}, nil, "static:"+mode); err != nil {
 					return err

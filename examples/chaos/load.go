@@ -119,15 +119,15 @@ func (f *figures) add(d time.Duration) {
 	f.all = append(f.all, d)
 }
 
-// at is the duration below which a share of all are, 0 if there are none.
-func (f *figures) at(share float64) time.Duration {
+// p99 is the duration below which 99 % of all are, 0 if there are none.
+func (f *figures) p99() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.all) == 0 {
 		return 0
 	}
 	slices.Sort(f.all)
-	return f.all[min(int(share*float64(len(f.all))), len(f.all)-1)]
+	return f.all[min(len(f.all)*99/100, len(f.all)-1)]
 }
 
 func (f *figures) count() int {

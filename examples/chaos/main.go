@@ -64,7 +64,7 @@ func main() {
 }
 
 // main runs what the flags say and prints what came of it.
-func (o options) main(ctx context.Context, plan bool) error {
+func (o *options) main(ctx context.Context, plan bool) error {
 	if o.seed == 0 {
 		o.seed = rand.Uint64()
 	}
@@ -80,13 +80,13 @@ func (o options) main(ctx context.Context, plan bool) error {
 		return err
 	}
 	defer clean()
-	rows, err := chaos(ctx, o)
+	rows, err := chaos(ctx, *o)
 	show(o.out, rows)
 	return err
 }
 
 // drill runs drills and prints what came of them.
-func (o options) drill(ctx context.Context, d drillOptions, names string) error {
+func (o *options) drill(ctx context.Context, d drillOptions, names string) error {
 	clean, err := o.build()
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func newPeer(ctx context.Context, dir, name string, k kind, modes ...string) (*p
 	if err != nil {
 		return nil, err
 	}
-	p.web = &http.Server{Handler: p.fake, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	p.web = &http.Server{Addr: l.Addr().String(), Handler: p.fake, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = p.web.Serve(l) }()
 	if p.proxy, err = newProxy(name, l.Addr().String()); err != nil {
 		_ = p.web.Close()
