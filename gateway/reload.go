@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -115,10 +114,9 @@ func invalid(err error) *admin.Error {
 	e := &admin.Error{Code: admin.CodeInvalidConfig, Detail: err.Error(), Err: err}
 	if faults := new(config.Errors); errors.As(err, &faults) {
 		e.Errors = configErrors(faults)
-		e.Detail = "nothing was changed: " + strconv.Itoa(len(e.Errors)) + " faults in the configuration"
+		e.Detail = fmt.Sprintf("nothing was changed: the configuration has %d faults", len(e.Errors))
 		if len(e.Errors) == 1 {
-			e.Detail = "nothing was changed: " + faults.Error()
-			e.Mend = e.Errors[0].Mend
+			e.Detail = "nothing was changed: the configuration has a fault"
 		}
 	}
 	return e
