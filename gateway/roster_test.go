@@ -121,6 +121,9 @@ func TestAdd(t *testing.T) {
 		t.Errorf("it is still kept: %v", err)
 	}
 	<-d.Server("new").Last().Lost()
+	if _, err := r.Apply(t.Context(), cfg); err != nil || r.names() != "a" {
+		t.Errorf("a reload brings it back: %s %v", r.names(), err)
+	}
 	r.stop()
 	if r = roster(t, cfg, d); r.names() != "a" {
 		t.Errorf("after another restart: %s", r.names())
@@ -212,8 +215,12 @@ func TestStaleAdditions(t *testing.T) {
 	if out := r.Remove(t.Context(), admin.Order{Names: []string{"broken"}, Wait: true}); words(out) != "broken:" {
 		t.Errorf("it cannot be removed: %+v", out)
 	}
-	if _, err := r.Apply(t.Context(), cfg); err != nil {
+	p, err := r.Apply(t.Context(), cfg)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if len(p.Warnings) == 0 || !strings.Contains(p.Warnings[0], "a was added at run time, and the file has one") {
+		t.Errorf("warnings: %q", p.Warnings)
 	}
 	if r.names() != "a b late lost good" {
 		t.Errorf("after all is well again: %s", r.names())
