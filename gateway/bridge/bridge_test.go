@@ -64,7 +64,7 @@ func TestGatewayKilled(t *testing.T) {
 			g.hear(line)
 		}
 		g.die()
-		r.hear(`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":`, `UNKNOWN`, `"isError":true`, `"_meta":{"interlock/error":{"source":"gateway","reason":"gateway_lost","executed":"unknown"}}`)
+		r.hear(`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":`, `UNKNOWN`, `"isError":true`, `"_meta":{"interlock/error":{"source":"gateway","reason":"restarted","executed":"unknown"}}`)
 		d := <-r.dials // the bridge is without a gateway
 		r.say(call2)
 		r.say(`{"jsonrpc":"2.0","id":"dropped","method":"tools/call","params":{"name":"z"}}`)
@@ -242,7 +242,7 @@ func TestUnreachable(t *testing.T) {
 		if got := time.Since(began); got > wanted {
 			t.Errorf("a request waits %v for an attempt", got)
 		}
-		r.hear(`é\u0041`, `NOT executed`, `broken: why`, `"reason":"gateway_unreachable","executed":"no"`)
+		r.hear(`é\u0041`, `NOT executed`, `broken: why`, `"reason":"unreachable","executed":"no"`)
 		r.say(`not JSON`)
 		r.hear(`"code":-32700`)
 		r.again()

@@ -100,7 +100,7 @@ type fault struct {
 // lostOnTheWay is for a request that a gateway may have read before it was lost.
 func lostOnTheWay() fault {
 	return fault{
-		"gateway", "gateway_lost", "unknown", codeUnanswered,
+		"gateway", "restarted", "unknown", codeUnanswered,
 		"the gateway was lost while the request was under way. It is UNKNOWN whether the request was executed.",
 	}
 }
@@ -108,7 +108,7 @@ func lostOnTheWay() fault {
 // notSent is for a request that no gateway got.
 func notSent(why error) fault {
 	return fault{
-		"gateway", "gateway_unreachable", "no", codeUnavailable,
+		"gateway", "unreachable", "no", codeUnavailable,
 		"no gateway could be reached: " + why.Error() + "\nThe request was NOT executed.",
 	}
 }
