@@ -69,6 +69,7 @@ const idleSteps = 8
 // silence is how a running upstream learns that nobody needs it any more.
 type silence struct {
 	timer *time.Timer
+	stop  time.Duration // idle_stop, 0 for never
 	since time.Time
 	calls int64 // at since
 }
@@ -76,18 +77,26 @@ type silence struct {
 // listen begins to wait for silence, if the configuration wants that.
 func (w *watch) listen() {
 	w.silence.since, w.silence.calls = time.Now(), w.Upstream.calls.Load()
-	c := w.Config()
-	if c.Start != OnDemand || c.IdleStop <= 0 {
+	w.silence.stop = w.idleStop()
+	if w.silence.stop <= 0 {
 		w.silence.timer.Stop()
 		return
 	}
-	w.silence.timer.Reset(max(c.IdleStop/idleSteps, time.Millisecond))
+	w.silence.timer.Reset(max(w.silence.stop/idleSteps, time.Millisecond))
+}
+
+// idleStop returns after how much silence it stops, 0 for never.
+func (u *Upstream) idleStop() time.Duration {
+	if c := u.Config(); c.Start == OnDemand {
+		return c.IdleStop
+	}
+	return 0
 }
 
 // idle reports whether the time of idle_stop is over and nobody has needed the
 // upstream. Then no call can get at its link any more.
 func (w *watch) idle() bool {
-	s, stop := &w.silence, w.Config().IdleStop
+	s, stop := &w.silence, w.silence.stop
 	calls := w.Upstream.calls.Load()
 	now := time.Now()
 	if calls != s.calls || w.needed() {

@@ -172,7 +172,12 @@ func (s *Set) commandAll(view *setView, cause error, list, leaving []*Upstream) 
 		}
 		return seqs
 	}
-	all := append(slices.Clone(list), view.followers(list)...)
+	all := slices.Clone(list)
+	for _, d := range view.followers(running(list)) {
+		if !slices.Contains(list, d) {
+			all = append(all, d)
+		}
+	}
 	for i, u := range all {
 		if i == len(list) {
 			cause = errEdge
@@ -184,6 +189,11 @@ func (s *Set) commandAll(view *setView, cause error, list, leaving []*Upstream) 
 	}
 	s.pressInReverse(view, all, leaving)
 	return seqs
+}
+
+// running returns those of list that run: nothing follows what is down already.
+func running(list []*Upstream) []*Upstream {
+	return slices.DeleteFunc(slices.Clone(list), func(u *Upstream) bool { return u.phase.Load().status.State != Running })
 }
 
 // pressInReverse ends the passes of all for the orders that they have taken,

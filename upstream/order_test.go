@@ -86,6 +86,7 @@ func TestOrderRestartsInOrder(t *testing.T) {
 		if diff := cmp.Diff(want, b.since(n)); diff != "" {
 			t.Error(diff)
 		}
+		synctest.Wait()
 		for _, name := range []string{"web", "api", "auth", "database"} {
 			b.seen.check(t, name, "not_started starting running stopping stopped starting running")
 		}

@@ -72,6 +72,10 @@ func (r *runner) up(p pass) {
 	if err == nil {
 		err = r.rest(p)
 	}
+	if err == nil && (!r.orders.wanted() || r.set.closing.Load()) { // it waits for its dependents to stop
+		<-ctx.Done()
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		r.interrupted(ctx)
 		return
@@ -171,12 +175,13 @@ func (r *runner) failed(err error) {
 		})
 		return
 	}
-	r.retry, r.ended = true, r.knockable(err, now)
+	knock := r.knockable(err, now)
 	lost := r.link == nil || r.link.dead()
 	r.breaker.trip()
 	next, planned := r.recovery.plan(r.Config(), plan{
 		now: now, ranSince: was.Started, lost: lost, atLeast: retryAfterOf(err),
 	})
+	r.retry, r.ended = true, knock && !r.recovery.exhausted
 	r.show(func(p *phase) {
 		s := &p.status
 		s.State, s.Failure, s.WaitingFor = Errored, f, ""
@@ -238,11 +243,14 @@ func (r *runner) stopped(kind StopKind, cause error) {
 	if errors.Is(cause, errStop) && r.orders.killed() {
 		cause = errKill // while it stopped
 	}
+	if !errors.Is(cause, errEdge) { // which is no reason to forget what failed
+		r.recovery.reset(r.Config())
+	}
 	r.show(func(p *phase) {
 		s := &p.status
 		s.State, s.PID, p.spawned = Stopped, 0, false
 		s.Because = cause.Error()
-		s.NextRetry, s.Exhausted, s.Attempts = time.Time{}, false, 0
+		s.NextRetry, s.Exhausted, s.Attempts = time.Time{}, r.recovery.exhausted, r.recovery.attempts
 		if kind != "" {
 			s.LastStop = kind
 		}

@@ -17,12 +17,14 @@ const relistPause = time.Second
 func (r *runner) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.timeouts.Store(0) // those of an older generation
+	r.evidence.Store(0)
 	w := &watch{runner: r, link: r.link, probed: make(chan judged, 1), relisted: make(chan *Inventory, 1)}
 	defer func() {
 		cancel(context.Cause(ctx))
 		w.work.Wait()
 	}()
-	w.interval, w.last = r.Config().Interval(), time.Now()
+	w.base, w.last = r.Config().Interval(), time.Now()
+	w.interval = w.base
 	w.tick = time.NewTimer(jitter(w.interval))
 	defer w.tick.Stop()
 	w.lists = time.NewTimer(0)
@@ -70,7 +72,7 @@ func (r *runner) serve(ctx context.Context) error {
 			}
 		case <-stable.C:
 			r.recovery.reset(r.Config())
-			if r.phase.Load().status.Attempts > 0 {
+			if s := r.phase.Load().status; s.Attempts > 0 || s.Exhausted {
 				r.show(func(p *phase) { p.status.Attempts, p.status.Exhausted = 0, false })
 			}
 		case <-w.silence.timer.C:
@@ -91,6 +93,7 @@ type watch struct {
 	link     *live
 	work     sync.WaitGroup
 	tick     *time.Timer
+	base     time.Duration // as configured
 	interval time.Duration // now: a remote's grows while nobody uses it
 	calls    int64         // at the last tick
 	probing  bool
@@ -108,9 +111,13 @@ type watch struct {
 // retune takes over a configuration that applies live.
 func (r *runner) retune(w *watch) {
 	r.breaker.resize()
-	w.listen()
-	w.interval = r.Config().Interval()
-	w.tick.Reset(jitter(w.interval))
+	if w.idleStop() != w.silence.stop {
+		w.listen()
+	}
+	if base := r.Config().Interval(); base != w.base { // else the turn of the next probe stays
+		w.base, w.interval = base, base
+		w.tick.Reset(jitter(base))
+	}
 }
 
 // listChanged plans a list, not too soon after the last.

@@ -36,6 +36,7 @@ type Set struct {
 	force   context.Context //nolint:containedctx // done when all that stops must stop at once
 	kill    context.CancelFunc
 	running atomic.Bool // Run was called
+	closing atomic.Bool // Run ends: nothing is started any more
 	errands tasks       // orders that wait for others; they end with the owners
 
 	mu      sync.Mutex // guards what follows, and who replaces view
@@ -178,6 +179,7 @@ func (s *Set) Run(ctx context.Context) error {
 		s.runs.Go(func() { d.Sweep(ctx) })
 	}
 	<-ctx.Done()
+	s.closing.Store(true)
 	s.mu.Lock()
 	view := s.view.Load()
 	s.quit(view.list, view, errShutdown)

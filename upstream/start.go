@@ -122,6 +122,9 @@ func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 // renewed is told on a goroutine of the link that it has a new session.
 func (u *Upstream) renewed(l *live) {
 	if l.scope.Key == "" {
+		if l.gen != u.phase.Load().status.Generation {
+			return // an older one's, that is about to be closed
+		}
 		poke(u.listed)
 	}
 	u.renew(l, "")
