@@ -154,8 +154,12 @@ func (s *Server) dial(ctx context.Context, x *upstream.Dial) (upstream.Link, err
 	s.dials = append(s.dials, time.Now())
 	n, took, script := len(s.dials), s.DialTime, s.OnDial
 	s.mu.Unlock()
+	pid := 0
+	if x.Config.Kind() == upstream.Stdio {
+		pid = 1000 + n
+	}
 	if x.Spawned != nil {
-		x.Spawned(1000 + n)
+		x.Spawned(pid)
 	}
 	if err := Sleep(ctx, took); err != nil {
 		return nil, &upstream.StartError{Stage: "handshake", Err: err}
@@ -165,7 +169,7 @@ func (s *Server) dial(ctx context.Context, x *upstream.Dial) (upstream.Link, err
 			return nil, err
 		}
 	}
-	l := &Link{Dial: x, server: s, pid: 1000 + n, lost: make(chan struct{})}
+	l := &Link{Dial: x, server: s, pid: pid, lost: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links = append(s.links, l)
@@ -346,6 +350,7 @@ func (l *Link) Hello() *upstream.Hello {
 		Version:      "2025-11-25",
 		Capabilities: json.RawMessage(`{"tools":{"listChanged":true},"logging":{},"resources":{"subscribe":true}}`),
 		ServerInfo:   json.RawMessage(`{"name":"fake","version":"1"}`),
+		PID:          l.pid,
 	}
 	l.server.mu.Lock()
 	defer l.server.mu.Unlock()
@@ -355,9 +360,6 @@ func (l *Link) Hello() *upstream.Hello {
 	}
 	if l.server.Capabilities != nil {
 		h.Capabilities = l.server.Capabilities
-	}
-	if l.Dial.Config.Kind() == upstream.Stdio {
-		h.PID = l.pid
 	}
 	return h
 }
