@@ -115,3 +115,11 @@ func (d *doctor) stale(ctx context.Context, c *admin.Client) {
 		d.find(finding{Code: "config_not_read", Text: strings.Join(parts, "; "), Mend: "interlock reload"})
 	}
 }
+
+// errorCode is the code of an upstream in error.
+func errorCode(u admin.Upstream) string {
+	if u.Exhausted {
+		return "upstream_exhausted"
+	}
+	return "upstream_error"
+}

@@ -40,6 +40,7 @@ then is an object a line.
 	cmd.Flags().StringVar(&kind, "kind", "", "only events of this `KIND`: "+strings.Join(eventWords, ", "))
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
 	choices(cmd, "kind", eventWords)
+	choices(cmd, "since", []string{"0s", "1m", "10m", "1h"})
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {
 		after, from, err := begin(since, time.Now())
@@ -61,14 +62,25 @@ then is an object a line.
 		if *output != asTable {
 			return a.write(*output, all)
 		}
-		rows := make([][]cell, len(all))
-		for i, e := range all {
-			rows[i] = []cell{plain("#" + strconv.FormatUint(e.Seq, 10)), {moment(e.At), a.out.faint}, {e.Kind, a.out.eventColour(e)}, {orDash(e.Upstream), a.out.bold}, plain(e.Text)}
-		}
-		a.out.table([]column{{"EVENT", 0, 2}, {"AT", 0, 1}, {"KIND", 0, 0}, {"NAME", 24, 0}, {"TEXT", 20, 0}}, rows)
+		a.out.events(all)
 		return nil
 	})
 	return cmd
+}
+
+// events writes a line for each.
+func (s *screen) events(all []admin.Event) {
+	rows := make([][]cell, len(all))
+	for i, e := range all {
+		rows[i] = []cell{
+			plain("#" + strconv.FormatUint(e.Seq, 10)),
+			{moment(e.At), s.faint},
+			{e.Kind, s.eventColour(e)},
+			{orDash(e.Upstream), s.bold},
+			plain(e.Text),
+		}
+	}
+	s.table([]column{{"EVENT", 0, 2}, {"AT", 0, 1}, {"KIND", 0, 0}, {"NAME", 24, 0}, {"TEXT", 20, 0}}, rows)
 }
 
 // begin reads --since: the number of the event after which to begin, and the

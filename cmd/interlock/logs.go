@@ -36,6 +36,7 @@ each of these is a success.`,
 	t.flags(cmd)
 	output := outputFlag(cmd)
 	cmd.Flags().IntVar(&tail, "tail", 100, "how many `LINES` to begin with")
+	choices(cmd, "tail", []string{"0", "10", "100"})
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {

@@ -17,6 +17,7 @@ type patience struct {
 func (p *patience) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&p.wait, "wait", false, "wait for the outcome")
 	cmd.Flags().DurationVar(&p.timeout, "timeout", 5*time.Minute, "wait for so long at most, with --wait")
+	choices(cmd, "timeout", []string{"10s", "30s", "1m", "5m"})
 }
 
 // check refuses a deadline for what is not waited for.

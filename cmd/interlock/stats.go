@@ -36,6 +36,7 @@ A - stands where nothing is known; in JSON it is null.`,
 	t.flags(cmd)
 	output := outputFlag(cmd)
 	cmd.Flags().DurationVar(&window, "window", 300*time.Second, "how far back to look")
+	choices(cmd, "window", []string{"60s", "300s", "1h"})
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {
 		if err := t.either(names); err != nil {

@@ -133,3 +133,41 @@ func TestUnits(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// No table of any command is wider than the terminal.
+func TestEveryTableFits(t *testing.T) {
+	name, long, figure := strings.Repeat("n", 64), strings.Repeat("long ", 60), 1234.5678
+	n, edges := 100, []admin.Dependency{{Name: name, Condition: "started", Restart: true}, {Name: name}}
+	for table, write := range map[string]func(*screen){
+		"check": func(s *screen) {
+			s.checks([]admin.Upstream{{Name: name}}, map[string]admin.Check{name: {Status: "not_started", ResponseTime: &figure, Error: &long}})
+		},
+		"stats": func(s *screen) {
+			s.stats([]admin.Stats{{
+				Name: name, TotalChecks: &n, HealthyChecks: &n, Availability: &figure, AvgResponseTime: &figure, MaxResponseTime: &figure, MinResponseTime: &figure,
+				Calls: &admin.CallStats{Count: n, Errors: map[string]int{long: n}, P50: figure, P95: figure, P99: figure},
+			}})
+		},
+		"graph": func(s *screen) {
+			s.graphTable(&admin.Graph{Order: []string{name}, Nodes: []admin.Node{{Name: name, State: "not_started", DependsOn: edges, Dependents: []string{name, name}, Took: figure}}})
+		},
+		"tools": func(s *screen) { s.tools([]admin.Tool{{Name: name, Upstream: name, Description: long}}) },
+		"events": func(s *screen) {
+			s.events([]admin.Event{{Seq: 1 << 40, Kind: "reload_refused", Upstream: name, Text: long}})
+		},
+		"doctor": func(s *screen) {
+			s.trials([]trial{{Name: name, Protocol: "2025-11-25", Stages: []admin.Stage{{Name: "handshake", Took: figure}, {Name: "list", Took: figure}}}})
+		},
+	} {
+		for _, width := range []int{80, 100, 200} {
+			for _, line := range on(width, write) {
+				if cells(line) > width {
+					t.Errorf("%s at %d columns: %d in %q", table, width, cells(line), line)
+				}
+			}
+		}
+		if piped := strings.Join(on(0, write), "\n"); !strings.Contains(piped, name) || strings.Contains(piped, "…") {
+			t.Errorf("%s is cut in a pipe: %s", table, piped)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (p *process) onTerminal(columns uint16, env string, args ...string) string 
 // line that says what is awaited and is gone afterwards.
 func TestOnATerminal(t *testing.T) {
 	p := launch(t, map[string]string{"interlock.yaml": quiet + clock +
-		"  hung: {command: sleep, args: ['60'], start_timeout: 1s, protocol: legacy, restart: {policy: never}}\n"}, nil, "serve")
+		"  hung: {command: sleep, args: ['60'], start_timeout: 2s, protocol: legacy, restart: {policy: never}}\n"}, nil, "serve")
 	p.expect(`^hung +failed`)
 	list := p.onTerminal(80, "", "list")
 	if !strings.Contains(list, "\x1b[32mrunning\x1b[0m") || !strings.Contains(list, "\x1b[31merror\x1b[0m") {
@@ -83,7 +83,7 @@ func TestOnATerminal(t *testing.T) {
 	if !strings.Contains(start, "\r\x1b[Khung  not restarted") && !strings.Contains(start, "\nhung  not restarted") {
 		t.Errorf("the outcome is not on a line of its own: %q", start)
 	}
-	if strings.Contains(p.onTerminal(80, "TERM=dumb", "restart", "hung", "--wait"), "\x1b") {
+	if strings.Contains(p.onTerminal(80, "TERM=dumb", "restart", "clock", "--wait"), "\x1b") {
 		t.Error("a terminal that cannot move its cursor is told to")
 	}
 }
