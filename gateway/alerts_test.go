@@ -301,6 +301,47 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
+// Where traces are exported an alert is a span event.
+func TestAlertsAreTraced(t *testing.T) {
+	var mu sync.Mutex
+	var exported []byte
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		exported = append(exported, body...)
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	defer collector.Close()
+	c := telemetry.Defaults()
+	c.OTLP.Endpoint = collector.URL
+	tel, err := telemetry.Start(t.Context(), c, telemetry.Resource{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialer("do")
+	r := startWith(t, settings(t, "a"), Options{Dialer: d, Telemetry: tel}).running()
+	d.Server("a").Last().Lose()
+	for {
+		_, changed := r.Events(0)
+		if slices.Contains(alerted(r.Gateway), "a recovered") {
+			break
+		}
+		<-changed
+	}
+	r.stop()
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, want := range []string{"interlock.alert.error", "interlock.alert.recovered", "a is running again"} {
+		if !strings.Contains(string(exported), want) {
+			t.Errorf("%q was not exported", want)
+		}
+	}
+}
+
 // A reload applies at once to what happens next.
 func TestReloadOfAlerts(t *testing.T) {
 	works := newHook(t, func(http.ResponseWriter, *http.Request) {})
