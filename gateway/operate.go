@@ -126,9 +126,11 @@ func (g *Gateway) noUpstream(name string) *admin.Error {
 		Code: admin.CodeUnknownUpstream, Detail: fmt.Sprintf("no upstream is named %.128q", name), Mend: "`interlock list` shows the names",
 	}
 	if c := g.cfg.Load().Upstream(name); c != nil && !c.Enabled {
-		return &admin.Error{
-			Code: admin.CodeDisabled, Status: 404, Detail: name + " is disabled in the file", Mend: "set enabled: true and reload",
-		}
+		return &admin.Error{Code: admin.CodeDisabled, Detail: name + " is disabled", Mend: "set enabled: true and reload"}
+	}
+	if c := g.overlay.files.Load().Upstream(name); c != nil && c.Enabled {
+		e.Detail, e.Mend = name+" was removed at run time", "it is back when its entry in the file changes, or when the gateway restarts"
+		return e
 	}
 	if near := g.set.Near(name); len(near) > 0 {
 		e.Mend = "did you mean " + strings.Join(near, " or ") + "?"

@@ -195,3 +195,15 @@ func TestCheckAndStats(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// What is not known is null, not zero.
+func TestStatsOfNothing(t *testing.T) {
+	want := admin.Stats{Name: "a", Window: 300}
+	if diff := cmp.Diff(want, statsOf("a", upstream.Stats{}, 5*time.Minute)); diff != "" {
+		t.Error(diff)
+	}
+	got := statsOf("a", upstream.Stats{Checks: 3, Healthy: 2, Calls: upstream.CallStats{Count: 1, P99: time.Second}}, time.Second)
+	if *got.Availability < 66 || *got.Availability > 67 || got.AvgResponseTime != nil || got.Calls.P99 != 1 || got.Calls.Errors == nil {
+		t.Errorf("%+v", got)
+	}
+}

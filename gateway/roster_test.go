@@ -245,6 +245,9 @@ func TestRemoveWhatTheFileHas(t *testing.T) {
 		}
 	}
 	apply(cfg, "a c")
+	if _, err := r.Status("b"); code(err) != admin.CodeUnknownUpstream || !strings.Contains(err.Error(), "removed at run time") {
+		t.Errorf("its status: %v", err)
+	}
 	if out, err := r.Add(t.Context(), entries(`{"upstreams": {"b": {"command": "x"}}}`)); err != nil || words(out) != "b:exists" {
 		t.Errorf("its name is the file's still: %v %v", out, err)
 	}

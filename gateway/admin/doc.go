@@ -6,9 +6,10 @@
 // whole of its access control, or on a loopback TCP address, where each request
 // needs a bearer token and a Host and Origin of this machine.
 //
-// Routes: GET /v1/upstreams, GET /v1/upstreams/{name}, GET /v1/tools,
-// POST /v1/call, GET /livez, GET /readyz, GET /metrics. Answers are JSON; errors
-// are application/problem+json (RFC 9457) with a stable "code".
+// Patterns lists the routes. Answers are JSON, or server-sent events where one
+// follows; errors are application/problem+json (RFC 9457) with a stable "code", of
+// which Codes is the table. No request that came over TCP starts a program or reads
+// a file of its choice.
 //
 // Listen, Handler and Serve are the gateway's side; Client is the command
 // line's. Serve blocks and owns its goroutines; nothing here outlives it.

@@ -48,6 +48,7 @@ const (
 	CodeNeedsSocket     = "needs_socket"
 	CodeNotFound        = "not_found"
 	CodeUnknownUpstream = "unknown_upstream"
+	CodeDisabled        = "disabled"
 	CodeUnknownTool     = "unknown_tool"
 	CodeBadMethod       = "method_not_allowed"
 	CodeNotReloadable   = "not_reloadable"
@@ -63,7 +64,6 @@ const (
 	CodeDraining        = "draining"
 
 	CodeExists        = "exists"
-	CodeDisabled      = "disabled"
 	CodeHasDependents = "has_dependents"
 	CodeStartFailed   = "start_failed"
 	CodeStopFailed    = "stop_failed"
@@ -109,6 +109,7 @@ var codes = []Code{
 	},
 	{CodeNotFound, http.StatusNotFound, "There is no such route.", "The routes are listed in docs/operations.md."},
 	{CodeUnknownUpstream, http.StatusNotFound, "No upstream has that name.", "`interlock list` shows the names; the nearest are in the mend."},
+	{CodeDisabled, http.StatusNotFound, "The upstream is there with `enabled: false`.", "Set `enabled: true` and reload."},
 	{CodeUnknownTool, http.StatusNotFound, "No tool has that name.", "`interlock tools` shows the names."},
 	{CodeBadMethod, http.StatusMethodNotAllowed, "The route takes other methods.", "The Allow header names them."},
 	{
@@ -142,7 +143,6 @@ var codes = []Code{
 		CodeExists, 0,
 		"There is an upstream of that name already; one in the file wins over one that is added.", "Remove it first, or choose another name.",
 	},
-	{CodeDisabled, 0, "The file has `enabled: false` for it.", "Set `enabled: true` and reload."},
 	{CodeHasDependents, 0, "Others depend on what was to be removed.", "Remove them, too, or stop it only."},
 	{CodeStartFailed, 0, "It did not start.", "`interlock info NAME` shows the failure with what it wrote, `interlock doctor NAME` explains it."},
 	{CodeStopFailed, 0, "Its process is still there after SIGKILL.", "Look for a process that hangs in the kernel: `ps -o stat,wchan`."},

@@ -74,7 +74,7 @@ func (a *api) one(w http.ResponseWriter, r *http.Request, o Order, give give) er
 	if err != nil {
 		return err
 	}
-	if f := out[0].Error; f != nil && f.Code == CodeUnknownUpstream {
+	if f := out[0].Error; f != nil && (f.Code == CodeUnknownUpstream || f.Code == CodeDisabled) {
 		return &Error{Code: f.Code, Detail: f.Detail, Mend: f.Mend}
 	}
 	return writeJSON(w, http.StatusOK, out[0])

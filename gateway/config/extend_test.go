@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -215,4 +216,57 @@ func TestExtendKeepsSecrets(t *testing.T) {
 	if got := x.Config.Redact(*x.Config.Upstream("a")); got.Args[0] != "***" {
 		t.Errorf("shown: %v", got.Args)
 	}
+}
+
+// FuzzExtend holds that no document makes Extend panic; that a literal one is read
+// without a file, a variable, the keyring or a program; and that what is written of
+// an accepted one is accepted as the same.
+func FuzzExtend(f *testing.F) {
+	for _, doc := range []string{
+		`{"mcpServers": {"a b": {"command": "x", "env": {"T": "${TOKEN}"}}}}`,
+		`{"servers": {"a": {"type": "http", "url": "https://x.example/mcp", "headers": {"A": "${env:TOKEN}"}}}, "inputs": []}`,
+		`{"mcp": {"servers": {"a": {"url": "https://x.example/{env:TOKEN}"}}}}`, `{"mcp": {"a": {"command": ["x", "{file:/etc/passwd}"]}}}`,
+		`{"mcp_servers": {"a": {"url": "https://x.example", "bearer_token_env_var": "TOKEN", "env_http_headers": {"B": "TOKEN"}}}}`,
+		`{"upstreams": {"a": {"url": "https://x.example", "tls": {"ca": "/ca"}, "depends_on": {"db": {"condition": "started"}}, "tools": {"rename": {"x": "$${TOKEN}"}}}}}`,
+		`{"upstreams": {"a": {"url": "https://x.example/${keyring:k}", "limits": null, "restart": "no"}}, "$schema": "x"}`,
+		`{"mcpServers": {"a": {"httpUrl": "https://$TOKEN.example", "envFile": "/etc/passwd"}}, "context_servers": {"b": {"command": {"path": "x"}}}}`,
+	} {
+		f.Add([]byte(doc))
+	}
+	c := &Config{Server: Defaults().Server, Names: Defaults().Names, StateDir: "/state"}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		if strings.Contains(string(doc), "s3cret") {
+			return
+		}
+		o := ExtendOptions{Dir: "/nowhere", Literal: true, Environ: []string{"TOKEN=s3cret", "HOME=/s3cret"}}
+		o.Keyring = func(string) (string, error) { t.Error("the keyring was asked"); return "s3cret", nil }
+		o.LookPath = func(string) (string, error) { return "", nil }
+		x, err := c.Extend(doc, o)
+		if err != nil {
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("told a secret: %v", err)
+			}
+			return
+		}
+		if len(x.Config.Sources) > 0 {
+			t.Errorf("read %v", x.Config.Sources)
+		}
+		for _, u := range x.Config.Upstreams {
+			if u.Command != "" || u.Kind() == upstream.Stdio || strings.Contains(fmt.Sprintf("%+v", u), "s3cret") {
+				t.Errorf("took %+v", u)
+			}
+		}
+		again, err := c.Extend(WriteEntries(x.Added), o)
+		if err != nil {
+			t.Fatalf("what was written of it is refused: %v\n%s", err, WriteEntries(x.Added))
+		}
+		if len(again.Config.Upstreams) != len(x.Config.Upstreams) {
+			t.Errorf("%d upstreams, then %d", len(x.Config.Upstreams), len(again.Config.Upstreams))
+		}
+		for _, u := range x.Config.Upstreams { // blocks may have been put together
+			if now := again.Config.Upstream(u.Name); now == nil || now.RestartKey() != u.RestartKey() {
+				t.Errorf("%+v became %+v", u, now)
+			}
+		}
+	})
 }
