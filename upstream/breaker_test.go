@@ -136,3 +136,20 @@ func TestBulkheadGivesEverySlotBack(t *testing.T) {
 		t.Errorf("%d taken, %d waiters, %d in line", b.taken.Load(), b.waiters.Load(), b.line.Len())
 	}
 }
+
+// TestReportsOfAnOpenBreaker: a probe that began while it was open already is no
+// half-open step. It once was: the report entered gobreaker, which closed.
+func TestReportsOfAnOpenBreaker(t *testing.T) {
+	b := testBreaker()
+	b.trip()
+	b.report(b.gate.Load(), success, "")
+	if b.row != 1 {
+		t.Error("a success was counted")
+	}
+	if b.gate.Load() != 0 {
+		t.Error("closed")
+	}
+	if err := b.attempt(func() error { return nil }); err != nil || b.gate.Load() == 0 {
+		t.Errorf("the supervisor's own step: %v", err)
+	}
+}

@@ -66,10 +66,10 @@ func (u *Upstream) checkState() Sample {
 		}
 	case NotStarted, Stopped, Stopping:
 		switch {
+		case s.Idle:
+			x.Healthy = true
 		case !s.Desired:
 			x.Err = "it was stopped by an operator"
-		case u.Config().Start == OnDemand:
-			x.Healthy = true
 		case s.State == NotStarted:
 			x.Err = "it was not started yet"
 		default:

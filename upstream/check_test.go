@@ -107,6 +107,24 @@ func TestCheckTells(t *testing.T) {
 			want:    upstream.Sample{Status: upstream.Stopped, Neutral: true},
 			errPart: "stopped by an operator",
 		},
+		{
+			name: "on demand, and nobody needs it", config: func(c *upstream.Config) { c.Start, c.IdleStop = upstream.OnDemand, time.Minute },
+			before: func(b *bench) {
+				_, _ = b.up("a").Call(b.t.Context(), tool("x"))
+				b.await("a", upstream.Stopped, 2*time.Minute)
+			},
+			want: upstream.Sample{Status: upstream.Stopped, Healthy: true, Neutral: true},
+		},
+		{
+			name: "on demand, and stopped on purpose", config: func(c *upstream.Config) { c.Start = upstream.OnDemand },
+			before: func(b *bench) {
+				if err := b.up("a").Stop(b.t.Context()); err != nil {
+					b.t.Error(err)
+				}
+			},
+			want:    upstream.Sample{Status: upstream.Stopped, Neutral: true},
+			errPart: "stopped by an operator",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -199,7 +217,6 @@ func TestCheckEndsUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(linktest.Dialer)
 		var busy atomic.Bool
-		busy.Store(true)
 		d.Server("a").OnRequest = func(ctx context.Context, _ *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
 			if method == "tools/call" || busy.Load() && method == "ping" {
 				return nil, linktest.Sleep(ctx, 9*time.Minute)
@@ -207,9 +224,16 @@ func TestCheckEndsUnknown(t *testing.T) {
 			return nil, nil
 		}
 		b := begin(t, d, command("a"))
-		b.background(1)
-		time.Sleep(time.Minute)
 		u := b.up("a")
+		if x := u.Check(t.Context()); !x.Healthy || x.Neutral {
+			t.Errorf("%+v", x)
+		}
+		busy.Store(true)
+		b.background(1)
+		if x := u.Check(t.Context()); !x.Healthy || !x.Neutral {
+			t.Errorf("%+v, want it to be as well as it was", x)
+		}
+		time.Sleep(time.Minute)
 		b.want("a", upstream.Unknown)
 		if x := u.Check(t.Context()); x.Status != upstream.Unknown || x.Healthy || !x.Neutral {
 			t.Errorf("%+v", x)
@@ -219,8 +243,8 @@ func TestCheckEndsUnknown(t *testing.T) {
 			t.Errorf("%+v", x)
 		}
 		b.want("a", upstream.Running)
-		if got := u.Stats(time.Hour); got.Checks != 1 || got.Healthy != 1 {
-			t.Errorf("%+v, want the one check that says something", got)
+		if got := u.Stats(time.Hour); got.Checks != 2 || got.Healthy != 2 {
+			t.Errorf("%+v, want the two checks that say something", got)
 		}
 	})
 }

@@ -189,8 +189,8 @@ func TestKilledGatewaysContainersAreSwept(t *testing.T) {
 	cancel() // the gateway stops
 	<-swept
 	over()
-	if n := len(e.containers()); n != 4 || !strings.Contains(log.String(), "container not removed") {
-		t.Errorf("%d containers, log:\n%s", n, log)
+	if n := len(e.containers()); n != 4 || !strings.Contains(log.String(), "container not removed") || !strings.Contains(log.String(), "context canceled") {
+		t.Errorf("%d containers, want 4 and to be told that there was no time; log:\n%s", n, log)
 	}
 
 	last := containing(state, slog.New(slog.NewTextHandler(log, nil)))

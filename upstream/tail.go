@@ -68,7 +68,7 @@ func (t *Tail) Write(p []byte) (int, error) {
 }
 
 // mark keeps when the text from here on is written. There is room for so many
-// marks: when it is full those of text that is gone are dropped, then every other.
+// marks: when it is full those of text that is gone are dropped.
 func (t *Tail) mark(now int64) {
 	if n := len(t.marks); n > 0 && now-t.marks[n-1].at < int64(time.Millisecond) && now >= t.marks[n-1].at {
 		return
@@ -77,13 +77,31 @@ func (t *Tail) mark(now int64) {
 		gone, _ := slices.BinarySearchFunc(t.marks, t.begin()+1, func(m mark, o int64) int { return int(m.from - o) })
 		t.marks = slices.Delete(t.marks, 0, max(gone-1, 0))
 		if len(t.marks) > maxMarks/2 {
-			for i := range len(t.marks) / 2 {
-				t.marks[i] = t.marks[2*i]
-			}
-			t.marks = t.marks[:len(t.marks)/2]
+			t.thin()
 		}
 	}
 	t.marks = append(t.marks, mark{t.end, now})
+}
+
+// thin drops the marks that tell least: those soon after another. Soon is twice
+// the median of what lies between two, so that a quarter goes at least.
+func (t *Tail) thin() {
+	between := func(a, b int64) time.Duration { return time.Duration(b - a).Abs() } // also where a clock was set back
+	gaps := make([]time.Duration, 0, maxMarks)
+	for i, m := range t.marks[1:] {
+		gaps = append(gaps, between(t.marks[i].at, m.at))
+	}
+	slices.Sort(gaps)
+	soon := 2 * gaps[len(gaps)/2]
+	last := t.marks[0].at
+	rest := t.marks[:1]
+	for _, m := range t.marks[1:] {
+		if between(last, m.at) >= soon {
+			rest = append(rest, m)
+			last = m.at
+		}
+	}
+	t.marks = rest
 }
 
 // begin returns the offset of the oldest byte that is kept.

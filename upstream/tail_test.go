@@ -80,6 +80,7 @@ func TestTailKnowsWhen(t *testing.T) {
 			fmt.Fprintf(&tail, "line %d is the one ", i)
 			time.Sleep(time.Second)
 			fmt.Fprintf(&tail, "that began at %d\n", i)
+			time.Sleep(time.Second)
 		}
 		lines := tail.Log(1 << 20)
 		if n := len(lines); n < 1000 {
@@ -90,8 +91,8 @@ func TestTailKnowsWhen(t *testing.T) {
 			if _, err := fmt.Sscanf(l.Text, "line %d is the one that", &n); err != nil {
 				continue // the first is cut
 			}
-			off := l.At.Sub(begun.Add(time.Duration(n) * time.Second))
-			if off > 0 || off < -30*time.Second || i > len(lines)-100 && off != 0 {
+			off := l.At.Sub(begun.Add(time.Duration(2*n) * time.Second))
+			if off > 0 || off < -20*time.Second || i > len(lines)-100 && off != 0 {
 				t.Fatalf("line %d of %d, %q, is told %v late", i, len(lines), l.Text, off)
 			}
 		}
