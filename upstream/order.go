@@ -71,13 +71,18 @@ func (s *Set) Order(v Verb, names ...string) []*Order {
 func (s *Set) issue(v Verb, list []*Upstream) []*Order {
 	out := make([]*Order, len(list))
 	view := s.view.Load()
+	var with []*Upstream
 	for i, u := range list {
 		o := &Order{Name: u.name, of: u, want: Running}
 		switch v {
 		case VerbStart:
 			for _, on := range view.needs(u) {
-				if !slices.Contains(list, on) && s.command(errStart, on) {
+				if slices.Contains(list, on) {
+					continue
+				}
+				if _, given := on.take(errStart); given || slices.Contains(with, on) {
 					o.With = append(o.With, on.name)
+					with = append(with, on)
 				}
 			}
 		case VerbStop, VerbKill:
@@ -92,6 +97,9 @@ func (s *Set) issue(v Verb, list []*Upstream) []*Order {
 	}
 	for i, seq := range s.commandAll(view, v.cause(), list, nil) {
 		out[i].seq = seq
+	}
+	for _, on := range with {
+		on.orders.press(on.orders.last())
 	}
 	return out
 }
@@ -152,14 +160,6 @@ func (u *Upstream) follows(on *Upstream) bool {
 	return slices.ContainsFunc(u.Config().DependsOn, func(d Dependency) bool { return d.On == on.name && d.Restart })
 }
 
-// command gives one order at once, and reports whether there was anything to
-// order.
-func (s *Set) command(cause error, u *Upstream) bool {
-	seq, given := u.take(cause)
-	u.orders.press(seq)
-	return given
-}
-
 // commandAll gives an order to each of list, and returns their numbers. view has
 // the edges that they were started by; leaving are those of it that are stopping
 // for good.
@@ -168,6 +168,8 @@ func (s *Set) commandAll(view *setView, cause error, list, leaving []*Upstream) 
 	if cause == errStart || cause == errKill { //nolint:errorlint // causes are our own values, never wrapped
 		for i, u := range list {
 			seqs[i], _ = u.take(cause)
+		}
+		for i, u := range list { // what depends on another of them knows that it was ordered
 			u.orders.press(seqs[i])
 		}
 		return seqs

@@ -15,6 +15,7 @@ import (
 
 // golden is a set whose order is known: each dial and each close takes a second.
 func golden(t *testing.T, change ...func(c *upstream.Config)) *bench {
+	t.Helper()
 	d := new(linktest.Dialer)
 	configs := []upstream.Config{
 		command("web", "api"), command("api", "database", "auth"), command("auth", "database"), command("database"), command("alone"),

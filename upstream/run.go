@@ -93,6 +93,7 @@ func (r *runner) up(p pass) {
 	case ctx.Err() != nil:
 		r.interrupted(ctx)
 	case errors.Is(err, errIdle):
+		r.recovery.reset(r.Config()) // what nobody needed any more did not fail
 		r.halt(errIdle)
 	default:
 		r.failed(err)
