@@ -158,6 +158,11 @@ func TestMetricsOfUpstreams(t *testing.T) {
 		shows(t, "back again", tel, map[string]string{
 			`interlock_upstream_restarts_total{interlock_upstream="a"}`: "0",
 		})
+		r.Drain(done0())
+		c.post(calls("4", "a__do", "{}"))
+		shows(t, "draining", tel, map[string]string{
+			`interlock_calls_rejected_total{reason="shutdown"}`: "1",
+		})
 	})
 }
 

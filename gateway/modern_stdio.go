@@ -15,6 +15,7 @@ func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc
 		return
 	}
 	if !g.enter() {
+		g.tel.CallRejected("shutdown")
 		s.refuse(id)
 		return
 	}
@@ -67,6 +68,7 @@ func (g *Gateway) listenHere(ctx context.Context, s *session, x *exchange) {
 	}
 	l := &listener{x: x, out: s.home, want: want, full: func() { x.cancel(errClientGone) }}
 	if !g.listeners.enter(l) {
+		g.tel.CallRejected("shutdown")
 		s.refuse(x.id())
 		return
 	}

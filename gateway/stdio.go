@@ -224,6 +224,7 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		s.home.send(g.uninitialized(m, id).bytes(), answering)
 		return
 	case !g.enter():
+		g.tel.CallRejected("shutdown")
 		s.refuse(id)
 		return
 	}
