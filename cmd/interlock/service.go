@@ -184,5 +184,8 @@ func (s *service) metricsServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(metricsPattern, s.tel.MetricsHandler())
 	h := s.gw.Guarded(s.cfg.Telemetry.Metrics.Listen, mux)
-	return &http.Server{Handler: h, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	return &http.Server{
+		Handler: h, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // the endpoint's says it, once
+	}
 }

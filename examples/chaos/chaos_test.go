@@ -85,7 +85,7 @@ func TestChaos(t *testing.T) {
 		o.seed = seed
 	}
 	if soaking {
-		o.strict, o.think = true, 200*time.Millisecond
+		o.strict, o.slow, o.think = true, slow, 200*time.Millisecond
 	}
 	err := o.main(t.Context(), false)
 	t.Logf("%s", o.out)
@@ -100,10 +100,7 @@ func TestDrills(t *testing.T) {
 	if !soaking {
 		t.Skip("INTERLOCK_SOAK is not set: their outcomes are tested where docs/faults.md says")
 	}
-	d := drillOptions{binary: interlock, times: 20, slow: 1}
-	if raceEnabled {
-		d.slow = 5
-	}
+	d := drillOptions{binary: interlock, times: 20, slow: slow}
 	var only []string
 	if s := os.Getenv("INTERLOCK_DRILL"); s != "" {
 		only = strings.Split(s, ",")

@@ -239,7 +239,7 @@ func ignoresTERM(ctx context.Context, s *stand) error {
 	var most time.Duration
 	least := time.Hour
 	err := s.all(func(p *peer) error {
-		if err := s.state(ctx, p, "running"); err != nil {
+		if err := s.running(ctx, p); err != nil {
 			return err
 		}
 		began := time.Now()
@@ -301,7 +301,7 @@ func gatewayEnds(ctx context.Context, s *stand) error {
 				return err
 			}
 		}
-		if err := s.all(func(p *peer) error { return s.state(ctx, p, "running") }); err != nil {
+		if err := s.all(func(p *peer) error { return s.running(ctx, p) }); err != nil {
 			return err
 		}
 		c, err := s.client(ctx, fmt.Sprintf("e%d", i))

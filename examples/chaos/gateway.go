@@ -26,6 +26,7 @@ type gateway struct {
 	addr    string
 	metrics string
 	binary  string
+	files   int // the cap of its descriptors, 0 for none of ours
 
 	mu      sync.Mutex // guards the rest
 	cmd     *exec.Cmd
@@ -84,6 +85,9 @@ func (g *gateway) start(ctx context.Context) error {
 	g.mu.Lock()
 	g.log, g.exited = new(tail), make(chan struct{})
 	g.cmd = exec.CommandContext(context.WithoutCancel(ctx), g.binary, "serve", "-c", g.file)
+	if g.files > 0 {
+		g.cmd = exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, g.files), g.binary, "serve", "-c", g.file)
+	}
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	// A report of the race detector is an exit code that is looked at.
 	g.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 exitcode=66")

@@ -3,3 +3,6 @@
 package main
 
 const raceEnabled = true
+
+// slow is what a time may be multiplied by.
+const slow = 5

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -28,6 +29,7 @@ func Serve(ctx context.Context, l *Listener, h http.Handler) error {
 		ReadTimeout:    bodyTime,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // the endpoint's says it, once
 		ConnContext: func(conn context.Context, c net.Conn) context.Context {
 			return WithCaller(context.WithValue(conn, closingKey{}, ctx), l.caller(c))
 		},
