@@ -164,7 +164,7 @@ func TestInfoOfAnUpstream(t *testing.T) {
 	if len(i.Stages) == 0 || !strings.Contains(string(i.Config), `"KEY":"***"`) || strings.Contains(string(i.Config), "s3cret") {
 		t.Errorf("stages %v, config %s", i.Stages, i.Config)
 	}
-	if _, err := r.Info("appi"); code(err) != admin.CodeUnknownUpstream || !strings.Contains(err.(*admin.Error).Mend, "api") { //nolint:errorlint // it is one, said before
+	if _, err := r.Info("appi"); code(err) != admin.CodeUnknownUpstream || !strings.Contains(err.(*admin.Error).Mend, "api") {
 		t.Errorf("unknown: %v", err)
 	}
 	if g := r.Graph(); !slices.Equal(g.Order, []string{"db", "api", "web"}) || len(g.Critical) == 0 || g.Nodes[1].Level != 1 {

@@ -50,7 +50,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any, shape string) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err = d.Decode(v); err == nil {
-		if _, more := d.Token(); more != io.EOF { //nolint:errorlint // a decoder returns it bare
+		if _, more := d.Token(); more != io.EOF {
 			err = errors.New("there is more after it")
 		}
 	}

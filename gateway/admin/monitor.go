@@ -141,7 +141,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 		list, changed := a.State.Events(after)
 		for _, e := range list {
 			if s.send(strconv.FormatUint(e.Seq, 10), e) != nil {
-				return nil
+				return nil //nolint:nilerr // the client is gone: there is nobody to tell
 			}
 			after = e.Seq
 		}
@@ -149,7 +149,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 		case <-changed:
 		case <-s.beat():
 			if s.ping() != nil {
-				return nil
+				return nil //nolint:nilerr // as above
 			}
 		case <-s.over:
 			return nil

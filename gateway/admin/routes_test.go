@@ -194,7 +194,7 @@ func streamed(t *testing.T, h http.Handler, path, last string) (lines *bufio.Rea
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("%d %s", res.StatusCode, res.Header)
 	}
 	return bufio.NewReader(res.Body), func() { _ = here.Close(); _ = s.Close(); <-done }

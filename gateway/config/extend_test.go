@@ -164,6 +164,7 @@ func TestExtendLiteral(t *testing.T) {
 		"a command in a list":       `{"mcp": {"a": {"command": ["x", "y"]}}}`,
 		"a command in a table":      `{"context_servers": {"a": {"command": {"path": "x", "args": []}}}}`,
 		"a transport":               `{"upstreams": {"a": {"url": "https://x.example/mcp", "transport": "stdio"}}}`,
+		"a command that says http":  `{"upstreams": {"a": {"command": "x", "transport": "http"}}}`,
 		"both":                      `{"upstreams": {"a": {"url": "https://x.example/mcp", "command": "x"}}}`,
 		"a disabled one":            `{"upstreams": {"a": {"command": "x", "enabled": false}}}`,
 		"a variable":                `{"upstreams": {"a": {"url": "https://x.example/${TOKEN}"}}}`,
