@@ -231,7 +231,7 @@ func TestQueueIsBounded(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		got := r.events()
-		if len(got) != maxQueue+1 || got[0] != "error 0" || got[1] != "error 51" || got[maxQueue] != "error 150" {
+		if len(got) != maxQueue+1 || got[0] != "error 0" || got[1] != "error 51" || got[maxQueue] != fmt.Sprint("error ", maxQueue+50) {
 			t.Errorf("%d arrived: %q", len(got), got)
 		}
 		if n := w.count(Error, Dropped); n != 50 {

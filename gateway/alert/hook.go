@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// maxQueue is how many alerts wait for one webhook at most.
-const maxQueue = 100
+// maxQueue is how many alerts wait for one webhook at most: many upstreams can
+// fail at the same moment.
+const maxQueue = 1000
 
 // hook is a webhook with what waits for it. Its goroutine takes from the queue.
 type hook struct {
