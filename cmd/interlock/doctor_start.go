@@ -168,28 +168,43 @@ func (d *doctor) asLegacy(ctx context.Context, names []string) error {
 		return nil
 	}
 	again := &doctor{app: d.app, names: names, cfg: d.cfg}
-	infos, _, err := again.try(ctx, again.closure(func(u *upstream.Config) {
-		if slices.Contains(names, u.Name) {
-			u.Protocol = upstream.LegacyProtocol
+	shakes := func(p upstream.Protocol) (map[string]float64, error) {
+		infos, _, err := again.try(ctx, again.closure(func(u *upstream.Config) {
+			if slices.Contains(names, u.Name) {
+				u.Protocol = p
+			}
+		}))
+		took := map[string]float64{}
+		for _, i := range infos {
+			if t := trialOf(i); t.OK && slices.Contains(names, t.Name) {
+				took[t.Name] = t.stage("handshake")
+			}
 		}
-	}))
+		return took, err
+	}
+	asked := map[string]float64{}
+	for _, t := range d.told.Starts {
+		asked[t.Name] = t.stage("handshake")
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return downloader(d.cfg.Upstream(name)) != "" }) {
+		var err error // what was downloaded is there now
+		if asked, err = shakes(upstream.AutoProtocol); err != nil {
+			return err
+		}
+	}
+	told, err := shakes(upstream.LegacyProtocol)
 	if err != nil {
 		return err
 	}
-	for _, i := range infos {
-		n := slices.IndexFunc(d.told.Starts, func(t trial) bool { return t.Name == i.Name })
-		if n < 0 || i.State != "running" {
-			continue
+	for _, name := range names {
+		after, ok := told[name]
+		if before := asked[name]; ok && before-after >= 0.5 {
+			d.find(finding{
+				Code: "protocol_worth_setting", Upstream: name,
+				Text: fmt.Sprintf("its handshake takes %s with protocol: legacy, and %s without: it does not answer server/discover", seconds(after), seconds(before)),
+				Mend: "set protocol: legacy; it is remembered after the first start in any case",
+			})
 		}
-		before, after := d.told.Starts[n].stage("handshake"), trialOf(i).stage("handshake")
-		if before-after < 0.5 {
-			continue
-		}
-		d.find(finding{
-			Code: "protocol_worth_setting", Upstream: i.Name,
-			Text: fmt.Sprintf("its handshake takes %s with protocol: legacy, and %s without: it does not answer server/discover", seconds(after), seconds(before)),
-			Mend: "set protocol: legacy; it is remembered after the first start in any case",
-		})
 	}
 	return nil
 }
