@@ -8,7 +8,7 @@ import (
 
 // checked is the outcome of a check, for the owner to show.
 type checked struct {
-	sample
+	finding
 	link *live
 }
 

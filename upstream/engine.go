@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -135,7 +134,7 @@ func (c *container) ask(ctx context.Context, args ...string) (string, error) {
 			err = fmt.Errorf("%w (%w)", err, ctx.Err())
 		}
 		if said := stderr.Lines(3); len(said) > 0 {
-			err = errors.Join(err, errors.New(strings.Join(said, " ")))
+			err = fmt.Errorf("%w: %s", err, strings.Join(said, " "))
 		}
 	}
 	return strings.Join(stdout.Lines(1000), "\n"), err

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -14,8 +15,8 @@ var ErrNeutral = errors.New("the probe says nothing")
 // maxIdleInterval is how far apart the probes of a remote get that nobody uses.
 const maxIdleInterval = 10 * time.Minute
 
-// sample is a probe's outcome.
-type sample struct {
+// finding is a probe's outcome.
+type finding struct {
 	at   time.Time     // of the last evidence
 	took time.Duration // 0 where a call stood for the probe
 	err  error         // nil for a pass
@@ -23,11 +24,11 @@ type sample struct {
 }
 
 // stale reports whether the evidence is older than twice the interval.
-func (s *sample) stale(now time.Time) bool { return now.Sub(s.at) > 2*s.next }
+func (s *finding) stale(now time.Time) bool { return now.Sub(s.at) > 2*s.next }
 
-// judged is a probe's outcome.
+// judged is what a probe found, and in which of the breaker's epochs it began.
 type judged struct {
-	sample
+	finding
 	epoch uint64
 }
 
@@ -35,29 +36,29 @@ var errProbeTimeout = errors.New("no answer to a ping within health.timeout")
 
 // probeOnce pings and blocks for health.timeout at most. Any answer passes. A
 // link's own calls do not delay it: it needs no slot.
-func (u *Upstream) probeOnce(ctx context.Context, l *live) sample {
+func (u *Upstream) probeOnce(ctx context.Context, l *live) finding {
 	ctx, cancel := context.WithTimeoutCause(ctx, u.Config().Health.Timeout, errProbeTimeout)
 	defer cancel()
 	if u.gated(time.Now()) > 0 {
-		return sample{at: time.Now(), err: ErrNeutral}
+		return finding{at: time.Now(), err: fmt.Errorf("%w: the server wants nothing to be sent yet", ErrNeutral)}
 	}
 	begun := time.Now()
 	_, err := l.Do(ctx, newRequest("ping", nil))
-	s := sample{at: time.Now(), took: max(time.Since(begun), 1), err: err}
+	s := finding{at: time.Now(), took: max(time.Since(begun), 1), err: err}
 	var way *TransportError
 	switch {
 	case err == nil:
 	case errors.Is(err, errProbeTimeout):
 		if u.Config().Kind() == Stdio && l.calls.Load() > 0 {
-			s.err = errors.Join(ErrNeutral, err)
+			s.err = fmt.Errorf("%w: a call keeps the process busy, and there was %w", ErrNeutral, err)
 		}
 	case ctx.Err() != nil:
-		s.err = errors.Join(ErrNeutral, err)
+		s.err = fmt.Errorf("%w: %w", ErrNeutral, err)
 	case errors.As(err, &way):
 		u.heed(way)
 		u.cutOff(err)
 		if v := judge(way); v == neutral && way.Reason != "malformed" && way.Reason != "too_large" {
-			s.err = errors.Join(ErrNeutral, err)
+			s.err = fmt.Errorf("%w: %w", ErrNeutral, err)
 		}
 	}
 	return s
@@ -78,7 +79,7 @@ func (w *watch) ticked(ctx context.Context) {
 	calls := w.calls
 	w.calls = w.Upstream.calls.Load()
 	idle := calls == w.calls
-	last := w.phase.Load().sample
+	last := w.phase.Load().finding
 	served := now.Sub(time.Unix(0, w.evidence.Load())) < w.interval
 	// What is shown tells when more is due, and so which interval comes next.
 	if w.Config().Kind() != Stdio && idle {
@@ -87,7 +88,7 @@ func (w *watch) ticked(ctx context.Context) {
 		w.interval = w.Config().Interval()
 	}
 	if served && !last.stale(now) {
-		w.sampled(sample{at: now})
+		w.sampled(finding{at: now})
 	} else {
 		w.probe(ctx)
 	}
@@ -123,19 +124,19 @@ func (w *watch) judged(j judged) {
 			w.breaker.report(j.epoch, failure, "")
 		}
 	}
-	w.sampled(j.sample)
+	w.sampled(j.finding)
 }
 
 // sampled shows and keeps a probe's outcome.
-func (w *watch) sampled(s sample) {
+func (w *watch) sampled(s finding) {
 	w.shown(s)
 	w.record(s, s.at)
 }
 
 // shown shows a probe's outcome where it changes what is shown.
-func (w *watch) shown(s sample) {
+func (w *watch) shown(s finding) {
 	w.set.o.Observer.Probed(w.name, s.took, s.err)
-	old := w.phase.Load().sample
+	old := w.phase.Load().finding
 	s.next = w.interval
 	switch {
 	case s.err != nil && old.stale(time.Now()):
@@ -143,7 +144,7 @@ func (w *watch) shown(s sample) {
 	case errors.Is(s.err, ErrNeutral):
 		s.at = old.at // no evidence
 	}
-	w.show(func(p *phase) { p.sample = s })
+	w.show(func(p *phase) { p.finding = s })
 }
 
 // jitter returns d ± 10 %.

@@ -77,7 +77,7 @@ func (s *samples) last(ok func(*Sample) bool) (Sample, bool) {
 func (u *Upstream) Samples() []Sample { return u.samples.list() }
 
 // record keeps the outcome of a probe.
-func (u *Upstream) record(s sample, at time.Time) Sample {
+func (u *Upstream) record(s finding, at time.Time) Sample {
 	x := Sample{At: at, Status: u.Status().State, Healthy: s.err == nil}
 	switch {
 	case s.err == nil:

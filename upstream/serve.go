@@ -54,7 +54,7 @@ func (r *runner) serve(ctx context.Context) error {
 			w.judged(j)
 		case c := <-r.checked:
 			if c.link == w.link {
-				w.shown(c.sample)
+				w.shown(c.finding)
 			}
 		case <-r.listed:
 			w.listChanged()

@@ -39,7 +39,7 @@ func (r *runner) start(ctx context.Context) error {
 		p.status.State, p.status.WaitingFor, p.status.Started = Running, "", time.Now()
 		p.status.Hello, p.status.PID = l.Hello(), l.Hello().PID
 		p.ran = true
-		p.link, p.sample = l, sample{at: time.Now(), next: r.Config().Interval()}
+		p.link, p.finding = l, finding{at: time.Now(), next: r.Config().Interval()}
 	})
 	return nil
 }

@@ -61,7 +61,7 @@ type phase struct {
 	spawned bool   // the condition `started` is met
 	ran     bool   // the last start got to running
 	stages  []Stage
-	sample  sample // the last probe
+	finding finding // the last probe
 	removed bool
 	changed chan struct{}
 }
@@ -157,7 +157,7 @@ func (u *Upstream) Status() Status {
 			s.Skipped = l.Skipped()
 		}
 	}
-	if s.State == Running && p.sample.stale(time.Now()) {
+	if s.State == Running && p.finding.stale(time.Now()) {
 		s.State = Unknown
 	}
 	s.Health = p.health(&s)
@@ -168,7 +168,7 @@ func (p *phase) health(s *Status) string {
 	switch {
 	case s.State == Errored:
 		return "unhealthy"
-	case s.State == Running && s.Breaker == BreakerClosed && p.sample.err == nil:
+	case s.State == Running && s.Breaker == BreakerClosed && p.finding.err == nil:
 		return "healthy"
 	case s.State == NotStarted, s.Idle, !s.Desired && (s.State == Stopped || s.State == Stopping):
 		return ""
