@@ -86,8 +86,7 @@ func (l *listener) ask(t *testing.T, method, path, host, origin, token string) *
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) }}}
-	res, err := client.Do(req)
+	res, err := l.client().Do(req)
 	if err != nil {
 		t.Fatalf("%s %s on %s: %v", method, path, l.name, err)
 	}
@@ -308,4 +307,50 @@ func TestListenersAreKnown(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// Nothing that comes over TCP makes the gateway run a program of its choice. The
+// socket, which is its owner's alone, does.
+func TestOnlyTheSocketTakesCommands(t *testing.T) {
+	for _, l := range listeners(t) {
+		marker := filepath.Join(t.TempDir(), "ran")
+		body := fmt.Sprintf(`{"mcpServers": {"x": {"command": "touch", "args": [%q], "restart": "no"}}, "wait": true}`, marker)
+		for _, c := range l.calls() {
+			if c[1] == "/v1/attach" || c[1] == "/sse" || strings.HasSuffix(c[1], "events") || c[1] == "/mcp" && c[0] == "GET" {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patient)
+			req, err := http.NewRequestWithContext(ctx, c[0], "http://x"+c[1], strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = l.host
+			req.Header.Set("Content-Type", "application/json")
+			req.Header.Set("Accept", "application/json, text/event-stream")
+			if l.token != "" {
+				req.Header.Set("Authorization", "Bearer "+l.token)
+			}
+			res, err := l.client().Do(req)
+			if err != nil {
+				t.Fatalf("%v on %s: %v", c, l.name, err)
+			}
+			said, _ := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			cancel()
+			if c == [2]string{"POST", "/v1/upstreams"} && l.token != "" &&
+				(res.StatusCode != http.StatusForbidden || !strings.Contains(string(said), `"code":"needs_socket"`) || !strings.Contains(string(said), `"mend":"`)) {
+				t.Errorf("%s: %d %s", l.name, res.StatusCode, said)
+			}
+		}
+		_, err := os.Stat(marker)
+		if ran := err == nil; ran != (l.name == "the admin socket") {
+			t.Errorf("%s: the command ran: %v", l.name, ran)
+		}
+	}
+}
+
+// client makes a connection for each request.
+func (l *listener) client() *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) }
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 }
