@@ -17,6 +17,7 @@ func TestGuard(t *testing.T) {
 		{"IPv6", "/v1/tools", "[::1]:7778", "", "Bearer right", 200},
 		{"IPv6 without a port", "/v1/tools", "[::1]", "", "Bearer right", 200},
 		{"loopback page", "/v1/tools", "127.0.0.1:7778", "http://localhost:5173", "Bearer right", 200},
+		{"scheme in another case", "/v1/tools", "127.0.0.1:7778", "", "bEARER  right", 200},
 		{"no token", "/v1/tools", "127.0.0.1:7778", "", "", 401},
 		{"wrong token", "/v1/tools", "127.0.0.1:7778", "", "Bearer wrong", 401},
 		{"token with more", "/v1/tools", "127.0.0.1:7778", "", "Bearer right ", 401},
@@ -54,5 +55,31 @@ func TestGuard(t *testing.T) {
 				t.Errorf("got %d %s, want %d", w.Code, w.Body, tt.status)
 			}
 		})
+	}
+}
+
+// The unix socket needs no token, and lets pages in as little as TCP does.
+func TestGuardOfTheSocket(t *testing.T) {
+	h := guard("", Handler(Options{State: &fakeState{ready: true}}))
+	for _, tt := range []struct {
+		host, origin string
+		status       int
+	}{
+		{socketHost, "", 200},
+		{"localhost", "", 200},
+		{"interlock.evil.example", "", 403},
+		{"evil.example", "", 403},
+		{socketHost, "https://evil.example", 403},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/tools", nil)
+		r.Host = tt.host
+		if tt.origin != "" {
+			r.Header.Set("Origin", tt.origin)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tt.status {
+			t.Errorf("%+v: %d", tt, w.Code)
+		}
 	}
 }
