@@ -98,7 +98,7 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	for {
 		cmd := exec.Command(filepath.Join(path, args[1]), args[2:]...)
 		cmd.Dir = ts.MkAbs(".")
-		for _, k := range []string{"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "INTERLOCK_SERVER__LISTEN", "GORACE"} {
+		for _, k := range []string{"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "ADDR", "INTERLOCK_SERVER__LISTEN", "GORACE"} {
 			cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
 		}
 		out, _ := cmd.CombinedOutput()

@@ -28,7 +28,9 @@ func (a *app) order(ctx context.Context, c *admin.Client, verb string, p *patien
 	line := a.awaiting(verb)
 	var following sync.WaitGroup
 	watching, unwatch := context.WithCancel(ctx)
-	following.Go(func() { line.follow(watching, c) })
+	if after, ok := line.latest(ctx, c); ok {
+		following.Go(func() { line.follow(watching, c, after) })
+	}
 	taken := false
 	all, err := give(ctx, func(o admin.Outcome) {
 		taken = taken || o.OK && !o.Done

@@ -118,25 +118,30 @@ func (s stages) text() string {
 	return strings.Join(parts, ", ")
 }
 
-// follow lets the line say what the gateway's events do, until ctx is done or
-// they end.
-func (p *progress) follow(ctx context.Context, c *admin.Client) {
+// latest is the number of the last event so far, for follow: taken before an
+// order is given, nothing that comes of it is missed.
+func (p *progress) latest(ctx context.Context, c *admin.Client) (uint64, bool) {
 	if p.s == nil {
-		return
+		return 0, false
 	}
 	past, err := c.Events(ctx, 0)
 	if err != nil {
-		return
+		return 0, false
 	}
-	var last uint64
-	if len(past) > 0 {
-		last = past[len(past)-1].Seq
+	if len(past) == 0 {
+		return 0, true
 	}
+	return past[len(past)-1].Seq, true
+}
+
+// follow lets the line say what the gateway's events after that number do, until
+// ctx is done or they end.
+func (p *progress) follow(ctx context.Context, c *admin.Client, after uint64) {
 	p.mu.Lock()
 	first := p.text
 	p.mu.Unlock()
 	now := stages{}
-	for e, err := range c.FollowEvents(ctx, last) {
+	for e, err := range c.FollowEvents(ctx, after) {
 		if err != nil {
 			return
 		}

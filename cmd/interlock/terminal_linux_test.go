@@ -57,7 +57,8 @@ func (p *process) onTerminal(columns uint16, env string, args ...string) string 
 // line that says what is awaited and is gone afterwards.
 func TestOnATerminal(t *testing.T) {
 	p := launch(t, map[string]string{"interlock.yaml": quiet + clock +
-		"  hung: {command: sleep, args: ['60'], start_timeout: 2s, protocol: legacy, restart: {policy: never}}\n"}, nil, "serve")
+		"  hung: {command: sleep, args: ['60'], start_timeout: 2s, protocol: legacy, restart: {policy: never}}\n" +
+		"  sick: {command: interlock, args: [__demo, nobody], restart: {policy: never}}\n"}, nil, "serve")
 	p.expect(`^hung +failed`)
 	list := p.onTerminal(80, "", "list")
 	if !strings.Contains(list, "\x1b[32mrunning\x1b[0m") || !strings.Contains(list, "\x1b[31merror\x1b[0m") {
@@ -74,6 +75,10 @@ func TestOnATerminal(t *testing.T) {
 	}
 	if wide := p.onTerminal(200, "NO_COLOR=1", "list"); !strings.Contains(wide, "TRANSPORT") || strings.Contains(plainList, "TRANSPORT") {
 		t.Errorf("columns are not dropped as wanted:\n%s%s", plainList, wide)
+	}
+
+	if logs := p.onTerminal(80, "", "logs"); !strings.Contains(logs, "\x1b[32msick  |\x1b[0m interlock: no demo server") {
+		t.Errorf("the names of logs have no colours: %q", logs)
 	}
 
 	start := p.onTerminal(80, "NO_COLOR=1", "restart", "hung", "clock", "--wait")
