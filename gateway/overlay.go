@@ -93,9 +93,8 @@ func (o *overlay) taken() []string {
 	return names
 }
 
-// dir is what paths in entries are relative to: the folder of the first file.
-func (o *overlay) dir() string {
-	files := o.files.Load()
+// dirOf is what paths in entries are relative to: the folder of the first file.
+func dirOf(files *config.Config) string {
 	if len(files.Sources) > 0 {
 		return filepath.Dir(files.Sources[0])
 	}
@@ -118,7 +117,7 @@ func (o *overlay) over(files *config.Config) (cfg *config.Config, warnings []str
 	if len(entries) == 0 {
 		return &next, warnings, nil
 	}
-	x, err := next.Extend(config.WriteEntries(entries), config.ExtendOptions{Source: o.path, Dir: o.dir()})
+	x, err := next.Extend(config.WriteEntries(entries), config.ExtendOptions{Source: o.path, Dir: dirOf(files)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -72,11 +72,27 @@ func TestPlan(t *testing.T) {
 		t.Errorf("after it: %s %v", r.names(), d.Events())
 	}
 
+	if a, b := concerned(r.Gateway, "added"), concerned(r.Gateway, "removed"); a != "new" || b != "gone was" {
+		t.Errorf("events: added %s, removed %s", a, b)
+	}
+
 	// And back: what is known of what was there is known now.
 	next = *cfg
 	if got, err = r.Plan(t.Context()); err != nil || !slices.Equal(got.ToolsAdded, []string{"changed__hide", "gone__do", "was__do"}) {
 		t.Errorf("back: %+v %v", got, err)
 	}
+}
+
+// concerned are the upstreams with an event of that kind.
+func concerned(g *Gateway, kind string) string {
+	var names []string
+	list, _ := g.Events(0)
+	for _, e := range list {
+		if e.Kind == kind {
+			names = append(names, e.Upstream)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 func TestRefusedReload(t *testing.T) {

@@ -41,7 +41,7 @@ func (g *Gateway) Plan(context.Context) (admin.Plan, error) {
 	}
 	cfg, warnings, err := g.overlay.over(files)
 	if err != nil {
-		return admin.Plan{}, invalid(err)
+		return admin.Plan{}, stale(err)
 	}
 	return g.plan(cfg, files, warnings), nil
 }
@@ -61,7 +61,7 @@ func (g *Gateway) read() (*config.Config, error) {
 func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, error) {
 	cfg, warnings, err := g.overlay.over(files)
 	if err != nil {
-		return g.refused(ctx, invalid(err))
+		return g.refused(ctx, stale(err))
 	}
 	p := g.plan(cfg, files, warnings)
 	p.Applied = true
@@ -72,6 +72,12 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 	who := by(ctx)
 	g.log.Info("configuration reloaded", "by", who, "added", len(p.Added), "removed", len(p.Removed),
 		"restarted", len(p.Restarted), "changed", len(p.Changed), "kept", len(p.Kept))
+	for _, name := range p.Added {
+		g.happened(admin.Event{Kind: "added", Upstream: name, Text: name + " was added by a reload"})
+	}
+	for _, name := range p.Removed {
+		g.happened(admin.Event{Kind: "removed", Upstream: name, Text: name + " was removed by a reload"})
+	}
 	g.happened(admin.Event{Kind: "reloaded", Text: "reloaded by " + who + ": " + summary(&p)})
 	g.afterReload(p, nil)
 	return p, nil
@@ -119,6 +125,15 @@ func invalid(err error) *admin.Error {
 			e.Detail = "nothing was changed: the configuration has a fault"
 		}
 	}
+	return e
+}
+
+// stale is the error of what was added at run time and does not go with the files
+// any more.
+func stale(err error) *admin.Error {
+	e := invalid(err)
+	e.Detail = "nothing was changed: an upstream that was added at run time does not go with the files"
+	e.Mend = "`interlock remove NAME` drops it"
 	return e
 }
 

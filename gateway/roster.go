@@ -59,7 +59,7 @@ func (g *Gateway) extend(ctx context.Context, o admin.AddOrder) (*config.Extensi
 	g.reload.Lock()
 	defer g.reload.Unlock()
 	x, err := g.cfg.Load().Extend(o.Entries, config.ExtendOptions{
-		Dir: g.overlay.dir(), Taken: g.overlay.taken(), Literal: !o.Commands,
+		Dir: dirOf(g.overlay.files.Load()), Taken: g.overlay.taken(), Literal: !o.Commands,
 	})
 	if refused := (*config.Refused)(nil); errors.As(err, &refused) {
 		return nil, &admin.Error{

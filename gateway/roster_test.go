@@ -208,7 +208,7 @@ func TestStaleAdditions(t *testing.T) {
 	// A reload is exact: it is refused, with the place.
 	_, err := r.Apply(t.Context(), cfg)
 	var e *admin.Error
-	if !errors.As(err, &e) || e.Code != admin.CodeInvalidConfig || !strings.HasPrefix(e.Errors[0].At, file+":") {
+	if !errors.As(err, &e) || e.Code != admin.CodeInvalidConfig || !strings.HasPrefix(e.Errors[0].At, file+":") || !strings.Contains(e.Mend, "interlock remove") {
 		t.Errorf("reload: %v %+v", err, e)
 	}
 	// Each can be removed, or be valid again.
