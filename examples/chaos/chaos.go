@@ -116,6 +116,8 @@ func (r *run) build(ctx context.Context, dir string) error {
 			"restart": map[string]any{"policy": "always", "delay": "200ms", "max_delay": "2s", "stable": "2s"},
 		})
 	}
+	// A machine that stands still for a second is no fault of the gateway's.
+	upstreams[witness] = with(upstreams[witness], map[string]any{"call_timeout": "30s", "health": map[string]any{"interval": "10s", "timeout": "5s"}})
 	var err error
 	r.gateway, err = newGateway(ctx, r.binary, dir, upstreams)
 	return err
