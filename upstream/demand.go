@@ -44,15 +44,15 @@ func (u *Upstream) rouse() {
 func (r *runner) rest(p pass) error {
 	for !p.hand && r.phase.Load().status.State != Errored && r.Config().Start == OnDemand && !r.needed() {
 		r.show(func(x *phase) { x.order, x.status.Idle = p.seq, true })
-		if err := r.unneeded(p.ctx); err != nil {
+		if err := r.roused(p.ctx); err != nil {
 			return err
 		}
 	}
 	return p.ctx.Err()
 }
 
-// unneeded blocks until there may be somebody who needs it.
-func (r *runner) unneeded(ctx context.Context) error {
+// roused blocks until there may be somebody who needs it.
+func (r *runner) roused(ctx context.Context) error {
 	select {
 	case <-r.wake:
 	case <-r.tuned:

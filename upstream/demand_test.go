@@ -383,6 +383,25 @@ func TestOnDemandAndOperators(t *testing.T) {
 	})
 }
 
+// One that nothing ended is in error; it is not made two for nobody.
+func TestOnDemandSurvives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		d.Server("a").OnClose = func(context.Context, *linktest.Link) upstream.StopKind { return upstream.Survived }
+		b := begin(t, d, demanded("a"))
+		time.Sleep(24 * time.Hour)
+		if s := b.want("a", upstream.Errored); s.Idle || s.Failure.Stage != "stopping" {
+			t.Errorf("%+v", s)
+		}
+		b.dials("a", 1)
+		b.call("a")
+		b.dials("a", 2)
+		d.Server("a").Script(func(s *linktest.Server) { s.OnClose = nil })
+		time.Sleep(2 * time.Minute)
+		b.idle("a", upstream.Stopped)
+	})
+}
+
 func TestOnDemandAppliesLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := resting(t, new(linktest.Dialer), demanded("a"))

@@ -307,7 +307,7 @@ func (l *life) settled(now time.Time, busy int, queued bool) {
 			l.m.wrong("%s is in error, and was ordered to start", l.name)
 		case l.blocked && !held:
 			l.m.wrong("%s stays in error, and its dependencies are there", l.name)
-		case idle && l.exhausted:
+		case idle && (l.exhausted || l.survived && l.unneeded):
 		case !l.blocked && l.config.Restart.Policy != upstream.Never && now.After(next):
 			l.m.wrong("%s stays in error after its time", l.name)
 		}
@@ -356,7 +356,8 @@ func (l *life) shown(now time.Time) {
 	if s.Attempts != attempts || s.Exhausted != exhausted {
 		l.m.wrong("%s, %s, shows attempts %d and exhausted %v, not %d and %v", l.name, state, s.Attempts, s.Exhausted, l.attempts, l.exhausted)
 	}
-	planned := state == upstream.Errored && !l.blocked && !l.survived && l.config.Restart.Policy != upstream.Never
+	planned := !l.survived && l.config.Restart.Policy != upstream.Never || l.survived && l.unneeded && l.desired
+	planned = planned && state == upstream.Errored && !l.blocked
 	if s.NextRetry.IsZero() == planned {
 		l.m.wrong("%s, %s, shows its next retry at %v", l.name, state, s.NextRetry)
 	}

@@ -217,7 +217,7 @@ func (w *world) mend() {
 				can = can && (up[d.On] || l.config.OnDependencyFailure == upstream.StartAnyway || l.state == upstream.Running)
 			}
 			up[c.Name] = can
-			if l.exhausted && l.config.Start == upstream.OnDemand && !l.wantedBy() {
+			if (l.exhausted || l.unneeded) && l.config.Start == upstream.OnDemand && !l.wantedBy() {
 				can = false // it is tried again when somebody needs it
 			}
 			if s := l.u.Status(); can && !s.Idle && s.Health != "healthy" {

@@ -81,6 +81,7 @@ type life struct {
 	knocked   bool      // a remote was seen to be back, in this error
 	door      time.Time // when it was last knocked at
 	survived  bool      // a process of this generation outlived its kill
+	unneeded  bool      // nobody needed this generation any more
 
 	calls  int       // that are open
 	learnt bool      // what it lists is known
@@ -251,6 +252,7 @@ func (l *life) started(from upstream.State, now time.Time) {
 	}
 	l.mended = from == upstream.Errored && !l.fresh
 	l.ordered, l.edge, l.fresh, l.blocked, l.knocked, l.survived, l.spawned = false, false, false, false, false, false, false
+	l.unneeded = false
 	l.link, l.stages, l.tried, l.early = nil, nil, false, false
 }
 
@@ -303,6 +305,7 @@ func (l *life) stops(from upstream.State, now time.Time) {
 	if !l.ordered && now.Sub(l.excused) < 5*time.Microsecond {
 		l.edge = true
 	} else if from == upstream.Running && idle && !l.wantedBy() {
+		l.unneeded = !l.ordered
 		return
 	} else if !l.ordered && l.desired && !l.leaving && !l.m.over {
 		l.m.wrong("%s was stopped out of %s, and nobody ordered it", l.name, from)

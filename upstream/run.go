@@ -14,6 +14,7 @@ type runner struct {
 	dialled  *Config // which link was made with
 	recovery recovery
 	survived bool // a process is left that nothing ends
+	unneeded bool // and it was to end because nobody needs it
 	blocked  bool // in error for a dependency alone
 	retry    bool // the next start follows a failure of its own
 	ended    bool // which was the end of a remote's server
@@ -44,7 +45,7 @@ func (u *Upstream) run(ctx context.Context) {
 // forget makes the next start a first one.
 func (r *runner) forget() {
 	r.recovery.reset(r.Config())
-	r.blocked, r.retry, r.ended = false, false, false
+	r.blocked, r.retry, r.ended, r.unneeded = false, false, false, false
 	r.closeAll(r.orders.forced())
 	r.breaker.reset()
 	r.show(func(p *phase) {
@@ -93,7 +94,6 @@ func (r *runner) up(p pass) {
 	case ctx.Err() != nil:
 		r.interrupted(ctx)
 	case errors.Is(err, errIdle):
-		r.recovery.reset(r.Config()) // what nobody needed any more did not fail
 		r.halt(errIdle)
 	default:
 		r.failed(err)
@@ -132,16 +132,16 @@ func (r *runner) hold(p pass) error {
 		}
 	}
 	// What starts on demand is tried in the background as often as the policy says,
-	// and after that when somebody needs it.
-	for r.recovery.exhausted && ctx.Err() == nil && r.Config().Start == OnDemand && !r.needed() {
-		_ = r.unneeded(ctx)
+	// and after that when somebody needs it. So is one that did not end.
+	for (r.recovery.exhausted || r.unneeded) && ctx.Err() == nil && r.Config().Start == OnDemand && !r.needed() {
+		_ = r.roused(ctx)
 	}
 	return ctx.Err()
 }
 
 // begin enters the state starting under a new generation.
 func (r *runner) begin(order uint64) {
-	r.blocked, r.survived = false, false
+	r.blocked, r.survived, r.unneeded = false, false, false
 	r.show(func(p *phase) {
 		p.order = order
 		p.status.State = Starting
@@ -219,8 +219,10 @@ func (r *runner) halt(cause error) {
 		})
 		r.stopped(r.closeAll(r.orders.forced()), cause)
 	case Errored:
-		if r.survived {
-			return // to call it stopped would not be true
+		if r.survived { // to call it stopped would not be true
+			r.unneeded = false
+			r.show(func(p *phase) { p.status.NextRetry = time.Time{} })
+			return
 		}
 		if errors.Is(cause, errStop) || errors.Is(cause, errKill) || errors.Is(cause, errRemoved) || errors.Is(cause, errShutdown) {
 			r.stopped(r.closeAll(r.orders.forced()), cause)
@@ -231,12 +233,15 @@ func (r *runner) halt(cause error) {
 // stopped enters the state stopped, or error where a process is still there.
 func (r *runner) stopped(kind StopKind, cause error) {
 	if kind == Survived {
-		r.survived = true
+		r.survived, r.unneeded = true, errors.Is(cause, errIdle)
 		r.breaker.trip()
 		r.show(func(p *phase) {
 			p.status.State = Errored
 			p.status.Failure = &Failure{Stage: "stopping", Message: "the process survived SIGKILL", At: time.Now()}
 			p.status.LastStop, p.status.NextRetry = kind, time.Time{}
+			if p.status.Idle = false; r.unneeded {
+				p.status.NextRetry = p.status.Failure.At // as soon as somebody needs it
+			}
 		})
 		return
 	}
