@@ -101,7 +101,7 @@ func failed(err error) error {
 	case errors.As(err, &c), errors.Is(err, config.ErrNoFile):
 		return &failure{exitBadConfig, err, ""}
 	case errors.Is(err, admin.ErrUnreachable):
-		return &failure{exitUnreachable, err, "start it with interlock serve, or name the one that runs with -c FILE or --admin ADDRESS"}
+		return &failure{exitUnreachable, err, "start it with interlock serve, or name the one that runs with -c FILE or --admin ADDRESS; interlock doctor finds out more"}
 	case errors.As(err, &e) && e.Code == admin.CodeUnauthorized:
 		return &failure{exitUnreachable, err, "name its configuration with -c FILE, or set INTERLOCK_ADMIN__TOKEN"}
 	case errors.As(err, &e) && e.Code == admin.CodeInvalidConfig:

@@ -119,12 +119,16 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 	return nil, &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, Errors: p.Errors, RPC: p.RPC}
 }
 
-// broken is the error of an answer that ended before its end.
+// broken is the error of an answer that ended before its end: the gateway is
+// gone, unless what it said is no answer.
 func (c *Client) broken(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("the answer of %s broke off: %w", c.target, err)
+	if _, odd := errors.AsType[*json.SyntaxError](err); odd {
+		return fmt.Errorf("answer of %s: %w", c.target, err)
+	}
+	return fmt.Errorf("%w any more at %s (its answer broke off: %w)", ErrUnreachable, c.target, err)
 }
 
 // cause takes the method and URL, which say nothing here, off err.

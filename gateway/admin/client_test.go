@@ -131,6 +131,9 @@ func TestFollow(t *testing.T) {
 			for e, err := range c.FollowEvents(t.Context(), 5) {
 				if err != nil {
 					failed = true
+					if tt.name == "is cut" && !errors.Is(err, ErrUnreachable) {
+						t.Errorf("the gateway is gone: %v", err)
+					}
 					continue
 				}
 				got = append(got, fmt.Sprint(e.Seq))
