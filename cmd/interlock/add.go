@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -112,6 +113,15 @@ func (a *app) addition(args []string, dash int, f *addFlags) (*admin.Addition, e
 			entry[key] = value
 		}
 	}
+	// The gateway has a working folder of its own, and means another one by these.
+	for _, path := range []*string{&f.cwd, first(command)} {
+		named := strings.ContainsRune(*path, filepath.Separator) || path == &f.cwd && *path != ""
+		if named && !strings.HasPrefix(*path, "$") {
+			if abs, err := filepath.Abs(*path); err == nil {
+				*path = abs
+			}
+		}
+	}
 	if len(command) > 0 {
 		entry["command"] = command[0]
 		set("args", command[1:], len(command) > 1)
@@ -136,6 +146,14 @@ func (a *app) addition(args []string, dash int, f *addFlags) (*admin.Addition, e
 		return nil, err
 	}
 	return &admin.Addition{Upstreams: raw}, nil
+}
+
+// first returns the first word, an empty one for none.
+func first(words []string) *string {
+	if len(words) == 0 {
+		return new(string)
+	}
+	return &words[0]
 }
 
 // pairs reads NAME=VALUE.
