@@ -24,24 +24,16 @@ func badNetwork(ctx context.Context, s *stand) error {
 	var mu sync.Mutex
 	var worst time.Duration
 	for k, f := range faults {
-		if !f.network {
+		if f.network == nil {
 			continue
 		}
 		for i := range s.times {
-			fault, over := make(chan struct{}), make(chan struct{})
-			lasts, end := context.WithCancel(ctx)
-			go func() {
-				defer close(over)
-				close(fault)
-				f.inject(lasts, nil, p, event{For: time.Hour})
-			}()
-			<-fault
+			mend := f.network(p)
 			s.row.Injected++
 			var work sync.WaitGroup
 			for j := range 4 {
 				c, err := s.client(ctx, fmt.Sprintf("s%d.%d.%d", k, i, j))
 				if err != nil {
-					end()
 					return err
 				}
 				work.Go(func() {
@@ -53,8 +45,7 @@ func badNetwork(ctx context.Context, s *stand) error {
 				})
 			}
 			work.Wait()
-			end()
-			<-over
+			mend()
 		}
 	}
 	s.within("answered after", worst, 5*time.Second) // for a start, for the answer, and P1

@@ -11,8 +11,9 @@ import (
 type faultKind struct {
 	name string
 	hits func(kind) bool // whom, nil for all
-	// network says that it is one of the way to a remote.
-	network bool
+	// network, if not nil, makes the way to a remote bad until the function that
+	// it returns is called.
+	network func(p *peer) (mend func())
 	// inject makes it happen to p, and returns when it is over.
 	inject func(ctx context.Context, r *run, p *peer, e event)
 }
@@ -26,13 +27,13 @@ func pausable(k kind) bool       { return !k.remote && canPause }
 // faults are all kinds. A schedule draws from them in this order: a new one goes
 // to the end, so that old seeds stay what they were as far as that can be.
 var faults = []faultKind{
-	{"kill -9", children, false, func(ctx context.Context, r *run, p *peer, _ event) {
+	{"kill -9", children, nil, func(ctx context.Context, r *run, p *peer, _ event) {
 		if c, err := os.FindProcess(p.pid()); err == nil {
 			_ = c.Kill()
 		}
 		wait(ctx, time.Second)
 	}},
-	{"stop -STOP", pausable, false, func(ctx context.Context, r *run, p *peer, e event) {
+	{"stop -STOP", pausable, nil, func(ctx context.Context, r *run, p *peer, e event) {
 		c, err := os.FindProcess(p.pid())
 		if err != nil {
 			return
@@ -58,7 +59,7 @@ var faults = []faultKind{
 	mode("cut in the result", remotes, "cutin"),
 	mode("cut after the result", remotes, "cutafter"),
 	mode("closed without a word", remotes, "reset"),
-	{"session forgotten", legacyRemotes, false, func(ctx context.Context, _ *run, p *peer, _ event) {
+	{"session forgotten", legacyRemotes, nil, func(ctx context.Context, _ *run, p *peer, _ event) {
 		p.fake.Forget()
 		wait(ctx, time.Second)
 	}},
@@ -67,26 +68,24 @@ var faults = []faultKind{
 	toxic("black hole", `{"name":"hole","type":"timeout","attributes":{"timeout":0}}`),
 	toxic("latency", `{"name":"latency","type":"latency","attributes":{"latency":300,"jitter":200}}`),
 	toxic("1 KB/s", `{"name":"rate","type":"bandwidth","attributes":{"rate":1}}`),
-	{"refused", remotes, true, func(ctx context.Context, _ *run, p *peer, e event) {
+	network("refused", func(p *peer) func() {
 		accept := p.proxy.refuse()
-		wait(ctx, e.For)
-		p.fake.Restarted()
-		accept()
-	}},
+		return func() { p.fake.Restarted(); accept() }
+	}),
 	order("restart"),
-	{"operator stop, start", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
+	{"operator stop, start", nil, nil, func(ctx context.Context, r *run, p *peer, e event) {
 		r.orders.Lock() // an operator does one thing after the other
 		defer r.orders.Unlock()
 		r.try(ctx, "stop", p)
 		wait(ctx, e.For)
 		r.try(context.WithoutCancel(ctx), "start", p)
 	}},
-	{"reload, a live key", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
+	{"reload, a live key", nil, nil, func(ctx context.Context, r *run, p *peer, e event) {
 		r.reload(ctx, func(u map[string]map[string]any) {
 			change(u, p, map[string]any{"call_timeout": fmt.Sprintf("%dms", 3000+e.Value)})
 		})
 	}},
-	{"reload, a restart", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
+	{"reload, a restart", nil, nil, func(ctx context.Context, r *run, p *peer, e event) {
 		key, value := "env", any(map[string]any{"CHAOS": fmt.Sprint(e.Value)})
 		if p.remote {
 			key, value = "headers", map[string]any{"X-Chaos": fmt.Sprint(e.Value)}
@@ -95,7 +94,7 @@ var faults = []faultKind{
 		}
 		r.reload(ctx, func(u map[string]map[string]any) { change(u, p, map[string]any{key: value}) })
 	}},
-	{"reload, removed and added", nil, false, func(ctx context.Context, r *run, p *peer, e event) {
+	{"reload, removed and added", nil, nil, func(ctx context.Context, r *run, p *peer, e event) {
 		var was map[string]any
 		r.reload(ctx, func(u map[string]map[string]any) { was = u[p.name]; delete(u, p.name) })
 		wait(ctx, e.For)
@@ -105,7 +104,7 @@ var faults = []faultKind{
 			}
 		})
 	}},
-	{"reload, invalid", nil, false, func(_ context.Context, r *run, _ *peer, e event) {
+	{"reload, invalid", nil, nil, func(_ context.Context, r *run, _ *peer, e event) {
 		r.spoil([]string{`{"upstreams": {`, `{"upstreams":{"x":{"comand":"sh"}}}`, ``, `{"upstreams":{"a":{"command":"x","depends_on":["a"]}}}`}[e.Value%4])
 	}},
 }
@@ -129,24 +128,29 @@ func change(upstreams map[string]map[string]any, p *peer, keys map[string]any) {
 
 // mode is a fault that a server makes itself as long as it lasts.
 func mode(name string, hits func(kind) bool, modes ...string) faultKind {
-	return faultKind{name, hits, false, func(ctx context.Context, _ *run, p *peer, e event) {
+	return faultKind{name, hits, nil, func(ctx context.Context, _ *run, p *peer, e event) {
 		end := p.begin(name, modes...)
 		wait(ctx, e.For)
 		end()
 	}}
 }
 
-// toxic is a fault of the network as long as it lasts.
-func toxic(name, what string) faultKind {
-	return faultKind{name, remotes, true, func(ctx context.Context, _ *run, p *peer, e event) {
-		remove := p.proxy.add(what)
+// network is a fault of the way to a remote as long as it lasts.
+func network(name string, bad func(p *peer) (mend func())) faultKind {
+	return faultKind{name, remotes, bad, func(ctx context.Context, _ *run, p *peer, e event) {
+		mend := bad(p)
 		wait(ctx, e.For)
-		remove()
+		mend()
 	}}
 }
 
+// toxic is such a fault in toxiproxy's words.
+func toxic(name, what string) faultKind {
+	return network(name, func(p *peer) func() { return p.proxy.add(what) })
+}
+
 func order(verb string) faultKind {
-	return faultKind{"operator " + verb, nil, false, func(ctx context.Context, r *run, p *peer, _ event) {
+	return faultKind{"operator " + verb, nil, nil, func(ctx context.Context, r *run, p *peer, _ event) {
 		r.orders.Lock()
 		defer r.orders.Unlock()
 		r.try(ctx, verb, p)

@@ -101,8 +101,14 @@ func (o drillOptions) drilled(ctx context.Context, d drill) (*row, error) {
 	if err := s.begin(ctx, d); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.row.Fault, err)
 	}
-	late, err := s.load(ctx, d)
-	s.web.CloseIdleConnections()
+	held, err := s.gateway.usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	late, lists, err := s.load(ctx, d)
+	if err == nil && !d.ends {
+		err = s.back(ctx, held)
+	}
 	if !d.ends {
 		_, stopped := s.gateway.stop()
 		err = errors.Join(err, stopped)
@@ -116,6 +122,9 @@ func (o drillOptions) drilled(ctx context.Context, d drill) (*row, error) {
 	}
 	if late > time.Duration(o.slow)*spare {
 		s.missed("others %v later at p99", late.Round(time.Millisecond))
+	}
+	if lists > time.Duration(o.slow)*100*time.Millisecond && d.spare != many {
+		s.missed("lists %v at p99", lists.Round(time.Millisecond))
 	}
 	if err = errors.Join(err, s.ledger.err()); err != nil {
 		err = fmt.Errorf("%s: %w", s.row.Fault, err)
@@ -175,8 +184,8 @@ func failing(n int, k kind, keys map[string]any, modes ...string) func(*stand) e
 }
 
 // load runs the drill beside calls to the servers that are well, and returns how
-// much later those were answered at p99 than before it.
-func (s *stand) load(ctx context.Context, d drill) (late time.Duration, err error) {
+// much later those were answered at p99 than before it, and how soon lists were.
+func (s *stand) load(ctx context.Context, d drill) (late, lists time.Duration, err error) {
 	var before, beside times
 	raging := make(chan struct{})
 	calling, end := context.WithCancel(ctx)
@@ -185,7 +194,7 @@ func (s *stand) load(ctx context.Context, d drill) (late time.Duration, err erro
 	for i := range min(2*s.beside, 16) {
 		c, err := s.client(ctx, fmt.Sprintf("w%d", i))
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		work.Go(func() {
 			rng := rand.New(rand.NewPCG(1, uint64(i)))
@@ -203,6 +212,14 @@ func (s *stand) load(ctx context.Context, d drill) (late time.Duration, err erro
 				if said != answered && !d.ends {
 					s.ledger.violation("P4: a call to a server that is well was not answered by it: %d", said)
 				}
+				if n%5 == 0 {
+					body, _ := c.request("tools/list", "", false)
+					began = time.Now()
+					if m, err := c.exchange(ctx, body, "tools/list", ""); !d.ends && (err != nil || len(m) != 1 || m[0].Result == nil) {
+						s.ledger.violation("P7: a list got %+v, %v", m, err)
+					}
+					to.lists.add(time.Since(began))
+				}
 				began = time.Now()
 				s.gateway.status(calling, "http://"+s.well[1].web.Addr)
 				to.direct.add(time.Since(began))
@@ -217,17 +234,17 @@ func (s *stand) load(ctx context.Context, d drill) (late time.Duration, err erro
 	end()
 	work.Wait()
 	if s.beside == 0 || d.ends {
-		return 0, err
+		return 0, 0, err
 	}
 	// A call through the gateway waits for a processor in three processes, and
 	// twice in two of them; a direct request in one.
-	starved := 4 * (beside.direct.p99() - before.direct.p99())
-	return beside.through.p99() - before.through.p99() - max(starved, 0), err
+	starved := max(0, 4*(beside.direct.p99()-before.direct.p99()))
+	return beside.through.p99() - before.through.p99() - starved, beside.lists.p99() - starved, err
 }
 
 // times are those of calls through the gateway, and of requests past it, which
 // tell how much of them is the machine's.
-type times struct{ through, direct figures }
+type times struct{ through, lists, direct figures }
 
 // client connects one; every second is modern.
 func (s *stand) client(ctx context.Context, name string) (*client, error) {
