@@ -42,7 +42,7 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 	if c.Scope.Key == "" || u.Modern() {
 		return seat{p.link, epoch, waited}, nil
 	}
-	l, err := u.pool.link(ctx, c.Scope, func() { waited = true; c.event("dial") })
+	l, err := u.pool.link(ctx, c, func() { waited = true; c.event("dial") })
 	if err != nil {
 		u.bulkhead.release()
 		return seat{}, u.undialled(ctx, epoch, err)
@@ -222,6 +222,8 @@ func (u *Upstream) undialled(ctx context.Context, epoch uint64, err error) error
 		return u.refuse("stopped", "it was stopped meanwhile", 0)
 	case errors.Is(err, errPoolFull):
 		return u.refuse("queue_full", err.Error(), 0)
+	case errors.Is(err, errDialling): // whose fault that is comes out when it is made, or not
+		return u.refuse("dial", err.Error(), 0)
 	}
 	v := failure
 	e := u.refuse("dial", "no connection of its own could be made: "+err.Error(), retryAfterOf(err))

@@ -28,6 +28,7 @@ type pooled struct {
 
 var (
 	errPoolClosed = errors.New("the upstream was stopped")
+	errDialling   = errors.New("no connection of its own was made in its time")
 	errPoolFull   = errors.New("too many processes for sessions of their own")
 )
 
@@ -43,9 +44,10 @@ func (p *pool) opened() {
 	p.ready = true
 }
 
-// link returns the scope's link and blocks while it is made, once for all who
-// ask. dialling, if not nil, is called before it blocks.
-func (p *pool) link(ctx context.Context, scope Scope, dialling func()) (*live, error) {
+// link returns the link of a call's scope and blocks while it is made, once for
+// all who ask, as long as the call has time. dialling is called before it blocks.
+func (p *pool) link(ctx context.Context, c *Call, dialling func()) (*live, error) {
+	scope := c.Scope
 	p.mu.Lock()
 	x := p.links[scope.Key]
 	if x != nil && x.lost() {
@@ -65,12 +67,14 @@ func (p *pool) link(ctx context.Context, scope Scope, dialling func()) (*live, e
 		return x.link, x.err
 	default:
 	}
-	if dialling != nil {
-		dialling()
-	}
+	dialling()
+	late := time.NewTimer(c.flight.left(time.Now()))
+	defer late.Stop()
 	select {
 	case <-x.made:
 		return x.link, x.err
+	case <-late.C:
+		return nil, errDialling
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
