@@ -117,7 +117,7 @@ type world struct {
 	configs []upstream.Config // as they were drawn
 	applied []upstream.Config
 	first   func(story func() string) // is told of a fault
-	ctx     context.Context           // ends with the test
+	ctx     context.Context           //nolint:containedctx // ends with the test
 	waits   sync.WaitGroup            // clients, and operators who wait
 	calls   int
 	open    int // calls without an answer
