@@ -36,6 +36,7 @@ type shown struct {
 	generation uint64
 	state      string
 	failure    time.Time
+	ran        bool // at some time
 }
 
 // report writes a line when an upstream becomes ready, fails or stops, until
@@ -53,16 +54,16 @@ func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 			width = max(width, len(u.Name))
 		}
 		for _, u := range ups {
-			now := shown{u.Generation, u.State, time.Time{}}
+			before := last[u.Name]
+			now := shown{u.Generation, u.State, time.Time{}, before.ran || u.State == "running"}
 			if u.State == "error" && u.LastFailure != nil {
 				now.failure = u.LastFailure.At
 			}
-			before, known := last[u.Name]
 			if before == now {
 				continue
 			}
 			last[u.Name] = now
-			s.say.line(u, width, known && before.generation < u.Generation && before.generation > 0, began)
+			s.say.line(u, width, before.ran, began)
 		}
 		if !settled && allSettled(ups) && len(ups) > 0 {
 			settled = true
