@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -325,5 +326,51 @@ func TestNoRosterChangesWhileDraining(t *testing.T) {
 		if got := words(do(t.Context(), admin.Order{All: true})); got != "a:draining" {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// Additions, removals and reloads at the same time end in what is kept.
+func TestRosterUnderReloads(t *testing.T) {
+	cfg := settings(t, "a", "b")
+	d := new(linktest.Dialer)
+	r := roster(t, cfg, d).running()
+	var all sync.WaitGroup
+	for _, name := range []string{"w", "x", "y", "z"} {
+		all.Go(func() {
+			for i := range 10 {
+				out, err := r.Add(t.Context(), entries(`{"upstreams": {"`+name+`": {"command": "x"}}}`))
+				if err != nil || !out[0].OK {
+					t.Errorf("add: %v %v", out, err)
+				}
+				if i == 9 && name < "y" {
+					break // these stay
+				}
+				if out := r.Remove(t.Context(), admin.Order{Names: []string{name}, Wait: true}); !out[0].OK {
+					t.Errorf("remove: %+v", out)
+				}
+			}
+		})
+	}
+	for range 2 {
+		all.Go(func() {
+			for i := range 20 {
+				next := *cfg
+				next.Upstreams = cfg.Upstreams[:1+i%2]
+				if _, err := r.Apply(t.Context(), &next); err != nil {
+					t.Errorf("reload: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if got := r.names(); got != "a b w x" && got != "a b x w" {
+		t.Errorf("in the end: %s", got)
+	}
+	if n := len(d.Server("a").Dials()); n != 1 {
+		t.Errorf("the one that never changed was dialled %d times", n)
+	}
+	r.stop()
+	if again := roster(t, cfg, d); again.names() != r.names() {
+		t.Errorf("after a restart: %s", again.names())
 	}
 }
