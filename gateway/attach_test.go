@@ -75,21 +75,25 @@ func TestAttachSeveral(t *testing.T) {
 
 // Whoever hangs up wants no answers: one piped in once had its calls run on.
 func TestAttachClosedCancels(t *testing.T) {
-	begun, cancelled := make(chan struct{}), make(chan struct{})
-	r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
-		close(begun)
-		<-ctx.Done()
-		close(cancelled)
-		return nil, ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		begun, cancelled := make(chan struct{}), make(chan struct{})
+		r := tool(t, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
+			close(begun)
+			<-ctx.Done()
+			close(cancelled)
+			return nil, ctx.Err()
+		})
+		c, done := r.attach(t)
+		c.say(calls("1", "a__do", "{}"))
+		<-begun
+		at := time.Now()
+		c.in.Close()
+		<-cancelled
+		if err := <-done; err != nil || time.Since(at) > 0 {
+			t.Errorf("Attach: %v after %v", err, time.Since(at))
+		}
+		r.web.CloseIdleConnections()
 	})
-	c, done := r.attach(t)
-	c.say(calls("1", "a__do", "{}"))
-	<-begun
-	c.in.Close()
-	<-cancelled
-	if err := <-done; err != nil {
-		t.Errorf("Attach: %v", err)
-	}
 }
 
 // A drain answers the calls in flight, leaves everything else to the next

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,6 +83,50 @@ func TestGatewayKilled(t *testing.T) {
 		g.die() // what was sent twice is not sent a third time
 		r.hear(`"id":9,"error":{"code":-33002`, `"executed":"unknown"`)
 		r.again()
+	})
+}
+
+// What a gateway had not begun to read certainly did not run: the next one gets
+// it.
+func TestNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := greeted(t)
+		r.say(call) // of which nobody reads the first byte
+		synctest.Wait()
+		g.die()
+		g = r.again()
+		g.hear(call)
+		for _, line := range []string{call2, list, strings.Replace(call, "7", "70", 1)} {
+			r.say(line)
+		}
+		synctest.Wait()
+		// All of the first, a part of the second.
+		if _, err := io.ReadFull(g.conn, make([]byte, len(call2)+1+5)); err != nil {
+			t.Fatal(err)
+		}
+		g.die()
+		r.hear(`"id":7,`, "UNKNOWN")
+		r.hear(`é\u0041`, "UNKNOWN")
+		g = r.again()
+		g.hear(list)
+		g.hear(`"id":70,`)
+	})
+}
+
+// What is cancelled before the gateway could read it never comes to it.
+func TestWithdrawn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := greeted(t)
+		r.say(list) // which nobody reads yet
+		synctest.Wait()
+		r.say(call)
+		r.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}`)
+		r.say(call2)
+		synctest.Wait()
+		g.hear(list)
+		if got := g.hear(); got != call2 {
+			t.Errorf("the gateway hears %s", got)
+		}
 	})
 }
 
@@ -192,6 +237,7 @@ func TestSubscriptions(t *testing.T) {
 		r.hear(ack)
 		for range 2 {
 			g.die()
+			r.refuse("it is slow to come back")
 			g = r.accept()
 			r.hear(`"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"l"}}`)
 			r.hear(`"notifications/resources/updated","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"l"},"uri":"a:b"}`)
@@ -303,6 +349,17 @@ func TestEnd(t *testing.T) {
 			r.in.Close()
 			if err := <-r.done; err != nil || g.in.Scan() {
 				t.Errorf("Run: %v; the gateway heard %q", err, g.in.Text())
+			}
+		},
+		"with an open subscription": func(t *testing.T) {
+			r, g := greeted(t)
+			const listen = `{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{"notifications":{}}}`
+			r.say(listen)
+			g.hear(listen)
+			began := time.Now()
+			r.in.Close()
+			if err := <-r.done; err != nil || time.Since(began) > 0 {
+				t.Errorf("Run: %v after %v", err, time.Since(began))
 			}
 		},
 		"after the answers": func(t *testing.T) {
