@@ -325,6 +325,11 @@ func TestBridgeOtherConfiguration(t *testing.T) {
 	if code := stranger.wait(); code != exitFailed {
 		t.Errorf("exit code %d", code)
 	}
+	var errs bytes.Buffer
+	second := launch(t, nil, &errs, "serve", "-c", h.file) // whose user wonders
+	if code := second.wait(); code != exitFailed || !strings.Contains(errs.String(), "its pid is in "+h.dir+"/state/gateway.log") {
+		t.Errorf("exit code %d:\n%s", code, &errs)
+	}
 	link := filepath.Join(h.dir, "link.yaml") // the same one by another name
 	if err := os.Symlink(h.file, link); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -99,10 +100,22 @@ func (s *service) listen() error {
 		}
 	}
 	s.admin, err = admin.Listen(s.cfg.Admin.Listen, s.cfg.Admin.Token, s.cfg.StateDir)
-	if s.o.stdio && errors.Is(err, admin.ErrInUse) {
+	if !errors.Is(err, admin.ErrInUse) {
+		return err
+	}
+	if s.o.stdio {
 		return nil // a client may start as many of these as it has windows
 	}
-	return err
+	mend := ""
+	if log := filepath.Join(s.cfg.StateDir, logName); exists(log) {
+		mend = "if a client started it in the background it ends when no client uses it; its pid is in " + log
+	}
+	return &failure{exitFailed, err, mend}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func listenFailure(key, address string, err error) error {
