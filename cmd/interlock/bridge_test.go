@@ -341,3 +341,35 @@ func TestBridgeOtherConfiguration(t *testing.T) {
 	_ = c.stdin.Close()
 	c.wait()
 }
+
+// A gateway that is named is joined, and never started.
+func TestBridgeNamed(t *testing.T) {
+	h := newHome(t, "server: {listen: '127.0.0.1:0'}\nupstreams:\n"+clock)
+	socket := "unix:" + h.dir + "/state/admin.sock"
+	named := func(where string) *process {
+		p := launch(t, nil, new(bytes.Buffer), "stdio", "--admin", where)
+		p.say(hello)
+		return p
+	}
+	absent := named(socket)
+	absent.expect(`"error":\{"code":-33001,"message":"no gateway could be reached: no gateway answers at ` + socket)
+	if code := absent.wait(); code != exitUnreachable {
+		t.Errorf("exit code %d, want %d", code, exitUnreachable)
+	}
+	serve := launch(t, nil, nil, "serve", "-c", h.file)
+	serve.expect(`^1 of 1 server ready`)
+	there := named(socket)
+	there.expect(`"result":\{.*"serverInfo"`)
+	_ = there.stdin.Close()
+	if code := there.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	lost := launch(t, nil, new(bytes.Buffer), "stdio") // in a folder without a configuration
+	lost.say(hello)
+	lost.expect(`"error":.*no configuration file`)
+	if code := lost.wait(); code != exitBadConfig {
+		t.Errorf("exit code %d, want %d", code, exitBadConfig)
+	}
+	serve.signal(syscall.SIGTERM)
+	serve.wait()
+}

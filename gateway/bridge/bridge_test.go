@@ -17,14 +17,6 @@ const (
 	read  = `{"jsonrpc":"2.0","id":9,"method":"prompts/get","params":{"name":"p"}}`
 )
 
-// bubbles runs tests by their names, each in a bubble of time.
-func bubbles(t *testing.T, tests map[string]func(t *testing.T)) {
-	t.Helper()
-	for name, f := range tests {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
-	}
-}
-
 func TestBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, g := greeted(t)
@@ -297,8 +289,8 @@ func TestUnreachable(t *testing.T) {
 
 // A bridge that finds no gateway at first tells the client why.
 func TestNoGateway(t *testing.T) {
-	bubbles(t, map[string]func(t *testing.T){
-		"a handshake": func(t *testing.T) {
+	t.Run("a handshake", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r := bridgeUp(t)
 			d := <-r.dials
 			r.say(handshake)
@@ -311,8 +303,10 @@ func TestNoGateway(t *testing.T) {
 			if err := <-r.done; err == nil || err.Error() != "bad config" || time.Since(began) > 0 {
 				t.Errorf("Run: %v after %v", err, time.Since(began))
 			}
-		},
-		"a handshake that comes late": func(t *testing.T) {
+		})
+	})
+	t.Run("a handshake that comes late", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r := bridgeUp(t)
 			r.refuse("bad config")
 			time.Sleep(5 * time.Second)
@@ -321,15 +315,19 @@ func TestNoGateway(t *testing.T) {
 			if err := <-r.done; err == nil || err.Error() != "bad config" {
 				t.Errorf("Run: %v", err)
 			}
-		},
-		"a silent client": func(t *testing.T) {
+		})
+	})
+	t.Run("a silent client", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r := bridgeUp(t)
 			r.refuse("bad config")
 			if err := <-r.done; err == nil || err.Error() != "bad config" {
 				t.Errorf("Run: %v", err)
 			}
-		},
-		"a client that hangs up": func(t *testing.T) {
+		})
+	})
+	t.Run("a client that hangs up", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r := bridgeUp(t)
 			<-r.dials // it is never known how this one ends
 			began := time.Now()
@@ -337,21 +335,23 @@ func TestNoGateway(t *testing.T) {
 			if err := <-r.done; err != nil || time.Since(began) > 0 {
 				t.Errorf("Run: %v after %v", err, time.Since(began))
 			}
-		},
+		})
 	})
 }
 
 // The end of the client's input is the end, once it is answered.
 func TestEnd(t *testing.T) {
-	bubbles(t, map[string]func(t *testing.T){
-		"idle": func(t *testing.T) {
+	t.Run("idle", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r, g := greeted(t)
 			r.in.Close()
 			if err := <-r.done; err != nil || g.in.Scan() {
 				t.Errorf("Run: %v; the gateway heard %q", err, g.in.Text())
 			}
-		},
-		"with an open subscription": func(t *testing.T) {
+		})
+	})
+	t.Run("with an open subscription", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r, g := greeted(t)
 			const listen = `{"jsonrpc":"2.0","id":"l","method":"subscriptions/listen","params":{"notifications":{}}}`
 			r.say(listen)
@@ -361,8 +361,10 @@ func TestEnd(t *testing.T) {
 			if err := <-r.done; err != nil || time.Since(began) > 0 {
 				t.Errorf("Run: %v after %v", err, time.Since(began))
 			}
-		},
-		"after the answers": func(t *testing.T) {
+		})
+	})
+	t.Run("after the answers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r, g := greeted(t)
 			r.say(call)
 			g.hear(call)
@@ -373,8 +375,10 @@ func TestEnd(t *testing.T) {
 			if err := <-r.done; err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		},
-		"without them": func(t *testing.T) {
+		})
+	})
+	t.Run("without them", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r, g := greeted(t)
 			r.say(call)
 			g.hear(call)
@@ -383,8 +387,10 @@ func TestEnd(t *testing.T) {
 			if err := <-r.done; err != nil || time.Since(began) != 10*time.Second {
 				t.Errorf("Run: %v after %v", err, time.Since(began))
 			}
-		},
-		"a signal": func(t *testing.T) {
+		})
+	})
+	t.Run("a signal", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			r, g := greeted(t)
 			r.say(call)
 			g.hear(call)
@@ -392,7 +398,7 @@ func TestEnd(t *testing.T) {
 			if err := <-r.done; !errors.Is(err, context.Canceled) {
 				t.Errorf("Run: %v", err)
 			}
-		},
+		})
 	})
 }
 
