@@ -107,7 +107,7 @@ func TestOnDemandCallsWaitForTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(linktest.Dialer)
 		c := demanded("a")
-		c.CallTimeout = 50 * time.Second
+		c.CallTimeout = 70 * time.Second
 		b := resting(t, d, c)
 		d.Server("a").Script(func(s *linktest.Server) { s.DialTime = 30 * time.Second })
 		begun := time.Now()
@@ -138,7 +138,7 @@ func TestOnDemandCallsWaitForTheStart(t *testing.T) {
 		d.Server("a").Script(func(s *linktest.Server) { s.DialTime = time.Hour })
 		begun = time.Now()
 		e := b.refusal(tool("x"))
-		if e.Reason != "starting" || e.Executed != upstream.ExecutedNo || time.Since(begun) != 50*time.Second {
+		if e.Reason != "starting" || e.Executed != upstream.ExecutedNo || time.Since(begun) != 70*time.Second {
 			t.Errorf("%+v after %v", e, time.Since(begun))
 		}
 	})
