@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/bridge"
@@ -14,16 +15,54 @@ import (
 // at once; and in a drain it gets the answers of its calls in flight, is told of
 // other requests that they are the next gateway's (bridge.Refused), and its
 // subscriptions stay open for that one too. It blocks until in ends, ctx is done
-// or the drain is over.
+// or the drain is over, or the client does not read its answers: what waits for
+// all clients is bounded. Where out has write deadlines, as a net.Conn does, it
+// may take no longer for a piece than an HTTP client may.
 func (g *Gateway) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
 	s := newSession(ticket{Nonce: randomHex(16)}, "")
 	s.attached = true
 	// It may still answer questions of a gateway before this one.
 	s.asked = rand.Uint64N(1 << 40)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(g.closing, cancel)()
-	return g.serveLines(ctx, s, in, out)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(g.closing, func() { cancel(nil) })()
+	w := &paced{w: out}
+	p := newPipe()
+	p.backlog, p.cut = &g.backlog, func() { w.cutOff(); cancel(errStuck) }
+	return g.serveLines(ctx, s, p, in, w)
+}
+
+// paced writes to a client that has writeTimeout for each piece.
+type paced struct {
+	w   io.Writer
+	cut atomic.Bool
+}
+
+func (p *paced) Write(b []byte) (n int, err error) {
+	limited, _ := p.w.(interface{ SetWriteDeadline(time.Time) error })
+	for n < len(b) && err == nil {
+		if limited != nil {
+			_ = limited.SetWriteDeadline(time.Now().Add(writeTimeout))
+		}
+		if p.cut.Load() { // after the deadline was set: it may have undone that of cutOff
+			return n, errStuck
+		}
+		var wrote int
+		wrote, err = p.w.Write(b[n:min(n+maxPiece, len(b))])
+		n += wrote
+	}
+	if err != nil && p.cut.Load() {
+		err = errStuck
+	}
+	return n, err
+}
+
+// cutOff ends the writing. It does not block.
+func (p *paced) cutOff() {
+	p.cut.Store(true)
+	if limited, ok := p.w.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = limited.SetWriteDeadline(time.Unix(1, 0))
+	}
 }
 
 // refuse turns the request with the id away because the gateway drains.

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -222,6 +225,77 @@ func TestAlive(t *testing.T) {
 		r.stop()
 		if r.Alive(brief()) {
 			t.Error("alive after Run")
+		}
+		r.web.CloseIdleConnections()
+	})
+}
+
+// A client that does not read its answers is let go before they fill the memory
+// that all share; the others do not notice.
+func TestAttachStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		large := json.RawMessage(`{"x":"` + strings.Repeat("y", 8<<20) + `"}`)
+		r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+			if strings.Contains(string(q.Message.Raw), `"small"`) {
+				return json.RawMessage(`{"small":1}`), nil
+			}
+			return large, nil
+		})
+		here, there := net.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- r.Attach(t.Context(), there, there); there.Close() }()
+		stuck := &pipeClient{here, bufio.NewScanner(here)}
+		stuck.say(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
+		stuck.hear()
+		for i := range 12 {
+			stuck.say(calls(fmt.Sprint(i+1), "a__do", "{}"))
+			time.Sleep(backlogGrace)
+			if i == 5 { // within bounds
+				if len(done) > 0 {
+					t.Fatal("let go too early")
+				}
+			}
+			if len(done) > 0 {
+				break
+			}
+		}
+		if err := <-done; !errors.Is(err, errStuck) {
+			t.Errorf("Attach: %v", err)
+		}
+		here.Close()
+		if r.backlog.held != 0 {
+			t.Errorf("%d bytes are held for nobody", r.backlog.held)
+		}
+		c, _ := r.attach(t)
+		c.say(calls("1", "a__do", `{"small":1}`))
+		has(t, "another client", c.hear(), `"small":1`)
+		r.web.CloseIdleConnections()
+	})
+}
+
+// One that stops in the middle of an answer has as long as an HTTP client has.
+func TestAttachStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := tool(t, func(context.Context, *upstream.Request) (json.RawMessage, error) {
+			return json.RawMessage(`{"x":"` + strings.Repeat("y", 1<<20) + `"}`), nil
+		})
+		here, there := net.Pipe()
+		defer here.Close()
+		done := make(chan error, 1)
+		go func() { done <- r.Attach(t.Context(), there, there); there.Close() }()
+		stalled := &pipeClient{here, bufio.NewScanner(here)}
+		stalled.say(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
+		stalled.hear()
+		stalled.say(calls("1", "a__do", "{}"))
+		for range 3 { // slowly, and then not at all
+			time.Sleep(writeTimeout - time.Second)
+			if _, err := io.ReadFull(here, make([]byte, maxPiece)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := time.Now()
+		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(at) > writeTimeout {
+			t.Errorf("Attach: %v after %v", err, time.Since(at))
 		}
 		r.web.CloseIdleConnections()
 	})

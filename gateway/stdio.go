@@ -18,11 +18,22 @@ var errStuck = errors.New("the client on stdio does not read its answers")
 
 // pipe is the outlet of a client on stdio: one writer, messages one to a line.
 type pipe struct {
+	poke chan struct{} // capacity 1: there is something to write
+	// backlog bounds what waits for a client that is one of many; nil for one that
+	// harms itself alone. cut ends the client that reads too slowly for that.
+	backlog *backlog
+	cut     func()
+
 	mu     sync.Mutex // guards all below
-	queue  [][]byte
-	size   int
+	queue  []queued
+	size   int // bytes in queue
 	closed bool
-	poke   chan struct{} // capacity 1: there is something to write
+}
+
+// queued is a message that waits to be written.
+type queued struct {
+	raw   []byte
+	large *unread // in the backlog, nil for none
 }
 
 func newPipe() *pipe { return &pipe{poke: make(chan struct{}, 1)} }
@@ -34,7 +45,15 @@ func (p *pipe) send(raw []byte, w weight) bool {
 	if p.closed || w == optional && p.size > maxUnsent || w != answering && len(p.queue) >= maxWaiting {
 		return false
 	}
-	p.queue = append(p.queue, jsonrpc.OneLine(raw))
+	q := queued{raw: jsonrpc.OneLine(raw)}
+	if p.backlog != nil {
+		if p.size > maxBacklog {
+			p.cut()
+			return false
+		}
+		q.large = p.backlog.enter(len(raw), p.cut)
+	}
+	p.queue = append(p.queue, q)
 	p.size += len(raw)
 	select {
 	case p.poke <- struct{}{}:
@@ -45,18 +64,18 @@ func (p *pipe) send(raw []byte, w weight) bool {
 
 // run writes until close and the queue is empty, or a write fails.
 func (p *pipe) run(out io.Writer) error {
+	defer p.discard()
 	var buf []byte
 	for {
-		p.mu.Lock()
-		queue, closed := p.queue, p.closed
-		p.queue, p.size = nil, 0
-		p.mu.Unlock()
+		queue, closed := p.take()
 		buf = buf[:0]
-		for _, raw := range queue {
-			buf = append(append(buf, raw...), '\n')
+		for _, q := range queue {
+			buf = append(append(buf, q.raw...), '\n')
 		}
 		if len(buf) > 0 {
-			if _, err := out.Write(buf); err != nil {
+			_, err := out.Write(buf)
+			p.leave(queue)
+			if err != nil {
 				return err
 			}
 			continue
@@ -66,6 +85,33 @@ func (p *pipe) run(out io.Writer) error {
 		}
 		<-p.poke
 	}
+}
+
+// take returns what waits, and whether nothing more will come.
+func (p *pipe) take() (queue []queued, closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	queue, closed = p.queue, p.closed
+	p.queue, p.size = nil, 0
+	return queue, closed
+}
+
+// leave takes messages out of the backlog.
+func (p *pipe) leave(queue []queued) {
+	if p.backlog != nil {
+		for _, q := range queue {
+			p.backlog.leave(q.large)
+		}
+	}
+}
+
+// discard lets go of what will not be written, and takes no more.
+func (p *pipe) discard() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	queue, _ := p.take()
+	p.leave(queue)
 }
 
 func (p *pipe) close() {
@@ -83,12 +129,11 @@ func (p *pipe) close() {
 // before in ended is still answered, within drain_timeout; then calls in flight
 // are cancelled.
 func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
-	return g.serveLines(ctx, newSession(ticket{Nonce: randomHex(16)}, ""), in, out)
+	return g.serveLines(ctx, newSession(ticket{Nonce: randomHex(16)}, ""), newPipe(), in, out)
 }
 
-// serveLines serves the client of s on in and out.
-func (g *Gateway) serveLines(ctx context.Context, s *session, in io.Reader, out io.Writer) error {
-	p := newPipe()
+// serveLines serves the client of s on in and out, the latter by way of p.
+func (g *Gateway) serveLines(ctx context.Context, s *session, p *pipe, in io.Reader, out io.Writer) error {
 	s.home = p
 	if _, err := g.admit(s); err != nil {
 		return err
