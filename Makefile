@@ -80,6 +80,7 @@ soak-chaos:
 soak-tests: fetch
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Killed -timeout 60m ./gateway
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Expires -timeout 60m ./examples/e2e
+	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=20 -v -run ShutdownBudget -timeout 60m ./cmd/interlock
 	CGO_ENABLED=1 go test -race -shuffle=on -count=20 -timeout 120m ./upstream/... ./gateway/...
 	CGO_ENABLED=1 INTERLOCK_CHAOS=30s go test -race -shuffle=on -count=5 -timeout 60m ./cmd/... ./examples/...
 
