@@ -14,7 +14,7 @@ func answerDrills() []drill {
 	return []drill{
 		{fault: "F5", run: noise, sick: failing(1, kind{}, nil, "noise", "glued")},
 		{fault: "F6", run: floods, sick: failing(1, kind{}, map[string]any{"call_timeout": "2m"})},
-		{fault: "F7", run: deep, sick: failing(1, kind{}, map[string]any{"max_message": "64MiB"})},
+		{fault: "F7", run: deep, sick: failing(1, kind{}, map[string]any{"max_message": "64MiB", "call_timeout": "2m"})},
 		{fault: "F13", run: otherTools, sick: failing(1, kind{}, nil)},
 		{fault: "F20", run: thrice, sick: failing(1, kind{}, nil, "dup")},
 		{fault: "F23", run: bursts, sick: failing(1, kind{}, nil)},

@@ -48,13 +48,17 @@ func (r *run) once(ctx context.Context, c *client, p *peer, n int) verdict {
 		if said != answered {
 			r.ledger.violation("P8: a call to the witness was not answered by it: %+v", all)
 		}
-		r.figure().add(took)
+		to := r.figure()
+		to.through.add(took)
+		began = time.Now()
+		r.gateway.status(ctx, "http://"+r.peers[1].web.Addr)
+		to.direct.add(time.Since(began))
 	}
 	return said
 }
 
-// figure is where a time of the witness belongs now.
-func (r *run) figure() *figures {
+// figure is where the times of the witness belong now.
+func (r *run) figure() *times {
 	select {
 	case <-r.raging:
 		return &r.storm

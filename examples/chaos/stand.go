@@ -236,15 +236,21 @@ func (s *stand) load(ctx context.Context, d drill) (late, lists time.Duration, e
 	if s.beside == 0 || d.ends {
 		return 0, 0, err
 	}
-	// A call through the gateway waits for a processor in three processes, and
-	// twice in two of them; a direct request in one.
-	starved := max(0, 4*(beside.direct.p99()-before.direct.p99()))
-	return beside.through.p99() - before.through.p99() - starved, beside.lists.p99() - starved, err
+	late, starved := beside.after(&before)
+	return late, beside.lists.p99() - starved, err
 }
 
 // times are those of calls through the gateway, and of requests past it, which
 // tell how much of them is the machine's.
 type times struct{ through, lists, direct figures }
+
+// after is how much later than before calls were answered at p99, and how much of
+// a time is the machine's: a call through the gateway waits for a processor in
+// three processes, and twice in one of them; a direct request in one.
+func (t *times) after(before *times) (late, starved time.Duration) {
+	starved = max(0, 4*(t.direct.p99()-before.direct.p99()))
+	return t.through.p99() - before.through.p99() - starved, starved
+}
 
 // client connects one; every second is modern.
 func (s *stand) client(ctx context.Context, name string) (*client, error) {

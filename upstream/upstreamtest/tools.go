@@ -197,11 +197,11 @@ var junk = bytes.Repeat([]byte("\x00\xff noise"), 1<<17)
 
 // members is a result with n members in an object.
 func members(n int) string {
-	var b strings.Builder
+	var b []byte
 	for i := range n {
-		fmt.Fprintf(&b, `,"k%d":%d`, i, i)
+		b = append(strconv.AppendInt(append(b, `,"k`...), int64(i), 10), `":1`...)
 	}
-	return structured("{" + strings.TrimPrefix(b.String(), ",") + "}")
+	return structured("{" + strings.TrimPrefix(string(b), ",") + "}")
 }
 
 // flood prints an answer of so many bytes.
