@@ -24,7 +24,10 @@ func (g *Gateway) Ready() (bool, []string) {
 	}
 	var waiting []string
 	for _, u := range g.set.Upstreams() {
-		if st := u.Status(); st.Required && st.State != upstream.Running && !st.Idle {
+		st := u.Status()
+		// Of one in unknown too little is known to turn clients away: calls pass.
+		up := st.State == upstream.Running || st.State == upstream.Unknown || st.Idle
+		if st.Required && !up {
 			waiting = append(waiting, st.Name)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -75,6 +77,38 @@ func TestUpstreamsAsTheOperatorSeesThem(t *testing.T) {
 	if ok, waiting := r.Ready(); !ok || len(waiting) != 0 {
 		t.Errorf("ready %v %v", ok, waiting)
 	}
+}
+
+// TestBusyIsReady: a required process with one thread, in a long call, is of
+// unknown health, and /readyz does not turn clients away for it.
+func TestBusyIsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := settings(t, "a")
+		cfg.Upstreams[0].Required = true
+		d := new(linktest.Dialer)
+		d.Server("a").Tools = []string{"echo"}
+		d.Server("a").OnRequest = func(ctx context.Context, _ *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
+			switch method {
+			case "tools/call":
+				return json.RawMessage(`{"content":[]}`), linktest.Sleep(ctx, time.Minute)
+			case "ping":
+				return nil, linktest.Sleep(ctx, time.Hour)
+			}
+			return nil, nil
+		}
+		r := start(t, cfg, d).running()
+		c := r.connect(`{}`)
+		done := make(chan struct{})
+		go func() { defer close(done); c.post(calls("1", "a__echo", `{}`)) }()
+		time.Sleep(50 * time.Second)
+		if s := r.set.Upstream("a").Status(); s.State != upstream.Unknown {
+			t.Errorf("a is %s", s.State)
+		}
+		if ok, waiting := r.Ready(); !ok {
+			t.Errorf("not ready: %v", waiting)
+		}
+		<-done
+	})
 }
 
 func TestReadyForStrangers(t *testing.T) {
