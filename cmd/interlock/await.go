@@ -24,7 +24,7 @@ func awaitPlace(ctx context.Context, cfg *config.Config) (runs bool, err error) 
 		case !slices.Equal(r.Waiting, []string{"draining"}):
 			return true, nil
 		}
-		if err := aMoment(ctx); err != nil {
+		if err := aMoment(ctx, lookAgain); err != nil {
 			return false, err
 		}
 	}

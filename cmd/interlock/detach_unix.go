@@ -29,7 +29,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 			return func() { _ = f.Close() }, nil
 		}
 		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
-			if err = aMoment(ctx); err == nil {
+			if err = aMoment(ctx, lookAgain); err == nil {
 				continue
 			}
 		}

@@ -32,7 +32,7 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 			return func() { _ = f.Close() }, nil
 		}
 		if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
-			if err = aMoment(ctx); err == nil {
+			if err = aMoment(ctx, lookAgain); err == nil {
 				continue
 			}
 		}

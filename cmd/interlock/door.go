@@ -26,6 +26,8 @@ type door struct {
 const (
 	// lookAgain is how often a gateway that is about to begin or end is looked for.
 	lookAgain = 20 * time.Millisecond
+	// askAgain is the same for each of many bridges.
+	askAgain = 100 * time.Millisecond
 	// startLimit is how long a gateway may take to begin or to end.
 	startLimit = time.Minute
 	// answerLimit is how long what listens on the admin address may take to answer.
@@ -53,7 +55,7 @@ func (d *door) open(ctx context.Context) (io.ReadWriteCloser, error) {
 			}
 			return conn, nil
 		case errors.As(err, &e) && e.Code == admin.CodeDraining, errors.Is(err, admin.ErrUnreachable) && time.Now().Before(d.kept):
-			if err := aMoment(ctx); err != nil {
+			if err := aMoment(ctx, askAgain); err != nil {
 				return nil, err
 			}
 		case errors.Is(err, admin.ErrUnreachable) && place != nil && !started:
@@ -126,10 +128,10 @@ func (d *door) connect(ctx context.Context, roots []string) (*admin.Attached, er
 	return c.Attach(ctx, roots...)
 }
 
-// aMoment waits before something is looked for again, or returns the cause of
-// ctx's end.
-func aMoment(ctx context.Context) error {
-	timer := time.NewTimer(lookAgain)
+// aMoment waits for d before something is looked for again, or returns the cause
+// of ctx's end.
+func aMoment(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -107,7 +107,7 @@ func (a *app) greetFrom(ctx context.Context, cfg *config.Config) error {
 		if !errors.Is(err, admin.ErrUnreachable) {
 			return err
 		}
-		if err := aMoment(ctx); err != nil {
+		if err := aMoment(ctx, lookAgain); err != nil {
 			return err
 		}
 	}

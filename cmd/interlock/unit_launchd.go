@@ -113,7 +113,7 @@ func (l launchd) bootstrap(ctx context.Context) error {
 		if err == nil || !strings.Contains(err.Error(), "in progress") {
 			return err
 		}
-		if aMoment(ctx) != nil {
+		if aMoment(ctx, lookAgain) != nil {
 			return err
 		}
 	}
