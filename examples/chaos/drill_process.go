@@ -24,7 +24,7 @@ func processDrills() []drill {
 			}
 			return nil
 		}},
-		{fault: "F2", run: startHangs, sick: failing(4, kind{}, map[string]any{"restart": never, "start_timeout": "2s", "protocol": "legacy"}, "static:hang", "static:sh", "static:setsid")},
+		{fault: "F2", run: startHangs, sick: failing(2, kind{}, map[string]any{"restart": never, "start_timeout": "2s", "protocol": "legacy"}, "static:hang", "static:sh", "static:setsid")},
 		{fault: "F3", run: killedDuringCalls, sick: failing(1, kind{}, map[string]any{
 			"restart": map[string]any{"policy": "always", "delay": "1ms", "max_delay": "5ms", "stable": "1ms"},
 		})},
@@ -68,7 +68,7 @@ func startFails(ctx context.Context, s *stand) error {
 func startHangs(ctx context.Context, s *stand) error {
 	var worst time.Duration
 	var mu sync.Mutex
-	for range (s.times + 3) / 4 {
+	for range (s.times + 1) / 2 {
 		err := s.all(func(p *peer) error {
 			began := time.Now()
 			said, err := s.gateway.ordered(ctx, "restart", p.name)
