@@ -35,7 +35,7 @@ func TestNoDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range s.sick {
-		if err := s.running(t.Context(), p); err != nil {
+		if err := s.state(t.Context(), p, "running"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestNoDescriptors(t *testing.T) {
 		conn.Close()
 	}
 	for _, p := range s.sick {
-		if err := s.running(t.Context(), p); err != nil {
+		if err := s.state(t.Context(), p, "running"); err != nil {
 			t.Fatal(err)
 		}
 		if said := s.sickCall(t.Context(), c, p, 1_000_000+s.clients); said != answered {

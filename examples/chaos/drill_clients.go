@@ -224,7 +224,7 @@ func restartedUnder(ctx context.Context, s *stand) error {
 		if err := s.gateway.start(ctx); err != nil {
 			return err
 		}
-		if err := s.all(func(p *peer) error { return s.running(ctx, p) }); err != nil {
+		if err := s.all(func(p *peer) error { return s.state(ctx, p, "running") }); err != nil {
 			return err
 		}
 		for i, c := range clients {

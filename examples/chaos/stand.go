@@ -334,9 +334,9 @@ func (s *stand) missed(format string, args ...any) {
 	s.row.Missed = true
 }
 
-// running blocks until a server runs.
-func (s *stand) running(ctx context.Context, p *peer) error {
-	return s.gateway.await(ctx, "running "+p.name, func() bool { return s.gateway.upstreams(ctx)[p.name].State == "running" })
+// state blocks until an upstream is in a state.
+func (s *stand) state(ctx context.Context, p *peer, state string) error {
+	return s.gateway.await(ctx, p.name+" "+state, func() bool { return s.gateway.upstreams(ctx)[p.name].State == state })
 }
 
 // memory runs f and returns by how many bytes the gateway's memory in use was
