@@ -238,7 +238,7 @@ func (d *day) recover() {
 			d.wrong("at the end %s does not start: %v", o.Name, err)
 		}
 	}
-	time.Sleep(5 * time.Minute)
+	time.Sleep(12 * time.Minute) // a remote that nobody uses is probed each 10
 	c := &simClient{day: d, name: "last", rand: d.rand(1000), modern: d.rig.caller(`{}`)}
 	for _, cfg := range d.cfg.Upstreams {
 		st := d.rig.set.Upstream(cfg.Name).Status()
