@@ -231,20 +231,28 @@ func (d *day) run() {
 	d.quiet()
 }
 
-// recover heals all, and sees that all that is meant to be up is so again.
+// recover sees, once nothing is wrong any more, that all that is meant to be up is
+// so again by itself, and all else when an operator starts it.
 func (d *day) recover() {
+	check := func(when string) {
+		time.Sleep(12 * time.Minute) // what is exhausted is tried, and a remote that nobody uses probed, each 10
+		for _, u := range d.rig.set.Upstreams() {
+			st := u.Status()
+			fine := st.Idle || st.Health == "healthy" || st.OnDemand && st.Exhausted // that is tried when it is needed
+			if st.Desired && !fine {
+				d.wrong("%s %s is %s, %q: %+v", when, st.Name, st.State, st.Health, st.Failure)
+			}
+		}
+	}
+	check("after its faults")
 	for _, o := range d.rig.set.Order(upstream.VerbStart, append(slices.Clone(d.others), slices.Sorted(maps.Keys(d.steady))...)...) {
 		if err := o.Wait(d.t.Context()); err != nil {
 			d.wrong("at the end %s does not start: %v", o.Name, err)
 		}
 	}
-	time.Sleep(12 * time.Minute) // a remote that nobody uses is probed each 10
+	check("at the end")
 	c := &simClient{day: d, name: "last", rand: d.rand(1000), modern: d.rig.caller(`{}`)}
 	for _, cfg := range d.cfg.Upstreams {
-		st := d.rig.set.Upstream(cfg.Name).Status()
-		if !st.Idle && st.Health != "healthy" {
-			d.wrong("at the end %s is %s, %q: %+v", cfg.Name, st.State, st.Health, st.Failure)
-		}
 		nonce, params := c.work(cfg.Name, time.Second)
 		got := c.send(context.Background(), c.request("tools/call", params))
 		d.mu.Lock()
