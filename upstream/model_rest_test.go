@@ -149,7 +149,7 @@ func (l *life) sampled(took time.Duration, err error) {
 		l.m.wrong("%s: no call stands for the probe", l.name)
 	}
 	l.probed, l.healthy = now, err == nil
-	if !neutral {
+	if err == nil || !neutral && now.Sub(l.evidence) <= 2*l.config.Interval() { // else only a success ends `unknown`
 		l.evidence = now
 	}
 }
@@ -165,7 +165,7 @@ func (l *life) farthest() time.Duration {
 
 // busy reports whether a call hangs inside its own deadline.
 func (l *life) busy(now time.Time) bool {
-	return slices.ContainsFunc(l.hanging, func(at time.Time) bool { return at.After(now) })
+	return l.busyUntil.After(now) || slices.ContainsFunc(l.hanging, func(at time.Time) bool { return at.After(now) })
 }
 
 // rest checks all at a moment at which nothing moves but time. busy says whether
@@ -255,7 +255,8 @@ func (l *life) settled(now time.Time, busy int, queued bool) {
 			l.m.wrong("%s was never started", l.name)
 		}
 	case upstream.Stopped:
-		if l.desired && !l.followed() && !idle {
+		pauses := l.config.Start == upstream.OnDemand && now.Sub(l.past[len(l.past)-1].at) < 200*time.Millisecond // calls, before they are sent again
+		if l.desired && !l.followed() && !idle && !pauses {
 			l.m.wrong("%s is stopped and meant to be up", l.name)
 		}
 	case upstream.Stopping:
@@ -272,7 +273,7 @@ func (l *life) settled(now time.Time, busy int, queued bool) {
 		case (!l.desired || l.ordered) && l.followed():
 		case !l.desired, l.ordered:
 			l.m.wrong("%s goes on starting, and was ordered to stop", l.name)
-		case l.tried && busy == 0, !l.tried && !waiting:
+		case l.tried && busy == 0, !l.tried && !waiting && !l.hopes():
 			l.m.wrong("%s does not go on starting", l.name)
 		case !l.tried && failed && l.config.OnDependencyFailure == upstream.Wait:
 			l.m.wrong("%s goes on waiting for %s, which failed", l.name, on)
@@ -312,6 +313,15 @@ func (l *life) settled(now time.Time, busy int, queued bool) {
 			l.m.wrong("%s stays in error after its time", l.name)
 		}
 	}
+}
+
+// hopes reports whether a dependency that was ordered to stop has not yet: it is
+// told when that has.
+func (l *life) hopes() bool {
+	return slices.ContainsFunc(l.config.DependsOn, func(d upstream.Dependency) bool {
+		on := l.m.of(d.On)
+		return on != nil && !on.desired && !slices.Contains(removable, on.state)
+	})
 }
 
 // followed reports whether something that depends on l is still stopping: it goes

@@ -88,16 +88,17 @@ type life struct {
 	needed time.Time // when a call last did, or it began to run
 	leant  time.Time // when what depends on it may have, last
 
-	row      int // failures in a row
-	counted  []counted
-	may      bool // the breaker may open
-	must     bool // it must
-	early    bool // a call was answered as it began to run, and may count
-	hanging  []time.Time
-	lastPing string
-	probed   time.Time // the last probe of any outcome
-	evidence time.Time // the last of one that says something
-	healthy  bool      // the last passed
+	row       int // failures in a row
+	counted   []counted
+	may       bool        // the breaker may open
+	must      bool        // it must
+	early     bool        // a call was answered as it began to run, and may count
+	hanging   []time.Time // calls without an answer, until when
+	busyUntil time.Time   // with a call that is taken back
+	lastPing  string
+	probed    time.Time // the last probe of any outcome
+	evidence  time.Time // the last of one that says something
+	healthy   bool      // the last passed
 }
 
 // moment is what was known of an upstream from then on.
@@ -314,7 +315,10 @@ func (l *life) stops(from upstream.State, now time.Time) {
 }
 
 func (l *life) stopped(from upstream.State, s *upstream.Status) {
-	if from == upstream.Errored && l.desired && !l.leaving && !l.m.over {
+	if !l.tried && l.retry && s.Attempts == l.attempts+1 { // it was about to be dialled
+		l.retry, l.attempts = false, s.Attempts
+	}
+	if from == upstream.Errored && l.desired && !l.fresh && !l.leaving && !l.m.over {
 		l.m.wrong("%s gave recovery up, and nobody ordered it", l.name)
 	}
 	if !l.edge || l.leaving || l.m.over { // an edge ends no row of failures

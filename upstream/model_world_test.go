@@ -175,9 +175,7 @@ func (p *peer) call(ctx context.Context, l *linktest.Link, r *upstream.Request) 
 		p.m.loses(p.name, l)
 		return nil, errCut
 	}
-	if kind == "hanging" {
-		p.m.hangs(p.name, gen)
-	}
+	p.m.hangs(p.name, kind, gen)
 	<-ctx.Done()
 	return nil, context.Cause(ctx)
 }
@@ -284,10 +282,14 @@ func (m *model) answered(name string, gen uint64, bad bool) {
 }
 
 // hangs is told that a call will be without an answer.
-func (m *model) hangs(name string, gen uint64) {
+func (m *model) hangs(name, kind string, gen uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if l := m.lives[name][0]; l.gen == gen {
+	switch l := m.lives[name][0]; {
+	case l.gen != gen:
+	case kind == "cancelled":
+		l.busyUntil = time.Now().Add(time.Second)
+	default:
 		l.hanging = append(l.hanging, time.Now().Add(l.config.CallTimeout))
 	}
 }

@@ -73,7 +73,7 @@ func (r *runner) up(p pass) {
 	if err == nil {
 		err = r.rest(p)
 	}
-	if err == nil && (!r.orders.wanted() || r.set.closing.Load()) { // it waits for its dependents to stop
+	if err == nil && (r.orders.last() != p.seq || r.set.closing.Load()) { // an order waits for its dependents to stop
 		<-ctx.Done()
 		err = context.Cause(ctx)
 	}
