@@ -77,7 +77,11 @@ soak-chaos:
 	go run ./examples/chaos -strict -for $(CHAOS) -think 200ms
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 INTERLOCK_CHAOS=$(CHAOS) go test -race -count=1 -v -run Chaos -timeout 150m ./examples/chaos
 
+# 1,000 simulated days take about ten minutes without the race detector, which each
+# of the runs below has for some of them; 100,000 sequences of the lifecycle five with it.
 soak-tests: fetch
+	INTERLOCK_SOAK=1 go test -count=1 -v -run SimulatedDay -timeout 90m ./gateway
+	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run LifecycleModel -timeout 60m ./upstream
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Killed -timeout 60m ./gateway
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Expires -timeout 60m ./examples/e2e
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=20 -v -run ShutdownBudget -timeout 60m ./cmd/interlock
