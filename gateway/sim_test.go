@@ -294,14 +294,18 @@ func (d *day) quiet() {
 	}
 }
 
-// simSeeds are the days that are lived.
+// simSeeds are the days that are lived: fewer under the race detector, as those of
+// upstream.TestLifecycleModel are.
 func simSeeds() []uint64 {
 	if *simSeed >= 0 {
 		return []uint64{uint64(*simSeed)}
 	}
-	n := 20
-	if os.Getenv("INTERLOCK_SOAK") != "" {
+	n := 40
+	switch {
+	case os.Getenv("INTERLOCK_SOAK") != "":
 		n = 1000
+	case raceEnabled:
+		n = 8
 	}
 	seeds := make([]uint64, n)
 	for i := range seeds {

@@ -549,11 +549,16 @@ func (w *world) apply(next []upstream.Config) {
 	}
 }
 
-// TestLifecycleModel runs random sequences of events against the model.
+// TestLifecycleModel runs random sequences of events against the model: 10,000, or
+// fewer under the race detector. That of Go 1.26 crashes (SIGSEGV in
+// __tsan::SlotLock, golang/go#78059) about once in 100,000 of them.
 func TestLifecycleModel(t *testing.T) {
 	checks := "10000"
-	if os.Getenv("INTERLOCK_SOAK") != "" {
+	switch {
+	case os.Getenv("INTERLOCK_SOAK") != "":
 		checks = "100000"
+	case raceEnabled:
+		checks = "2000"
 	}
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set(checks)
