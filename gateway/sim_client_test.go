@@ -312,7 +312,7 @@ func (c *simClient) cancelled() {
 	defer cancel()
 	over := make(chan simAnswer, 1)
 	go func() { over <- c.send(ctx, c.request("tools/call", params)) }()
-	time.Sleep(time.Duration(1+c.rand.IntN(3000)) * time.Millisecond)
+	pass(time.Duration(1+c.rand.IntN(3000)) * time.Millisecond)
 	if c.legacy != nil {
 		c.send(ctx, c.legacy.request(ctx, http.MethodPost, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}`))
 	} else {
@@ -336,7 +336,7 @@ func (c *simClient) leave() {
 	if len(got.answers) > 1 || c.day.runs(name, nonce) > 1 {
 		c.day.wrong("P1: %s, call %s of %s: %d answers", c.name, nonce, name, len(got.answers))
 	}
-	time.Sleep(31 * time.Second) // its id is free again
+	pass(31 * time.Second) // its id is free again
 }
 
 // resume loses the stream of an answer and comes back for it.
@@ -355,10 +355,10 @@ func (c *simClient) resume() {
 		if len(first.answers) > 0 {
 			c.judge(name, nonce, spell, first)
 		}
-		time.Sleep(31 * time.Second) // its id is free again
+		pass(31 * time.Second) // its id is free again
 		return
 	}
-	time.Sleep(time.Duration(c.rand.IntN(20_000)) * time.Millisecond)
+	pass(time.Duration(c.rand.IntN(20_000)) * time.Millisecond)
 	again := c.legacy.request(c.day.t.Context(), http.MethodGet, "")
 	again.Header.Set("Last-Event-ID", first.lastID)
 	rest, end := context.WithTimeout(context.Background(), simTimeout+simQueue)
