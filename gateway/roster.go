@@ -215,9 +215,13 @@ func (g *Gateway) leaving(cfg *config.Config, o admin.Order) *tally {
 			if need := dependents(cfg, out.Name, gone); len(need) > 0 {
 				again = true
 				out.State = g.stateNow(out.Name)
+				verb := " depends on it"
+				if len(need) > 1 {
+					verb = " depend on it"
+				}
 				out.Error = &admin.Fault{
-					Code: admin.CodeHasDependents, Detail: strings.Join(need, ", ") + " depends on it",
-					Mend: "remove " + strings.Join(append([]string{out.Name}, need...), " ") + " together, or only stop it",
+					Code: admin.CodeHasDependents, Detail: strings.Join(need, ", ") + verb,
+					Mend: "remove " + strings.Join(above(cfg, out.Name), " ") + " together, or only stop it",
 				}
 			}
 		}
@@ -234,6 +238,15 @@ func dependents(cfg *config.Config, name string, gone []string) []string {
 			slices.ContainsFunc(u.DependsOn, func(d upstream.Dependency) bool { return d.On == name }) {
 			out = append(out, u.Name)
 		}
+	}
+	return out
+}
+
+// above are an upstream and all that depend on it, also through others.
+func above(cfg *config.Config, name string) []string {
+	out := []string{name}
+	for i := 0; i < len(out); i++ {
+		out = append(out, dependents(cfg, out[i], out)...)
 	}
 	return out
 }

@@ -286,6 +286,10 @@ func TestRemoveWhatOthersNeed(t *testing.T) {
 	if r.names() != "db api web" {
 		t.Errorf("left: %s", r.names())
 	}
+	// What the mend says to do works: it names those that are above the nearest, too.
+	if got, want := r.Remove(t.Context(), admin.Order{Names: []string{"db"}})[0].Error.Mend, "remove db api web together, or only stop it"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	if got, want := words(r.Remove(t.Context(), admin.Order{All: true, Wait: true})), "db: api: web:"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

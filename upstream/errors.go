@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -63,7 +64,7 @@ type StartError struct {
 
 func (e *StartError) Error() string {
 	s := e.Stage + ": " + e.Err.Error()
-	if e.Exit != "" {
+	if e.Exit != "" && !strings.HasSuffix(s, e.Exit) {
 		s += " (" + e.Exit + ")"
 	}
 	return s

@@ -15,6 +15,18 @@ func never(context.Context, int, *upstream.Dial) error {
 	return &upstream.StartError{Stage: "spawn", Exit: "exit status 3", Stderr: []string{"oh no"}, Err: errors.New("it ended")}
 }
 
+// How a process ended is said once, also where the error says it.
+func TestStartErrorSaysItsExitOnce(t *testing.T) {
+	for _, tt := range []struct{ err, want string }{
+		{"it ended", "spawn: it ended (exit status 3)"},
+		{"the process ended: exit status 3", "spawn: the process ended: exit status 3"},
+	} {
+		if got := (&upstream.StartError{Stage: "spawn", Exit: "exit status 3", Err: errors.New(tt.err)}).Error(); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
 // gaps returns the times between dials.
 func gaps(s *linktest.Server) []time.Duration {
 	at := s.Dials()

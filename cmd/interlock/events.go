@@ -43,6 +43,9 @@ then is an object a line.
 	choices(cmd, "since", []string{"0s", "1m", "10m", "1h"})
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {
+		if kind != "" && !slices.Contains(eventWords, kind) {
+			return usage("", "kind %q is not one of %s", kind, strings.Join(eventWords, ", "))
+		}
 		after, from, err := begin(since, time.Now())
 		if err != nil {
 			return err

@@ -34,3 +34,11 @@ func TestInterrupt(t *testing.T) {
 		}
 	}
 }
+
+// A kind that there is none of is a mistake, not an empty answer.
+func TestEventsOfNoKind(t *testing.T) {
+	p := launch(t, nil, nil, "events", "--kind", "stat", "--admin", "unix:/nowhere")
+	if code := p.wait(); code != exitBadConfig || !p.wrote(`^interlock: kind "stat" is not one of state, breaker`) {
+		t.Errorf("exit code %d: %v", code, p.seen)
+	}
+}

@@ -68,16 +68,18 @@ func (s *screen) outcome(verb string, o admin.Outcome, took time.Duration) {
 	name := s.bold(o.Name)
 	switch {
 	case o.Error != nil:
-		s.printf("%s  %s %s\n", name, s.red(s.mark("✗ ")+"not "+past(verb)+":"), printable(o.Error.Detail)+s.faint(" ["+o.Error.Code+"]"))
+		s.printf("%s  %s %s\n", name, s.red(s.mark("✗ ")+undone(verb, o.Error.Code)+":"), printable(o.Error.Detail)+s.faint(" ["+o.Error.Code+"]"))
 		if o.Error.Mend != "" {
 			s.printf("  %s\n", s.faint(printable(o.Error.Mend)))
 		}
 	case o.Done:
 		state := o.State
 		if state == "" {
-			state = "removed"
+			state = past(verb)
 		}
 		s.printf("%s  %s%s\n", name, s.green(s.mark("✓ ")+state), s.faint(" after "+seconds(took.Seconds())))
+	case o.State == "": // it is on the list no more
+		s.printf("%s  %s\n", name, verb+" ordered")
 	default:
 		s.printf("%s  %s\n", name, strings.TrimSpace(verb+" ordered, now "+orDash(o.State)))
 	}
@@ -90,6 +92,15 @@ func (s *screen) outcome(verb string, o admin.Outcome, took time.Duration) {
 	if len(o.Left) > 0 {
 		s.printf("  %s\n", s.yellow("running without it: "+strings.Join(o.Left, ", ")))
 	}
+}
+
+// undone is what was not done. A server whose start failed was added all the same,
+// and is tried again.
+func undone(verb, code string) string {
+	if verb == "add" && (code == admin.CodeStartFailed || code == admin.CodeWaitTimeout) {
+		return "added, not started"
+	}
+	return "not " + past(verb)
 }
 
 // past is what was done.

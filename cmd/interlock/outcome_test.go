@@ -25,6 +25,10 @@ func TestOutcomeLines(t *testing.T) {
 		{"start", admin.Outcome{Name: "a", OK: true, Done: true, State: "running", With: []string{"b", "c"}}, []string{"a  running after 1.50s", "  with it: b, c"}},
 		{"stop", admin.Outcome{Name: "a", OK: true, State: "running", Left: []string{"web"}}, []string{"a  stop ordered, now running", "  running without it: web"}},
 		{"remove", admin.Outcome{Name: "a", OK: true, Done: true, Notes: []string{"the file has it"}}, []string{"a  removed after 1.50s", "  the file has it"}},
+		{"remove", admin.Outcome{Name: "a", OK: true}, []string{"a  remove ordered"}},
+		{"add", admin.Outcome{Name: "a", OK: true, Done: true, Notes: []string{"it is disabled"}}, []string{"a  added after 1.50s", "  it is disabled"}},
+		{"add", admin.Outcome{Name: "a", Error: &admin.Fault{Code: "start_failed", Detail: "no luck"}}, []string{"a  added, not started: no luck [start_failed]"}},
+		{"add", admin.Outcome{Name: "a", Error: &admin.Fault{Code: "exists", Detail: "it is there"}}, []string{"a  not added: it is there [exists]"}},
 		{
 			"restart",
 			admin.Outcome{Name: "a", Error: &admin.Fault{Code: "start_failed", Detail: "no\nluck", Mend: "try again"}},

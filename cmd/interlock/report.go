@@ -36,13 +36,14 @@ type shown struct {
 	generation uint64
 	state      string
 	failure    time.Time
-	ran        bool // at some time
+	ran        bool      // at some time
+	from       time.Time // when it was there: at the gateway's start, or when it was added
 }
 
 // report writes a line when an upstream becomes ready, fails or stops, until
 // ctx is done. When all have settled for the first time it calls o.settled.
 func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
-	began, last, settled, status := time.Now(), map[string]shown{}, false, ""
+	seen, last, settled, status := time.Now(), map[string]shown{}, false, ""
 	for {
 		ups := s.gw.List(admin.Select{})
 		if now, _, _ := readyOf(ups); now != status {
@@ -54,16 +55,9 @@ func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 			width = max(width, len(u.Name))
 		}
 		for _, u := range ups {
-			before := last[u.Name]
-			now := shown{u.Generation, u.State, time.Time{}, before.ran || u.State == "running"}
-			if u.State == "error" && u.LastFailure != nil {
-				now.failure = u.LastFailure.At
+			if before, news := note(last, u, seen); news {
+				s.say.line(u, width, before.ran, before.from)
 			}
-			if before == now {
-				continue
-			}
-			last[u.Name] = now
-			s.say.line(u, width, before.ran, began)
 		}
 		if !settled && allSettled(ups) && len(ups) > 0 {
 			settled = true
@@ -76,8 +70,27 @@ func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 		case <-ctx.Done():
 			return
 		case <-s.gw.Changed():
+			seen = time.Now()
 		}
 	}
+}
+
+// note keeps in last what is said of an upstream that was listed at seen, and
+// returns what was said before, if that was anything else.
+func note(last map[string]shown, u admin.Upstream, seen time.Time) (before shown, news bool) {
+	before, known := last[u.Name]
+	if !known {
+		before.from = seen
+	}
+	now := shown{u.Generation, u.State, time.Time{}, before.ran || u.State == "running", before.from}
+	if u.State == "error" && u.LastFailure != nil {
+		now.failure = u.LastFailure.At
+	}
+	if known && last[u.Name] == now {
+		return before, false
+	}
+	last[u.Name] = now
+	return before, true
 }
 
 // allSettled tells whether no upstream is on its way up.
@@ -87,14 +100,17 @@ func allSettled(ups []admin.Upstream) bool {
 	})
 }
 
-// line writes what became of an upstream, if anybody need know.
+// line writes what became of an upstream that is there since began, if anybody need
+// know.
 func (s *screen) line(u admin.Upstream, width int, again bool, began time.Time) {
 	name := s.bold(fmt.Sprintf("%-*s", width, u.Name))
 	switch u.State {
 	case "running":
-		when := "ready in " + u.Started.Sub(began).Round(10*time.Millisecond).String()
-		if again || u.Started.Before(began) {
+		when := "ready"
+		if again {
 			when = "ready again"
+		} else if u.Started.After(began) {
+			when = "ready in " + seconds(u.Started.Sub(began).Seconds())
 		}
 		s.printf("%s  %s  %s\n", name, s.green(s.mark("✓ ")+when), s.faint(offers(u)))
 	case "error":

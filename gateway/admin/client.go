@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // ErrUnreachable is wrapped by a Client's errors when no gateway answered.
@@ -101,6 +102,9 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if method != http.MethodGet && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+			return nil, fmt.Errorf("%w any more at %s (it went away before its answer: what was asked of it may have been done)", ErrUnreachable, c.target)
 		}
 		return nil, fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.target, cause(err))
 	}

@@ -114,6 +114,16 @@ func TestOutcomesAtOnce(t *testing.T) {
 	}
 }
 
+// An order that was sent may have been carried out by a gateway that is gone before
+// it answers: that it was not there would be no honest word.
+func TestOrderToAGatewayThatDies(t *testing.T) {
+	c, _ := scripted(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	_, err := c.Order(t.Context(), "stop", Order{Names: []string{"a"}}, func(Outcome) {})
+	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "may have been done") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestFollow(t *testing.T) {
 	for _, tt := range []struct {
 		name, stream string
