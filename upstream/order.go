@@ -88,7 +88,8 @@ func (s *Set) issue(v Verb, list []*Upstream) []*Order {
 		case VerbStop, VerbKill:
 			o.want = Stopped
 			for _, d := range view.dependents[u.name] {
-				if st := d.phase.Load().status.State; st == Running && !slices.Contains(list, d) {
+				// One whose edge says restart goes down with it.
+				if st := d.phase.Load().status.State; st == Running && !slices.Contains(list, d) && !d.follows(u) {
 					o.Left = append(o.Left, d.name)
 				}
 			}

@@ -135,6 +135,21 @@ func TestOrderSaysWhoIsConcerned(t *testing.T) {
 }
 
 // A kill is at once, also of what is being stopped or waits for its turn.
+// What goes down with a dependency is not left running without it.
+func TestOrderLeavesNoRestartEdge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		on, with, without := command("on"), command("with"), command("without")
+		with.DependsOn = []upstream.Dependency{{On: "on", Condition: upstream.ConditionRunning, Restart: true}}
+		without.DependsOn = []upstream.Dependency{{On: "on", Condition: upstream.ConditionRunning}}
+		b := begin(t, new(linktest.Dialer), on, with, without)
+		b.await("with", upstream.Running, time.Minute)
+		b.await("without", upstream.Running, time.Minute)
+		if left := b.set.Order(upstream.VerbStop, "on")[0].Left; !slices.Equal(left, []string{"without"}) {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
 func TestOrderKills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := golden(t)

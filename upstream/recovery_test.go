@@ -3,6 +3,8 @@ package upstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +168,29 @@ func TestStartHintsAndRetryAfter(t *testing.T) {
 		time.Sleep(70 * time.Second)
 		if g := gaps(d.Server("busy")); len(g) != 1 || g[0] != time.Minute {
 			t.Errorf("gaps %v, want the cap of 1m", g)
+		}
+	})
+}
+
+// TestFailuresTellTheirOwnStderr: what an earlier process wrote is no cause of the
+// end of this one.
+func TestFailuresTellTheirOwnStderr(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		d.Server("a").OnDial = func(_ context.Context, n int, x *upstream.Dial) error {
+			_, err := fmt.Fprintf(x.Stderr, "of process %d\n", n)
+			return err
+		}
+		b := begin(t, d, command("a"))
+		for n := 1; n <= 2; n++ {
+			b.await("a", upstream.Running, time.Minute)
+			time.Sleep(2 * time.Minute) // stable: the restart is at once
+			d.Server("a").Last().Lose()
+			synctest.Wait()
+			want := []string{fmt.Sprintf("of process %d", n)}
+			if f := b.up("a").Status().Failure; f == nil || !slices.Equal(f.Stderr, want) {
+				t.Errorf("%+v, want %q", f, want)
+			}
 		}
 	})
 }

@@ -12,6 +12,7 @@ type runner struct {
 	*Upstream
 	link     *live   // the supervised link, also a sick one; nil for none
 	dialled  *Config // which link was made with
+	wrote    int64   // where the stderr of its process begins
 	recovery recovery
 	survived bool // a process is left that nothing ends
 	unneeded bool // and it was to end because nobody needs it

@@ -53,6 +53,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 	// What it writes belongs to this generation; the lines of the last are told
 	// in its failure.
 	l := &live{gen: r.phase.Load().status.Generation}
+	r.wrote = r.stderr.written()
 	type child struct {
 		pid int
 		at  time.Time
@@ -191,7 +192,9 @@ func (r *runner) describe(err error, now time.Time) *Failure {
 		f.Message += hint(way)
 	}
 	if f.Stderr == nil {
-		f.Stderr = r.stderr.Lines(20)
+		for _, l := range r.stderr.since(r.wrote, 20) {
+			f.Stderr = append(f.Stderr, l.Text)
+		}
 	}
 	return f
 }

@@ -140,10 +140,20 @@ func (t *Tail) Lines(n int) []string {
 // Log returns the last n lines that are not empty, oldest first, also one that is
 // not complete yet, with what is not UTF-8 or not printable replaced, and the end
 // of a very long one left out.
-func (t *Tail) Log(n int) []LogLine {
+func (t *Tail) Log(n int) []LogLine { return t.since(0, n) }
+
+// written returns the offset of what will be written next.
+func (t *Tail) written() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines, rest := t.lines(t.begin())
+	return t.end
+}
+
+// since is Log without what was written before an offset.
+func (t *Tail) since(from int64, n int) []LogLine {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	lines, rest := t.lines(max(t.begin(), from))
 	if rest < t.end {
 		lines = t.add(lines, rest, t.text(rest))
 	}

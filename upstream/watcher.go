@@ -15,7 +15,9 @@ import (
 // WatchCommand is the hidden subcommand under which a program calls WatcherMain.
 const WatchCommand = "__watch"
 
-// watcherPause is how long after its watcher died a gateway starts another.
+// watcherPause is how long after its watcher died a gateway starts another, if that
+// one had not lived for as long. Else there is no pause: until there is another,
+// nobody would end what a killed gateway leaves.
 const watcherPause = time.Second
 
 // Watcher is another process that ends what is left of the children when this
@@ -114,6 +116,7 @@ func (w *Watcher) spawn() (*exec.Cmd, error) {
 // keep waits for the watching process and replaces it, until Close.
 func (w *Watcher) keep(cmd *exec.Cmd) {
 	for {
+		begun := time.Now()
 		err := cmd.Wait()
 		select {
 		case <-w.quit:
@@ -127,8 +130,8 @@ func (w *Watcher) keep(cmd *exec.Cmd) {
 		}
 		w.mu.Unlock()
 		w.log.Load().Warn("watcher ended, starting another", "error", err)
-		for {
-			if until(w.quit, watcherPause, nil) {
+		for pause := watcherPause - time.Since(begun); ; pause = watcherPause {
+			if until(w.quit, max(pause, 0), nil) {
 				return
 			}
 			if cmd, err = w.spawn(); err == nil {

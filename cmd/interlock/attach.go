@@ -9,16 +9,30 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/admin"
 )
 
-// attach lets in a client that a bridge carries. It must mean the configuration
-// that the gateway was started with: two of them may share a state folder, and
-// with it the socket.
+// means refuses who means a configuration that the gateway was not started with:
+// two of them may share a state folder, and with it the socket.
+func (s *service) means(files []string) error {
+	for _, f := range files {
+		if !slices.Contains(s.roots, f) {
+			return s.other(files)
+		}
+	}
+	return nil
+}
+
+func (s *service) other(files []string) error {
+	return &admin.Error{
+		Code:   admin.CodeOtherConfig,
+		Detail: "the gateway that runs with this state_dir serves " + strings.Join(s.roots, ", ") + ", not " + strings.Join(files, ", "),
+		Mend:   "give one of the configurations a state_dir of its own",
+	}
+}
+
+// attach lets in a client that a bridge carries. It must mean the very
+// configuration that the gateway was started with.
 func (s *service) attach(files []string) (func(context.Context, io.Reader, io.Writer) error, error) {
 	if len(files) > 0 && !slices.Equal(files, s.roots) {
-		return nil, &admin.Error{
-			Code:   admin.CodeOtherConfig,
-			Detail: "the gateway that runs with this state_dir serves " + strings.Join(s.roots, ", ") + ", not " + strings.Join(files, ", "),
-			Mend:   "give one of the configurations a state_dir of its own",
-		}
+		return nil, s.other(files)
 	}
 	if ok, waiting := s.gw.Ready(); !ok && slices.Equal(waiting, []string{"draining"}) {
 		return nil, &admin.Error{Code: admin.CodeDraining, Detail: "the gateway is shutting down"}

@@ -53,6 +53,7 @@ var ailments = []ailment{
 	{"gateway_down", isNote, "No gateway runs for this configuration."},
 	{"gateway_unreachable", isError, "The gateway at the address of `--admin` does not answer."},
 	{"gateway_refuses", isError, "The gateway answers, and does not take our token."},
+	{"gateway_of_others", isError, "The gateway that runs with this `state_dir` serves other configuration files."},
 	{"gateway_not_ready", isError, "The gateway runs, and waits for a required server, or is going down."},
 	{"upstream_error", isError, "A server of the running gateway is in error."},
 	{"upstream_exhausted", isError, "A server of the running gateway has failed so often in a row that it is tried every 10 minutes only."},

@@ -38,7 +38,11 @@ func (d *doctor) gateway(ctx context.Context, r *reach) ([]string, error) {
 	d.told.Gateway = c.Target()
 	ups, err := c.Upstreams(ctx, admin.Select{})
 	if e := new(admin.Error); errors.As(err, &e) {
-		d.find(finding{Code: "gateway_refuses", Text: e.Detail, Mend: e.Mend})
+		code := "gateway_refuses"
+		if e.Code == admin.CodeOtherConfig {
+			code = "gateway_of_others"
+		}
+		d.find(finding{Code: code, Text: e.Detail, Mend: e.Mend})
 		return nil, nil
 	}
 	if err != nil {

@@ -64,5 +64,8 @@ func (r *reach) client() (*admin.Client, error) {
 		// The gateway makes the token: without one it has never run.
 		err = errors.Join(admin.ErrUnreachable, err)
 	}
+	if err == nil && len(r.files) > 0 {
+		c.Means(rootFiles(r.files, nil)...)
+	}
 	return c, err
 }

@@ -60,7 +60,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	if s.admin != nil {
 		h := admin.Handler(admin.Options{
-			State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Attach: s.attach, Background: s.o.background, Version: s.app.version, Log: s.log,
+			State: s.gw.State(), Metrics: s.tel.MetricsHandler(), Means: s.means, Attach: s.attach, Background: s.o.background, Version: s.app.version, Log: s.log,
 		})
 		tasks.Go(func() { end(served("admin", admin.Serve(operators, s.admin, h))) })
 	}

@@ -14,7 +14,7 @@ import (
 // messages of MCP one to a line, as on stdio, in both directions.
 const attachProtocol = "mcp-stdio"
 
-// Headers of an attach besides those of the upgrade.
+// Headers besides those of HTTP.
 const (
 	// headerConfig names a configuration file that the gateway must have been
 	// started with, path-escaped; there is one for each.
@@ -44,13 +44,9 @@ func (a *api) attach(w http.ResponseWriter, r *http.Request) error {
 			Mend: "send Connection: Upgrade and Upgrade: " + attachProtocol,
 		}
 	}
-	var files []string
-	for _, v := range r.Header.Values(headerConfig) {
-		file, err := url.PathUnescape(v)
-		if err != nil {
-			return &Error{Code: CodeBadRequest, Detail: headerConfig + " is not path-escaped"}
-		}
-		files = append(files, file)
+	files, err := filesOf(r)
+	if err != nil {
+		return err
 	}
 	serve, err := a.Attach(files)
 	if err != nil {
@@ -83,6 +79,19 @@ func (a *api) attach(w http.ResponseWriter, r *http.Request) error {
 		a.Log.Debug("attached client ended", "err", err)
 	}
 	return nil
+}
+
+// filesOf are the configuration files that a request names.
+func filesOf(r *http.Request) ([]string, error) {
+	var files []string
+	for _, v := range r.Header.Values(headerConfig) {
+		file, err := url.PathUnescape(v)
+		if err != nil {
+			return nil, &Error{Code: CodeBadRequest, Detail: headerConfig + " is not path-escaped"}
+		}
+		files = append(files, file)
+	}
+	return files, nil
 }
 
 // upgrades tells whether a request asks for the protocol.

@@ -26,6 +26,7 @@ type Client struct {
 	base   string
 	target string
 	token  string
+	files  []string // those it means, none for any
 }
 
 // NewClient returns a client for what Listen would open under the same values;
@@ -52,6 +53,11 @@ func NewClient(listen, token, stateDir string) (*Client, error) {
 	// No proxy: the token is for this machine.
 	return &Client{http: &http.Client{Transport: new(http.Transport)}, base: "http://" + address, target: address, token: token}, nil
 }
+
+// Means says which configuration files (absolute paths) the client takes the
+// gateway to run with: one of others refuses all it is asked with CodeOtherConfig.
+// It is called before any other method.
+func (c *Client) Means(files ...string) { c.files = files }
 
 // Close releases idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -92,6 +98,9 @@ func (c *Client) send(ctx context.Context, method, path, accept string, body []b
 		return nil, fmt.Errorf("admin address: %w", err)
 	}
 	req.Header.Set("Accept", accept)
+	for _, f := range c.files {
+		req.Header.Add(headerConfig, url.PathEscape(f))
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

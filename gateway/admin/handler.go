@@ -13,6 +13,9 @@ type Options struct {
 	Metrics http.Handler
 	// Version is sent in the Server header, "" for none.
 	Version string
+	// Means refuses, with an *Error, a request of somebody who means a gateway of
+	// other files (absolute paths, of which there is one at least); nil refuses none.
+	Means func(files []string) error
 	// Attach lets clients in that are served as on stdio; nil for none.
 	Attach Attach
 	// Background is told to them: that the gateway was started by a client's need.

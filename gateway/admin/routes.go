@@ -82,7 +82,10 @@ func (a *api) answer(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		if a.Version != "" {
 			w.Header().Set("Server", "interlock/"+a.Version)
 		}
-		err := h(w, r)
+		err := a.meant(r)
+		if err == nil {
+			err = h(w, r)
+		}
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
@@ -93,6 +96,19 @@ func (a *api) answer(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		}
 		writeProblem(w, e)
 	})
+}
+
+// meant refuses a request that names files of another gateway's: two
+// configurations may share a state folder, and with it the socket.
+func (a *api) meant(r *http.Request) error {
+	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		return nil
+	}
+	files, err := filesOf(r)
+	if err != nil || len(files) == 0 || a.Means == nil {
+		return err
+	}
+	return a.Means(files)
 }
 
 func notAllowed(methods []string) func(http.ResponseWriter, *http.Request) error {
