@@ -48,8 +48,8 @@ cross:
 test: fetch
 	CGO_ENABLED=1 go test -race -shuffle=on -p 2 -timeout 10m ./...
 
-# Without the race detector, which crashes where so many goroutines come and go; a
-# part of them is in `make test`, with it.
+# Without the race detector, which crashes where so many goroutines come and go;
+# some of the days are in `make test`, with it.
 model:
 	go test -count=1 -shuffle=on -run '^TestLifecycleModel$$|^TestSimulatedDay$$' ./upstream ./gateway
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
@@ -84,6 +85,7 @@ func (j *journal) Listed(string, *upstream.Inventory, *upstream.Inventory) {}
 // check compares the states that name went through.
 func (j *journal) check(t *testing.T, name, want string) {
 	t.Helper()
+	synctest.Wait() // a state is seen before it is told
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var got []string

@@ -549,16 +549,17 @@ func (w *world) apply(next []upstream.Config) {
 	}
 }
 
-// TestLifecycleModel runs random sequences of events against the model: 10,000, or
-// fewer under the race detector. That of Go 1.26 crashes (SIGSEGV in
-// __tsan::SlotLock, golang/go#78059) about once in 100,000 of them.
+// TestLifecycleModel runs 10,000 random sequences of events against the model, with
+// `make model`. Not under the race detector: the model looks at itself while the
+// upstreams move, and the detector of Go 1.26 crashes (SIGSEGV in __tsan::SlotLock,
+// golang/go#78059) about once in 100,000 sequences.
 func TestLifecycleModel(t *testing.T) {
 	checks := "10000"
 	switch {
 	case os.Getenv("INTERLOCK_SOAK") != "":
 		checks = "100000"
 	case raceEnabled:
-		checks = "2000"
+		t.Skip("make model runs it, without the race detector")
 	}
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set(checks)

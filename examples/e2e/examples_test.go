@@ -47,7 +47,7 @@ func exampleConfigs(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	for i, block := range regexp.MustCompile("(?s)```(yaml|json)\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
-		ours := strings.Contains(block[2], "upstreams:") || strings.Contains(block[2], "mcpServers") && !strings.Contains(block[2], "--stdio")
+		ours := strings.Contains(block[2], "upstreams:") || strings.Contains(block[2], "mcpServers") && !strings.Contains(block[2], `"stdio"`)
 		if ours {
 			all[fmt.Sprintf("readme-%d.%s", i+1, block[1])] = block[2]
 		}
