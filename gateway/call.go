@@ -136,24 +136,45 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 // consulted makes the call with the chain's leave, before it and after.
 func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
 	x, r := c.x, c.route
-	if x.view.chain.Empty() {
+	chain := x.view.chain
+	if chain.Empty() {
 		return g.ask(ctx, c, u, edits)
 	}
-	pc := &policy.Call{
-		Principal: x.session.principal, Session: x.session.key, Method: x.method,
-		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: *x.msg,
+	for !chain.Enter() { // a reload came between: the call goes by the new policies
+		chain = g.view.Load().chain
 	}
-	if err := x.view.chain.Before(ctx, pc); err != nil {
+	pc := &policy.Call{
+		Principal: x.principal, Session: x.session.key, Method: x.method,
+		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
+	}
+	defer chain.Done(pc)
+	if err := chain.Before(ctx, pc); err != nil {
 		return jsonrpc.Message{}, err
+	}
+	if pc.Changed() {
+		edits = withArguments(edits, x.msg, pc.Arguments())
 	}
 	m, err := g.ask(ctx, c, u, edits)
 	if err != nil {
 		return m, err
 	}
-	if err := x.view.chain.After(ctx, pc, m); err != nil {
+	a := policy.Answer{Message: m}
+	if err := chain.After(ctx, pc, &a); err != nil {
 		return m, &withheld{err}
 	}
-	return m, nil
+	return a.Message, nil
+}
+
+// withArguments puts other arguments into a request.
+func withArguments(e *jsonrpc.Edits, m *jsonrpc.Message, raw []byte) *jsonrpc.Edits {
+	e = withEdits(e)
+	if m.Arguments.Ok() {
+		e.Replace(m.Arguments, raw)
+		return e
+	}
+	member := append(append([]byte(`"arguments":`), raw...), ',')
+	e.Insert(int(m.Params.Start)+1, member) // there is a name behind it
+	return e
 }
 
 // withheld is a policy's refusal of an answer: the call has run.

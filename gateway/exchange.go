@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -15,14 +16,17 @@ import (
 // exchange is one request of a client on its way to its answer.
 type exchange struct {
 	session *session
-	view    *view
-	catalog *router.Catalog
-	msg     *jsonrpc.Message // that in ask
-	method  string
-	out     outlet // where messages that belong to the request go
-	header  traceHeader
-	from    string // the client's address, "" on stdio
-	code    int    // of the JSON-RPC error that it was answered with
+	// principal is who sent the request: the session's own, with what its
+	// credential of this request allows.
+	principal *policy.Principal
+	view      *view
+	catalog   *router.Catalog
+	msg       *jsonrpc.Message // that in ask
+	method    string
+	out       outlet // where messages that belong to the request go
+	header    traceHeader
+	from      string // the client's address, "" on stdio
+	code      int    // of the JSON-RPC error that it was answered with
 	// modern is what a client of 2026-07-28 said with the request; nil for one of
 	// an older revision.
 	modern *modernRequest

@@ -99,7 +99,7 @@ var emptyCatalog = router.Build(router.Defaults(), nil)
 // error says which part of the configuration or of the state folder is at fault.
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
-		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load, chain: policy.NewChain(),
+		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load,
 		sessions: newSessions(), listeners: newListeners(),
 		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), pulse: make(chan struct{}),
 	}

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/interlock-mcp/interlock/policy"
-	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
 
@@ -16,19 +15,17 @@ type warden struct {
 	seen           *policy.Call
 }
 
-func (*warden) Name() string { return "warden" }
-
 func (w *warden) Before(_ context.Context, c *policy.Call) error {
 	w.seen = c
 	if w.target != "" && c.Target == w.target {
-		return &policy.Denial{Policy: "warden", Reason: "not on my watch"}
+		return &policy.Denial{Reason: "not on my watch"}
 	}
 	return nil
 }
 
-func (w *warden) After(_ context.Context, _ *policy.Call, answer jsonrpc.Message) error {
-	if w.answer != "" && strings.Contains(string(answer.Raw), w.answer) {
-		return &policy.Denial{Policy: "warden", Reason: "keep that to yourself"}
+func (w *warden) After(_ context.Context, _ *policy.Call, a *policy.Answer) error {
+	if w.answer != "" && strings.Contains(string(a.Result()), w.answer) {
+		return &policy.Denial{Reason: "keep that to yourself"}
 	}
 	return nil
 }
@@ -43,7 +40,7 @@ func TestChainIsConsulted(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &warden{target: "no", answer: "secret"}
-	g.chain = policy.NewChain(w)
+	g.chain = policy.NewChain(nil, policy.Step{Name: "warden", Policy: w})
 	r := serveGateway(t, g)
 	r.dialer = d
 	r.running()

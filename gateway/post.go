@@ -95,6 +95,7 @@ func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, r
 		c = emptyCatalog
 	}
 	x.ask.Request.Message = m
+	x.principal = s.principal
 	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, &x.ask.Request.Message, m.MethodName(), out, cancel
 	x.begun = time.Now()
 	s.used.Store(x.begun.UnixNano())

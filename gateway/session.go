@@ -18,12 +18,12 @@ import (
 // requests. What must survive a restart is in its sealed id; the rest is
 // rebuilt as the client goes on.
 type session struct {
-	id        string // sealed; "" on stdio
-	key       string // the ticket's nonce; names the session inside the gateway
-	principal policy.Principal
-	view      string // the upstream of /mcp/u/<upstream>, "" for all
-	attached  bool   // carried by a bridge, which goes on with the next gateway
-	boot      string // makes stream ids differ from those before a restart
+	id        string            // sealed; "" on stdio
+	key       string            // the ticket's nonce; names the session inside the gateway
+	principal *policy.Principal // whose it is, never nil
+	view      string            // the upstream of /mcp/u/<upstream>, "" for all
+	attached  bool              // carried by a bridge, which goes on with the next gateway
+	boot      string            // makes stream ids differ from those before a restart
 
 	used atomic.Int64 // Unix nanoseconds of the last request
 

@@ -161,7 +161,7 @@ func (t *sessions) expired(now time.Time, timeout time.Duration) []*session {
 }
 
 // principalOf is the inverse of Principal.Key.
-func principalOf(key string) policy.Principal {
+func principalOf(key string) *policy.Principal {
 	issuer, subject, _ := strings.Cut(key, "\x00")
-	return policy.Principal{Issuer: issuer, Subject: subject}
+	return &policy.Principal{Issuer: issuer, Subject: subject}
 }

@@ -107,7 +107,7 @@ func (g *Gateway) Problems() []admin.Problem {
 // be asked nothing.
 func operator() *session {
 	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}")}, "")
-	s.principal = policy.Principal{Issuer: "interlock", Subject: "operator"}
+	s.principal = &policy.Principal{Issuer: "interlock", Subject: "operator"}
 	s.home = nowhere{}
 	return s
 }

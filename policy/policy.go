@@ -1,97 +1,67 @@
 // Package policy decides which calls may reach an upstream, and with what.
 //
-// A Chain consults policies in order before a call and in reverse after it. The
+// A Chain consults policies in order before a call and in reverse after it; some
+// of them also see what servers send of themselves, and what they offer. The
 // package knows nothing of how a call is made, of HTTP or of tracing. It starts
-// no goroutine; a Chain never changes once built and is safe for concurrent
-// use if its policies are.
+// goroutines only for policies that have a deadline. A Chain never changes once
+// built and is safe for concurrent use if its policies are.
+//
+// The policies that come with Interlock are packages below this one, and
+// policy/builtin makes them of their configuration.
 package policy
 
 import (
 	"context"
-	"fmt"
-	"slices"
-
-	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+	"time"
 )
 
-// Principal is who makes a call. The zero value is the anonymous local user.
-type Principal struct {
-	Issuer, Subject string
-}
-
-// Key returns a string that differs between principals.
-func (p Principal) Key() string {
-	if p.Issuer == "" && p.Subject == "" {
-		return ""
-	}
-	return p.Issuer + "\x00" + p.Subject
-}
-
-// Call is a request on its way to an upstream.
-type Call struct {
-	Principal Principal
-	// Session identifies the client's session, "" where there is none.
-	Session string
-	// Method is the MCP method: tools/call, prompts/get, resources/read, ...
-	Method string
-	// Upstream is the upstream's name, and Target its own name of the tool or
-	// prompt, or the resource's URI. Exposed is the name the client used.
-	Upstream, Target, Exposed string
-	// Message is the request as the client sent it.
-	Message jsonrpc.Message
-}
-
-// Policy is consulted around each call.
+// Policy is consulted around each call. It must be safe for concurrent use. It may
+// implement Inbound, Vetter, Finisher and io.Closer as well, and is a pointer.
 type Policy interface {
-	// Name identifies the policy in answers, spans and metrics.
-	Name() string
 	// Before returns nil to let the call pass, a *Denial to refuse it with a
-	// reason that the client may read, or another error, which refuses it too.
+	// reason that the client's model may read, or another error when it could not
+	// decide. It may change the call's arguments and annotate it.
 	Before(ctx context.Context, c *Call) error
-	// After sees the answer and may refuse it in the same way.
-	After(ctx context.Context, c *Call, answer jsonrpc.Message) error
+	// After sees the answer, and may refuse or change it in the same way.
+	After(ctx context.Context, c *Call, a *Answer) error
+}
+
+// Inbound is a policy that is also asked about what servers send of themselves.
+type Inbound interface {
+	// Received is Before for such a message. A notification that is refused is
+	// dropped, a request is answered with an error.
+	Received(ctx context.Context, m *ServerMessage) error
+}
+
+// Vetter is a policy that also looks at what upstreams offer, before a client does.
+type Vetter interface {
+	// Vet is given all that is offered, in the order of the file, each time
+	// anything of it changes. It returns what it has to say, and keeps nothing of
+	// the slice. It must not block.
+	Vet(all []*Definition) []Verdict
+}
+
+// Finisher is a policy that holds something for as long as a call lasts.
+type Finisher interface {
+	// Done is called once for each call that Before was asked about, however it
+	// ended. It must not block.
+	Done(c *Call)
 }
 
 // Denial is a policy's refusal.
 type Denial struct {
+	// Policy is the name of the policy; the chain fills it in.
 	Policy string
+	// Reason is a sentence without its full stop. It names facts and invites no
+	// workaround, and holds no values out of the call.
 	Reason string
+	// RetryAfter is when to come back, 0 for never.
+	RetryAfter time.Duration
+	// Err is what kept the policy from deciding, nil if it decided. Clients are
+	// not told.
+	Err error
 }
 
-func (d *Denial) Error() string { return fmt.Sprintf("denied by policy %s: %s", d.Policy, d.Reason) }
+func (d *Denial) Error() string { return "denied by policy " + d.Policy + ": " + d.Reason }
 
-// Chain consults policies. The nil Chain and the empty one let everything pass
-// and cost nothing.
-type Chain struct{ policies []Policy }
-
-// NewChain returns a chain of the policies in their order.
-func NewChain(policies ...Policy) *Chain { return &Chain{policies} }
-
-// Empty reports whether there is nobody to consult.
-func (c *Chain) Empty() bool { return c == nil || len(c.policies) == 0 }
-
-// Before consults the policies in order and stops at the first error.
-func (c *Chain) Before(ctx context.Context, call *Call) error {
-	if c == nil {
-		return nil
-	}
-	for _, p := range c.policies {
-		if err := p.Before(ctx, call); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// After consults the policies in reverse order and stops at the first error.
-func (c *Chain) After(ctx context.Context, call *Call, answer jsonrpc.Message) error {
-	if c == nil {
-		return nil
-	}
-	for _, v := range slices.Backward(c.policies) {
-		if err := v.After(ctx, call, answer); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (d *Denial) Unwrap() error { return d.Err }

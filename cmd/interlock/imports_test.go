@@ -57,6 +57,10 @@ func TestImportsRule(t *testing.T) {
 		{"gateway", "gateway/config", true},
 		{"gateway/config", "telemetry", true},
 		{"gateway/config", "gateway/alert", true},
+		{"gateway/config", "gateway/identity", true},
+		{"gateway/config", "policy/builtin", true},
+		{"gateway/identity", "policy", true},
+		{"policy/builtin", "policy/plugin", true},
 		{"cmd/interlock", "gateway", true},
 		{"cmd/interlock", "examples/demo", true},
 		{"upstream", "telemetry", false},
@@ -68,6 +72,8 @@ func TestImportsRule(t *testing.T) {
 		{"gateway/config", "gateway", false},
 		{"gateway/alert", "gateway/config", false},
 		{"gateway/alert", "upstream", false},
+		{"gateway/identity", "gateway/config", false},
+		{"gateway/identity", "policy/builtin", false},
 		{"gateway/admin", "gateway", false},
 		{"gateway/admin", "gateway/config", false},
 		{"gateway", "cmd/interlock", false},
@@ -111,8 +117,10 @@ func allowed(from, to string) bool {
 		return false
 	case under(from, "gateway/alert"): // it knows only what it is told
 		return under(to, "gateway/alert")
+	case under(from, "gateway/identity"): // it makes principals of credentials
+		return under(to, "gateway/identity") || to == "policy" || to == "upstream/jsonrpc"
 	case under(from, "gateway/config"):
-		return under(to, "gateway/config") || to == "gateway/alert" || to == "upstream" || to == "router" || to == "policy" || to == "telemetry" || to == "upstream/jsonrpc"
+		return under(to, "gateway/config") || to == "gateway/alert" || to == "gateway/identity" || to == "upstream" || to == "router" || under(to, "policy") || to == "telemetry" || to == "upstream/jsonrpc"
 	case under(from, "gateway/admin"): // it declares the interface that it reads
 		return under(to, "gateway/admin") || to == "upstream/jsonrpc"
 	case from == "gateway":

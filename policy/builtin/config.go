@@ -1,0 +1,127 @@
+// Package builtin makes the policies that come with Interlock of the `policies`
+// section of the configuration.
+package builtin
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/interlock-mcp/interlock/policy"
+)
+
+// Config is one item of `policies`; the koanf tags are its keys. Exactly one of the
+// kinds is set.
+type Config struct {
+	// Name identifies the policy in answers, metrics and the audit; by default that
+	// is its kind.
+	Name string `koanf:"name"`
+	// OnError is "deny" (the default) or "allow": what becomes of a call that the
+	// policy could not decide.
+	OnError policy.Effect `koanf:"on_error"`
+	// DryRun has it report what it would do, and do nothing.
+	DryRun bool `koanf:"dry_run"`
+	// Timeout is how long it may take to decide, 0 for its kind's own.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// section is the configuration of one kind of policy.
+type section interface {
+	// Validate returns every fault, joined, each a *policy.FieldError.
+	Validate() error
+	// New makes the policy. Of a valid configuration it fails only for what is
+	// outside of it: a file, a process.
+	New(policy.Env) (policy.Policy, error)
+}
+
+// kinds are all there are: the key, and the section that a configuration has
+// there. A section that is absent is a nil pointer.
+var kinds = []struct {
+	key string
+	of  func(*Config) section
+}{}
+
+// Kinds are the keys that say what kind a policy is.
+func Kinds() []string {
+	keys := make([]string, len(kinds))
+	for i, k := range kinds {
+		keys[i] = k.key
+	}
+	return keys
+}
+
+// section returns the kinds that are set, and the section of the last of them.
+func (c *Config) section() (keys []string, s section) {
+	for _, k := range kinds {
+		if of := k.of(c); of != nil && !reflect.ValueOf(of).IsNil() {
+			keys, s = append(keys, k.key), of
+		}
+	}
+	return keys, s
+}
+
+// Called is the name of the policy.
+func (c *Config) Called() string {
+	if keys, _ := c.section(); c.Name == "" && len(keys) > 0 {
+		return keys[0]
+	}
+	return c.Name
+}
+
+// Validate returns every fault of the policies, joined, each a *policy.FieldError
+// whose path begins with the number of the policy.
+func Validate(all []Config) error {
+	var errs []error
+	names := make(map[string]int)
+	for i := range all {
+		c := &all[i]
+		at := strconv.Itoa(i)
+		bad := func(text, mend string, path ...string) {
+			errs = append(errs, &policy.FieldError{Path: append([]string{at}, path...), Text: text, Mend: mend})
+		}
+		keys, s := c.section()
+		switch len(keys) {
+		case 0:
+			bad("does not say what kind of policy it is", "add one of "+strings.Join(Kinds(), ", "))
+			continue
+		case 1:
+		default:
+			bad("has "+strings.Join(keys, " and "), "make each a policy of its own", keys[1])
+		}
+		if first, taken := names[c.Called()]; taken {
+			bad(fmt.Sprintf("has the name %q, which policy %d has already", c.Called(), first+1), "add another name", "name")
+		} else {
+			names[c.Called()] = i
+		}
+		if c.OnError != "" && c.OnError != policy.Deny && c.OnError != policy.Allow {
+			bad("must be deny or allow", "", "on_error")
+		}
+		if c.Timeout < 0 {
+			bad("must not be negative", "", "timeout")
+		}
+		errs = append(errs, below(s.Validate(), at, keys[len(keys)-1])...)
+	}
+	return errors.Join(errs...)
+}
+
+// below puts path before that of each fault that was joined in err.
+func below(err error, path ...string) []error {
+	if err == nil {
+		return nil
+	}
+	all := []error{err}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		all = many.Unwrap()
+	}
+	for i, err := range all {
+		if fe, ok := errors.AsType[*policy.FieldError](err); ok {
+			deep := *fe
+			deep.Path = append(append([]string(nil), path...), fe.Path...)
+			all[i] = &deep
+		}
+	}
+	return all
+}

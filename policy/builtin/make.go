@@ -1,0 +1,93 @@
+package builtin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+
+	"github.com/interlock-mcp/interlock/policy"
+)
+
+// Made are policies made of their configuration. Nil stands for none.
+type Made struct {
+	Steps []policy.Step
+	from  []Config
+}
+
+// Make makes the policies, which must be valid. One that is configured as it was
+// in before, by name and all, is the same one, with all that it knows; before is not
+// changed. On an error nothing is left running that was not before.
+func Make(all []Config, env policy.Env, before *Made) (*Made, error) {
+	m := &Made{from: all}
+	for i := range all {
+		c := &all[i]
+		_, s := c.section()
+		p := before.same(c)
+		if p == nil {
+			var err error
+			if p, err = s.New(env); err != nil {
+				return nil, fmt.Errorf("policy %s: %w", c.Called(), closed(err, m.gone(before)))
+			}
+		}
+		m.Steps = append(m.Steps, policy.Step{Name: c.Called(), Policy: p, OnError: c.OnError, DryRun: c.DryRun, Timeout: c.Timeout})
+	}
+	return m, nil
+}
+
+// same returns the policy that was made of the same configuration, nil for none.
+// What the chain does, and not the policy, may differ.
+func (m *Made) same(c *Config) policy.Policy {
+	if m == nil {
+		return nil
+	}
+	_, s := c.section()
+	for i := range m.from {
+		if _, old := m.from[i].section(); m.from[i].Called() == c.Called() && reflect.DeepEqual(old, s) {
+			return m.Steps[i].Policy
+		}
+	}
+	return nil
+}
+
+// gone are the policies of m that other has not.
+func (m *Made) gone(other *Made) []policy.Policy {
+	if m == nil {
+		return nil
+	}
+	var out []policy.Policy
+	for _, s := range m.Steps {
+		if !other.has(s.Policy) {
+			out = append(out, s.Policy)
+		}
+	}
+	return out
+}
+
+func (m *Made) has(p policy.Policy) bool {
+	if m == nil {
+		return false
+	}
+	for _, s := range m.Steps {
+		if s.Policy == p {
+			return true
+		}
+	}
+	return false
+}
+
+// CloseAllBut closes the policies of m that next has not. Nobody may consult them
+// any more.
+func (m *Made) CloseAllBut(next *Made) error { return closed(nil, m.gone(next)) }
+
+// closed closes what can be closed and joins what goes wrong to err.
+func closed(err error, all []policy.Policy) error {
+	for _, p := range all {
+		if c, ok := p.(io.Closer); ok {
+			if cerr := c.Close(); cerr != nil {
+				err = errors.Join(err, cerr)
+			}
+		}
+	}
+	return err
+}

@@ -1,0 +1,198 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// errLate is why a policy that did not keep its deadline could not decide.
+var errLate = errors.New("it took longer than its timeout")
+
+// panicked is a policy's panic.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
+
+// apart reports whether the policy works on a copy: its changes count for nothing,
+// or come too late.
+func (s *Step) apart() bool { return s.DryRun || s.Timeout > 0 }
+
+func (s *Step) before(ctx context.Context, c *Call, observe Observer) error {
+	seen := c
+	if s.apart() {
+		seen = c.sketch()
+	}
+	changes, notes := seen.changes, len(seen.notes)
+	d, err := s.decide(ctx, PhaseBefore, func(ctx context.Context) error { return s.Policy.Before(ctx, seen) })
+	if !errors.Is(d.Err, errLate) { // else it is still at work on its copy
+		for i := range seen.notes[notes:] {
+			seen.notes[notes+i].Policy = s.Name
+		}
+		d.did(seen.changes != changes, len(seen.notes) != notes)
+		switch {
+		case seen == c:
+		case s.DryRun:
+			c.notes, c.values = seen.notes, seen.values
+		default:
+			*c = *seen
+		}
+	}
+	return s.tell(ctx, c, d, err, observe)
+}
+
+func (s *Step) after(ctx context.Context, c *Call, a *Answer, observe Observer) error {
+	seen, answer := c, a
+	if s.apart() {
+		copied := *a
+		seen, answer = c.sketch(), &copied
+	}
+	changes, notes := answer.changes, len(seen.notes)
+	d, err := s.decide(ctx, PhaseAfter, func(ctx context.Context) error { return s.Policy.After(ctx, seen, answer) })
+	if !errors.Is(d.Err, errLate) {
+		for i := range seen.notes[notes:] {
+			seen.notes[notes+i].Policy = s.Name
+		}
+		d.did(answer.changes != changes, len(seen.notes) != notes)
+		if seen != c {
+			c.notes, c.values = seen.notes, seen.values
+			if !s.DryRun {
+				*a = *answer
+			}
+		}
+	}
+	return s.tell(ctx, c, d, err, observe)
+}
+
+func (s *Step) received(ctx context.Context, p Inbound, m *ServerMessage, observe Observer) error {
+	seen := m
+	if s.apart() {
+		copied := *m
+		seen = &copied
+	}
+	changes := seen.changes
+	d, err := s.decide(ctx, PhaseReceived, func(ctx context.Context) error { return p.Received(ctx, seen) })
+	if !errors.Is(d.Err, errLate) {
+		d.did(seen.changes != changes, false)
+		if seen != m && !s.DryRun {
+			*m = *seen
+		}
+	}
+	return s.tell(ctx, m.Call, d, err, observe)
+}
+
+// vet returns what the policy says, as from it. One that panics says of
+// everything that it cannot be judged.
+func (s *Step) vet(p Vetter, all []*Definition, observe Observer) (verdicts []Verdict) {
+	d := Decision{Policy: s.Name, Phase: PhaseVet, Effect: Allow, Passed: true, DryRun: s.DryRun, Began: time.Now()}
+	defer func() {
+		if fault := recover(); fault != nil {
+			d.Err = &panicked{fault, debug.Stack()}
+			d.Effect, d.Passed, d.Reason = Failed, s.OnError == Allow || s.DryRun, "the policy failed"
+			verdicts = nil
+			for _, def := range all {
+				if !d.Passed {
+					verdicts = append(verdicts, Verdict{Definition: def, Policy: s.Name, Effect: Hide, Reason: d.Reason})
+				}
+			}
+		}
+		d.Took = time.Since(d.Began)
+		if observe != nil {
+			observe(context.Background(), nil, d)
+		}
+	}()
+	verdicts = p.Vet(all)
+	for i := range verdicts {
+		verdicts[i].Policy, verdicts[i].DryRun = s.Name, s.DryRun
+		if verdicts[i].Effect != Report {
+			d.Effect = verdicts[i].Effect
+		} else if d.Effect == Allow {
+			d.Effect = Report
+		}
+	}
+	return verdicts
+}
+
+// decide asks the policy, within its time, and says what came of it. The error is
+// the *Denial that ends the call, nil if it goes on.
+func (s *Step) decide(ctx context.Context, phase Phase, ask func(context.Context) error) (Decision, error) {
+	d := Decision{Policy: s.Name, Phase: phase, Effect: Allow, Passed: true, DryRun: s.DryRun, Began: time.Now()}
+	err := s.within(ctx, ask)
+	d.Took = time.Since(d.Began)
+	switch {
+	case err == nil:
+		return d, nil
+	case ctx.Err() != nil: // nobody waits for the decision any more
+		d.Effect, d.Err, d.Passed, d.Reason = Failed, err, false, "the call ended"
+		return d, context.Cause(ctx)
+	}
+	denial, ok := errors.AsType[*Denial](err)
+	if ok && denial.Err == nil {
+		said := *denial // a policy may keep its own for all calls
+		said.Policy = s.Name
+		d.Effect, d.Passed, d.Reason = Deny, s.DryRun, said.Reason
+		denial = &said
+	} else {
+		d.Effect, d.Err, d.Passed = Failed, err, s.DryRun || s.OnError == Allow
+		d.Reason = "the policy could not decide"
+		denial = &Denial{Policy: s.Name, Reason: d.Reason, Err: err}
+	}
+	if d.Passed {
+		return d, nil
+	}
+	return d, denial
+}
+
+// within asks, and gives up when the time is over. A panic is an error.
+func (s *Step) within(ctx context.Context, ask func(context.Context) error) error {
+	safely := func(ctx context.Context) (err error) {
+		defer func() {
+			if fault := recover(); fault != nil {
+				err = &panicked{fault, debug.Stack()}
+			}
+		}()
+		return ask(ctx)
+	}
+	if s.Timeout <= 0 {
+		return safely(ctx)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, errLate)
+	defer cancel()
+	done := make(chan error, 1) // one that is late has nobody to tell
+	go func() { done <- safely(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		select {
+		case err := <-done: // both at once
+			return err
+		default:
+			return fmt.Errorf("%w: %w", errLate, context.Cause(ctx))
+		}
+	}
+}
+
+// did says what a policy that let the call pass did to it.
+func (d *Decision) did(changed, noted bool) {
+	switch {
+	case d.Effect != Allow:
+	case changed:
+		d.Effect = Change
+	case noted:
+		d.Effect = Report
+	}
+}
+
+// tell tells the observer, and returns err.
+func (s *Step) tell(ctx context.Context, c *Call, d Decision, err error, observe Observer) error {
+	if observe != nil {
+		observe(ctx, c, d)
+	}
+	return err
+}
