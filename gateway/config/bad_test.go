@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/interlock-mcp/interlock/policy/builtin"
 )
 
 // TestBadFiles has each row of "bad input" for configurations, and what else is
@@ -155,11 +157,10 @@ func TestBadFiles(t *testing.T) {
 			"our own program", "", "mcpServers: {a: {command: /usr/bin/interlock, args: [stdio, -c, x]}}\n",
 			[]string{`1:27: "command" is this gateway itself (remove it: the gateway would call itself)`},
 		},
-		{"later keys", "", "server: {auth: {oidc: {}}, tls: {cert: x}}\npolicies: [a]\nprofiles: {p: {t: [x]}}\ntelemetry: {audit: {path: x}}\n", []string{
+		{"later keys", "", "server: {auth: {oidc: {}}, tls: {cert: x}}\nprofiles: {p: {t: [x]}}\ntelemetry: {audit: {path: x}}\n", []string{
 			`1:28: "tls" is not supported by this version (remove it)`,
-			`2:1: "policies" is not supported by this version (remove it)`,
-			`3:1: "profiles" is not supported by this version (remove it)`,
-			`4:13: "audit" is not supported by this version (remove it)`,
+			`2:1: "profiles" is not supported by this version (remove it)`,
+			`3:13: "audit" is not supported by this version (remove it)`,
 		}},
 		{"later values", "", "upstreams:\n  a: {command: x, start: on_demand, idle_stop: 5m, protocol: legacy, isolation: principal, auth: {client_id: x}}\n", []string{
 			`2:81: "isolation": "principal" is not supported by this version`,
@@ -176,6 +177,13 @@ func TestBadFiles(t *testing.T) {
 			`6:49: "Authorization" would be sent in the clear (use https://, or set insecure_http: true)`,
 			`6:64: "a b" is not an HTTP header`,
 			`7:35: "min_down" needs a unit: 5 of what (write 5s, or another of ns us ms s m h)`,
+		}},
+		{"policies", "", "policies:\n- a\n- {name: x, kund: {}}\n- {name: y}\n- {on_error: 5x, timeout: 3}\n", []string{
+			`2:3: item 1 of "policies" must be a table of keys, not a string`,
+			`3:13: unknown key "kund"`,
+			`4:3: item 3 of "policies" does not say what kind of policy it is (add one of ` + strings.Join(builtin.Kinds(), ", ") + `)`,
+			`5:3: item 4 of "policies" does not say what kind of policy it is (add one of ` + strings.Join(builtin.Kinds(), ", ") + `)`,
+			`5:27: "timeout" needs a unit: 3 of what (write 3s, or another of ns us ms s m h)`,
 		}},
 		{"names", "", "names: {separator: \"\"}\n", []string{`1:20: "separator" must not be empty`}},
 		{"telemetry", "", "telemetry: {logs: {level: loud}}\n", []string{`1:27: "level" "loud" is not one of debug, info, warn, error`}},
@@ -196,9 +204,7 @@ func TestBadFiles(t *testing.T) {
 		},
 		{"header", "", "upstreams: {a: {url: \"https://x.example\", headers: {\"a b\": c}}}\n", []string{`1:60: "a b" is not an HTTP header`}},
 		{"unknown anchor", "", "server: *s\n", []string{`1:9: no anchor "s" comes before this`}},
-		{"aliases that grow", "", bomb(), []string{
-			`1:1: "policies" is not supported by this version (remove it)`, `1:221: the aliases of this file grow too large`,
-		}},
+		{"aliases that grow", "", bomb(), []string{`1:1: unknown key "inputs"`, `1:219: the aliases of this file grow too large`}},
 		{"deep", "", strings.Repeat("[", 5000), []string{`1:1001: is nested too deeply`}},
 		{"deep dashes", "", strings.Repeat("- ", 5000), []string{`1:8001: is nested too deeply`}},
 	} {
@@ -222,7 +228,7 @@ func TestBadFiles(t *testing.T) {
 // bomb is a YAML file whose aliases stand for 10^8 values.
 func bomb() string {
 	var b strings.Builder
-	b.WriteString("policies: [&a0 [" + strings.Repeat("x, ", 9) + "x]")
+	b.WriteString("inputs: [&a0 [" + strings.Repeat("x, ", 9) + "x]")
 	for _, n := range []string{"01", "12", "23", "34", "45", "56", "67"} {
 		b.WriteString(", &a" + n[1:] + " [" + strings.Repeat("*a"+n[:1]+", ", 9) + "*a" + n[:1] + "]")
 	}

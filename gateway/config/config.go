@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/alert"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -22,6 +23,8 @@ type Config struct {
 	// Upstreams are in the order of the file, which decides collisions; the
 	// disabled ones are among them.
 	Upstreams []upstream.Config
+	// Policies are in the order in which they are consulted before a call.
+	Policies  []builtin.Config
 	Alerts    alert.Config
 	Telemetry telemetry.Config
 	// StateDir is an absolute path, "" if the user has no state folder.

@@ -48,6 +48,8 @@ func (c *checker) value(path []string, n *node, t reflect.Type) (any, bool) {
 		for i, item := range n.items {
 			if v, ok := c.value(child(path, strconv.Itoa(i)), item, t.Elem()); ok {
 				out = append(out, v)
+			} else if t.Elem().Kind() == reflect.Struct {
+				out = append(out, map[string]any{}) // what comes behind it keeps its number
 			}
 		}
 		return out, true
@@ -65,12 +67,12 @@ func (c *checker) value(path []string, n *node, t reflect.Type) (any, bool) {
 		if want == list && n.kind == text {
 			mend = "write [" + n.show() + "]"
 		}
-		c.problems.add(n.at, dotted(path), fmt.Sprintf("%s must be %s, not %s", quote(last(path)), wanted(t), n.kind), mend)
+		c.problems.add(n.at, dotted(path), fmt.Sprintf("%s must be %s, not %s", c.places.subject(path), wanted(t), n.kind), mend)
 		return nil, false
 	}
 	v, what, mend := scalar(n, t)
 	if what != "" {
-		c.problems.add(n.at, dotted(path), quote(last(path))+" "+what, mend)
+		c.problems.add(n.at, dotted(path), c.places.subject(path)+" "+what, mend)
 		return nil, false
 	}
 	return v, true
@@ -89,6 +91,8 @@ func (c *checker) structure(path []string, n *node, t reflect.Type) map[string]a
 		}
 		if v, ok := c.value(p, m.value, ft); ok {
 			out[m.key] = v
+		} else if m.value.kind == null && ft.Kind() == reflect.Pointer && ft.Elem().Kind() == reflect.Struct {
+			out[m.key] = map[string]any{} // there, with all its defaults
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/interlock-mcp/interlock/gateway/alert"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -26,8 +27,10 @@ type document struct {
 	// Upstreams are the MCP servers behind the gateway, by name. When two offer
 	// the same name, the one that comes first has it.
 	Upstreams map[string]upstreamKeys `koanf:"upstreams"`
-	// Policies and profiles are not supported by this version.
-	Policies []any          `koanf:"policies"`
+	// Policies decide which calls may be made and with what. They are consulted in
+	// this order before a call, and in reverse after it.
+	Policies []builtin.Config `koanf:"policies"`
+	// Profiles are not supported by this version.
 	Profiles map[string]any `koanf:"profiles"`
 	// Alerts says who is told when something changes for the worse or the better.
 	Alerts alertsKeys `koanf:"alerts"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -10,6 +11,10 @@ import (
 // addresses of webhooks, where often nothing else says who asks.
 func (l *loader) hide(root *node) {
 	hooks := false // below alerts
+	var kinds []*node
+	if all := root.find("policies"); all != nil {
+		kinds = all.items
+	}
 	var walk func(n *node, secret bool)
 	walk = func(n *node, secret bool) {
 		switch n.kind {
@@ -18,7 +23,9 @@ func (l *loader) hide(root *node) {
 				if n == root {
 					hooks = m.key == "alerts"
 				}
-				walk(m.value, secret || secretTable(m.key) || isSecretKey(m.key))
+				// What a policy is called says what it looks for.
+				kind := slices.Contains(kinds, n) && m.value.kind != text
+				walk(m.value, secret || !kind && (secretTable(m.key) || isSecretKey(m.key)))
 			}
 		case list:
 			flag := false // the item before is a flag such as --token

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -74,6 +76,17 @@ func (p *places) value(path []string) *node    { return p.values[strings.Join(pa
 func (p *places) key(path []string) (pos, bool) {
 	at, ok := p.keys[strings.Join(path, separator)]
 	return at, ok
+}
+
+// subject names what a fault is of: the key, or the item of a list.
+func (p *places) subject(path []string) string {
+	key := last(path)
+	if n, err := strconv.Atoi(key); err == nil && len(path) > 1 {
+		if _, ok := p.key(path); !ok {
+			return fmt.Sprintf("item %d of %s", n+1, p.subject(path[:len(path)-1]))
+		}
+	}
+	return quote(key)
 }
 
 // find returns the place of a value, or of the nearest thing around it.

@@ -3,7 +3,7 @@ package config
 // later are the keys that a later version gives a meaning, and the values of
 // other keys. Ignored, they would promise what is not done, so they are refused.
 var (
-	laterTop      = []string{"policies", "profiles"}
+	laterTop      = []string{"profiles"}
 	laterServer   = []string{"tls", "trusted_proxies", "auth"}
 	laterUpstream = []string{"auth", "isolation"}
 )

@@ -27,6 +27,8 @@ func (l *loader) finish() *Config {
 	l.decode(whole, &doc)
 	cfg.Server, cfg.Admin, cfg.Names, cfg.Telemetry = doc.Server.Server, doc.Admin, doc.Names, doc.Telemetry.Config
 	cfg.Alerts = doc.Alerts.Config
+	cfg.Policies = doc.Policies
+	l.policyPaths(cfg.Policies)
 	cfg.StateDir = l.stateDir(doc.StateDir)
 
 	insecureHTTP := map[string]bool{}

@@ -177,3 +177,17 @@ func (s *source) offset(n int) pos {
 	}
 	return pos{s, line + 1, 1 + utf8.RuneCount(s.data[s.starts[line]:n])}
 }
+
+// byteAt returns the offset of a place that is a line of the source.
+func (s *source) byteAt(at pos) int {
+	s.offset(0) // so that the lines are known
+	if at.line > len(s.starts) {
+		return len(s.data)
+	}
+	i := s.starts[at.line-1]
+	for range at.col - 1 {
+		_, size := utf8.DecodeRune(s.data[i:])
+		i += size
+	}
+	return i
+}

@@ -105,7 +105,12 @@ func keyed(v reflect.Value) any {
 	case reflect.Struct:
 		out := map[string]any{}
 		for i := range v.NumField() {
-			key := v.Type().Field(i).Tag.Get("koanf")
+			key, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("koanf"), ",")
+			if option == "squash" {
+				inner, _ := keyed(v.Field(i)).(map[string]any)
+				maps.Copy(out, inner)
+				continue
+			}
 			if key == "" || key == "-" {
 				continue
 			}
@@ -118,7 +123,14 @@ func keyed(v reflect.Value) any {
 		}
 		return out
 	case reflect.Pointer:
-		return nil // prefix, which Keys sets
+		if v.IsNil() {
+			return nil
+		}
+		inner := keyed(v.Elem())
+		if inner == nil && v.Elem().Kind() == reflect.Struct {
+			return map[string]any{} // that it is there says something
+		}
+		return inner
 	case reflect.String:
 		if v.Len() == 0 {
 			return nil
@@ -133,10 +145,18 @@ func keyed(v reflect.Value) any {
 		if v.Len() == 0 {
 			return nil
 		}
-		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
+		switch elem := v.Type().Elem().Kind(); {
+		case elem != reflect.Struct && elem != reflect.Pointer:
+		case v.Kind() == reflect.Slice:
 			out := make([]any, v.Len())
 			for i := range out {
 				out[i] = keyed(v.Index(i))
+			}
+			return out
+		default:
+			out := map[string]any{}
+			for key, inner := range v.Seq2() {
+				out[key.String()] = keyed(inner)
 			}
 			return out
 		}

@@ -15,6 +15,8 @@ import (
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/interlock-mcp/interlock/gateway/alert"
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
@@ -43,6 +45,8 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 		return anyOf(&jsonschema.Schema{Type: "number", Minimum: "0"}, variableForm)
 	case reflect.TypeFor[bool]():
 		return anyOf(&jsonschema.Schema{Type: "boolean"}, variableForm)
+	case reflect.TypeFor[policy.Effect]():
+		return words("deny", "allow")
 	case reflect.TypeFor[upstream.Transport]():
 		return words("stdio", "http", "sse")
 	case reflect.TypeFor[alert.Event]():
@@ -67,6 +71,8 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 	return nil
 }
 
+const module = "github.com/interlock-mcp/interlock/"
+
 // generate makes the schema from the structs, their comments and the defaults.
 func generate(t *testing.T) []byte {
 	t.Helper()
@@ -74,11 +80,13 @@ func generate(t *testing.T) []byte {
 		FieldNameTag: "koanf", Anonymous: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, Mapper: typeSchema,
 		Namer: func(t reflect.Type) string {
 			pkg := t.PkgPath()[strings.LastIndex(t.PkgPath(), "/")+1:]
+			if of, policies := strings.CutPrefix(t.PkgPath(), module+"policy/"); policies {
+				return strings.TrimSuffix(strings.Replace(of, "builtin", "policy", 1)+"_"+strings.ToLower(t.Name()), "_config")
+			}
 			return strings.TrimPrefix(strings.ToLower(strings.TrimSuffix(t.Name(), "Keys")), pkg)
 		},
 	}
-	const module = "github.com/interlock-mcp/interlock/"
-	comments(t, r, module)
+	comments(t, r)
 	s := r.Reflect(&document{})
 	s.Title = "Interlock configuration"
 	s.Description = ""
@@ -173,10 +181,14 @@ func putDefaults(root, s *jsonschema.Schema, from any) {
 }
 
 // comments takes descriptions from the doc comments of the structs.
-func comments(t *testing.T, r *jsonschema.Reflector, module string) {
+func comments(t *testing.T, r *jsonschema.Reflector) {
 	t.Helper()
 	r.CommentMap = map[string]string{}
-	for pkg, dir := range map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"} {
+	folders := map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"}
+	for _, kind := range append(builtin.Kinds(), "builtin") {
+		folders["policy/"+kind] = "../../policy/" + kind
+	}
+	for pkg, dir := range folders {
 		one := &jsonschema.Reflector{}
 		if err := one.AddGoComments("x", dir); err != nil {
 			t.Fatal(err)

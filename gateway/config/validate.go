@@ -32,6 +32,7 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 		}
 	}
 	l.alerts(&cfg.Alerts)
+	l.policies(cfg.Policies)
 	l.upstreams(cfg, 0, insecureHTTP)
 }
 
@@ -85,9 +86,8 @@ func (l *loader) fault(at pos, path []string, what, mend string) {
 			}
 		})
 	}
-	key := last(path)
 	if !strings.HasPrefix(what, "prefix ") {
-		what = quote(key) + " " + what
+		what = l.places.subject(path) + " " + what
 	}
 	l.problems.add(at, dotted(path), what, mend)
 }

@@ -37,6 +37,30 @@ type section interface {
 	New(policy.Env) (policy.Policy, error)
 }
 
+// File is a key of a configuration whose value is the path of a file.
+type File struct {
+	Path  []string // of the key
+	Value *string
+}
+
+// files is a section that names files. Its Files have paths below its own key.
+type files interface{ Files() []File }
+
+// Files are all keys of the policy that name files, so that relative paths can be
+// made absolute before the policy is made.
+func (c *Config) Files() []File {
+	keys, s := c.section()
+	f, ok := s.(files)
+	if !ok {
+		return nil
+	}
+	all := f.Files()
+	for i := range all {
+		all[i].Path = append([]string{keys[len(keys)-1]}, all[i].Path...)
+	}
+	return all
+}
+
 // kinds are all there are: the key, and the section that a configuration has
 // there. A section that is absent is a nil pointer.
 var kinds = []struct {
