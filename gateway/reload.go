@@ -108,6 +108,7 @@ func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
 	g.cfg.Store(&next)
 	g.guard.Store(newGuard(next.Server))
 	g.alerts.Apply(next.Alerts)
+	g.tel.ReopenAudit()
 	select {
 	case g.reloaded <- struct{}{}:
 	default:

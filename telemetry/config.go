@@ -17,6 +17,7 @@ type Config struct {
 	Traces      Traces  `koanf:"traces"`
 	Metrics     Metrics `koanf:"metrics"`
 	Logs        Logs    `koanf:"logs"`
+	Audit       Audit   `koanf:"audit"`
 }
 
 // OTLP says where traces go. An empty Endpoint sends none.

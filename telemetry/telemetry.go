@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -23,6 +24,8 @@ type Resource struct {
 	Version string
 	// Log is told when spans cannot be exported; nil for nobody.
 	Log *slog.Logger
+	// Stdout is where an audit to stdout goes; nil if that is somebody else's.
+	Stdout io.Writer
 }
 
 // Telemetry is what Start set up. It is safe for concurrent use, and a nil one
@@ -34,6 +37,8 @@ type Telemetry struct {
 	metrics  atomic.Pointer[metrics] // nil until MetricsHandler asks for them
 
 	supervision atomic.Pointer[func() Supervision] // nil until Supervise
+
+	audit *auditLog // nil when none is written
 }
 
 // Start sets up what c and the OTEL_ variables ask for; the variables win. It
@@ -41,12 +46,16 @@ type Telemetry struct {
 // exporter's goroutine, and told to r.Log. The error is one of configuration.
 func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 	t := new(Telemetry)
+	var err error
+	if t.audit, err = openAudit(c.Audit.Path, r.Stdout, r.Log); err != nil {
+		return nil, err
+	}
 	if off(os.Getenv("OTEL_SDK_DISABLED")) {
 		return t, nil
 	}
 	inner, err := newExporter(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("traces: %w", err)
+		return nil, errors.Join(fmt.Errorf("traces: %w", err), t.audit.close())
 	}
 	if inner == nil {
 		return t, nil
@@ -58,7 +67,7 @@ func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 		resource.WithAttributes(attribute.String("service.name", c.ServiceName), attribute.String("service.version", r.Version)),
 		resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, errors.Join(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err), t.audit.close())
 	}
 	t.exporter = &exporter{SpanExporter: inner, log: r.Log}
 	options := []sdk.TracerProviderOption{
@@ -86,10 +95,15 @@ func (t *Telemetry) Watching() bool { return t != nil && (t.tracer != nil || t.m
 // shutdownTimeout is what a collector may cost at the end at most.
 const shutdownTimeout = 5 * time.Second
 
-// Shutdown exports what is queued and ends the exporter's goroutine. It blocks
-// no longer than ctx and five seconds. The error says that spans were lost.
+// Shutdown exports what is queued, ends the exporter's goroutine and closes the
+// audit. It blocks no longer than ctx and five seconds. The error says that spans
+// were lost.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	if t == nil || t.provider == nil {
+	if t == nil {
+		return nil
+	}
+	defer t.audit.close() //nolint:errcheck // each line was written when it came
+	if t.provider == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)

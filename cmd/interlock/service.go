@@ -57,7 +57,11 @@ func (s *service) open(ctx context.Context) error {
 	}
 	s.log = telemetry.NewLogger(logs, s.app.errs, s.app.errs.terminal)
 	var err error
-	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, telemetry.Resource{Version: s.app.version, Log: s.log}); err != nil {
+	from := telemetry.Resource{Version: s.app.version, Log: s.log, Stdout: s.app.out}
+	if s.o.stdio {
+		from.Stdout = nil // the client's
+	}
+	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, from); err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	if err := <-s.watched; err != nil {

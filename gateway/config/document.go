@@ -60,8 +60,6 @@ type alertsKeys struct {
 
 type telemetryKeys struct {
 	telemetry.Config `koanf:",squash"`
-	// Audit is not supported by this version.
-	Audit map[string]any `koanf:"audit"`
 }
 
 type upstreamKeys struct {

@@ -22,7 +22,6 @@ func (l *loader) supported(root *node) {
 	for _, key := range laterServer {
 		refuse([]string{"server"}, server.member(key))
 	}
-	refuse([]string{"telemetry"}, root.find("telemetry").member("audit"))
 	l.supportedUpstream([]string{"defaults"}, root.find("defaults"))
 	if ups := root.find("upstreams"); ups != nil {
 		for _, m := range ups.members {

@@ -30,6 +30,9 @@ func (l *loader) finish() *Config {
 	cfg.Policies = doc.Policies
 	l.policyPaths(cfg.Policies)
 	cfg.StateDir = l.stateDir(doc.StateDir)
+	if path := &cfg.Telemetry.Audit.Path; *path != "-" {
+		*path = l.resolve(l.places.find([]string{"telemetry", "audit", "path"}).src, *path)
+	}
 
 	insecureHTTP := map[string]bool{}
 	for _, name := range l.names {
