@@ -37,18 +37,12 @@ type section interface {
 	New(policy.Env) (policy.Policy, error)
 }
 
-// File is a key of a configuration whose value is the path of a file.
-type File struct {
-	Path  []string // of the key
-	Value *string
-}
-
 // files is a section that names files. Its Files have paths below its own key.
-type files interface{ Files() []File }
+type files interface{ Files() []policy.File }
 
 // Files are all keys of the policy that name files, so that relative paths can be
 // made absolute before the policy is made.
-func (c *Config) Files() []File {
+func (c *Config) Files() []policy.File {
 	keys, s := c.section()
 	f, ok := s.(files)
 	if !ok {
