@@ -40,7 +40,8 @@ func parseBatch(parts [][]byte) (batch, *jsonrpc.Error) {
 }
 
 // serveBatch answers a batch with one stream that carries all answers.
-func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session, parts [][]byte) {
+func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, parts [][]byte) {
+	r := from.request
 	b, bad := parseBatch(parts)
 	switch {
 	case bad != nil:
@@ -72,7 +73,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 			g.notified(s, m, new(sync.WaitGroup))
 			continue
 		}
-		ctx, x, err := g.enlist(ctx, s, m, st, r)
+		ctx, x, err := g.enlist(ctx, s, m, st, from)
 		if err != nil {
 			st.send(x.turnedAway(err).bytes(), answering)
 			continue
@@ -95,9 +96,9 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, r *http.Request, s *session,
 // enlist enters one request of several that share an outlet, with a context of
 // its own that x.cancel ends. It is done before the next message is looked at,
 // since that may cancel this one. The errors are those of begin.
-func (g *Gateway) enlist(ctx context.Context, s *session, m jsonrpc.Message, out outlet, r *http.Request) (context.Context, *exchange, error) {
+func (g *Gateway) enlist(ctx context.Context, s *session, m jsonrpc.Message, out outlet, from visitor) (context.Context, *exchange, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	x := g.exchange(s, m, out, r, cancel)
+	x := g.exchange(s, m, out, from, cancel)
 	if err := s.begin(x); err != nil {
 		cancel(nil)
 		return nil, x, err

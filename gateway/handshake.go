@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 // sessionOf finds the session of a request, or answers why it cannot and
 // returns nil. m may be nil.
-func (g *Gateway) sessionOf(w http.ResponseWriter, r *http.Request, view string, m *jsonrpc.Message) *session {
+func (g *Gateway) sessionOf(w http.ResponseWriter, from visitor, view string, m *jsonrpc.Message) *session {
+	r := from.request
 	var id []byte
 	if m != nil {
 		id = m.ID.Of(m.Raw)
@@ -30,7 +32,7 @@ func (g *Gateway) sessionOf(w http.ResponseWriter, r *http.Request, view string,
 		g.withoutSession(w, id)
 		return nil
 	}
-	s, err := g.findSession(sealed, view)
+	s, err := g.findSession(sealed, view, from.principal)
 	switch {
 	case errors.Is(err, errFull):
 		full(w, id)
@@ -70,10 +72,10 @@ func unsupported(asked string) []byte {
 	return append(b, '}')
 }
 
-// findSession returns the live session with the id, reviving one that the
-// gateway does not hold (any more). The error is errTicket, or errFull when there
-// is no room for a revived one.
-func (g *Gateway) findSession(sealed, view string) (*session, error) {
+// findSession returns the principal's live session with the id, reviving one that
+// the gateway does not hold (any more). The error is errTicket, also for another
+// principal's, or errFull when there is no room for a revived one.
+func (g *Gateway) findSession(sealed, view string, p *policy.Principal) (*session, error) {
 	s := g.sessions.find(sealed)
 	if s == nil {
 		t, err := g.seal.open(sealed)
@@ -81,6 +83,10 @@ func (g *Gateway) findSession(sealed, view string) (*session, error) {
 			return nil, errTicket
 		}
 		fresh := newSession(t, sealed).useStreams()
+		if fresh.view != view || !fresh.of(p) {
+			return nil, errTicket
+		}
+		fresh.principal = p // which says more than the seal
 		// What it knew of the lists may be old: have it look again. And it may
 		// still answer questions from before.
 		fresh.stale = listTools | listPrompts | listResources
@@ -89,7 +95,7 @@ func (g *Gateway) findSession(sealed, view string) (*session, error) {
 			return nil, err
 		}
 	}
-	if s.view != view {
+	if s.view != view || !s.of(p) {
 		return nil, errTicket
 	}
 	return s, nil
@@ -107,7 +113,7 @@ func (g *Gateway) admit(s *session) (*session, error) {
 
 // serveInitialize begins a session and gives the client its id (MCP 2025-11-25
 // basic/lifecycle, basic/transports "Session Management").
-func (g *Gateway) serveInitialize(w http.ResponseWriter, view string, m jsonrpc.Message) {
+func (g *Gateway) serveInitialize(w http.ResponseWriter, from visitor, view string, m jsonrpc.Message) {
 	id := m.ID.Of(m.Raw)
 	if g.draining.Load() {
 		g.unavailable(w, id)
@@ -118,13 +124,15 @@ func (g *Gateway) serveInitialize(w http.ResponseWriter, view string, m jsonrpc.
 		writeJSON(w, http.StatusOK, invalidParams(id, bad))
 		return
 	}
-	t := ticket{Nonce: randomHex(16), Version: version, View: view, Capabilities: caps.raw}
+	t := ticket{Nonce: randomHex(16), Principal: from.principal.Key(), Version: version, View: view, Capabilities: caps.raw}
 	sealed, err := g.seal.seal(t)
 	if err != nil {
 		writeJSON(w, http.StatusOK, invalidParams(id, err.Error()))
 		return
 	}
-	if _, err := g.admit(newSession(t, sealed).useStreams()); err != nil {
+	s := newSession(t, sealed).useStreams()
+	s.principal = from.principal
+	if _, err := g.admit(s); err != nil {
 		full(w, id)
 		return
 	}

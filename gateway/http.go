@@ -144,7 +144,8 @@ func (o *outflow) json(status int, a answer) {
 
 // endpoint serves streamable HTTP (MCP 2025-11-25 basic/transports).
 func (g *Gateway) endpoint(w http.ResponseWriter, r *http.Request, view string) {
-	if !g.admitted(w, r) {
+	v, ok := g.admitted(w, r)
+	if !ok {
 		return
 	}
 	if _, ok := g.view.Load().catalogFor(view); !ok {
@@ -153,37 +154,38 @@ func (g *Gateway) endpoint(w http.ResponseWriter, r *http.Request, view string) 
 	}
 	switch {
 	case r.Method == http.MethodPost:
-		g.servePost(w, r, view)
+		g.servePost(w, v, view)
 	case r.Header.Get(headerVersion) == modernVersion && (r.Method == http.MethodGet || r.Method == http.MethodDelete):
 		w.Header().Set("Allow", "POST, OPTIONS")
 		plainText(w, http.StatusMethodNotAllowed, "2026-07-28 has no "+r.Method+": use POST")
 	case r.Method == http.MethodGet:
-		g.serveGet(w, r, view)
+		g.serveGet(w, v, view)
 	case r.Method == http.MethodDelete:
-		g.serveDelete(w, r, view)
+		g.serveDelete(w, v, view)
 	default:
 		w.Header().Set("Allow", "GET, POST, DELETE, OPTIONS")
 		plainText(w, http.StatusMethodNotAllowed, "use POST, GET or DELETE")
 	}
 }
 
-// admitted checks Host and Origin and answers preflights. It reports whether
-// the request goes on.
-func (g *Gateway) admitted(w http.ResponseWriter, r *http.Request) bool {
+// admitted checks Host and Origin, answers preflights, and finds out who sent the
+// request. It reports whether the request goes on.
+func (g *Gateway) admitted(w http.ResponseWriter, r *http.Request) (v visitor, ok bool) {
 	if why := g.guard.Load().refuses(r); why != "" {
 		plainText(w, http.StatusForbidden, why)
-		return false
+		return visitor{}, false
 	}
 	cors(w, r)
 	if r.Method == http.MethodOptions {
 		w.WriteHeader(http.StatusNoContent)
-		return false
+		return visitor{}, false
 	}
-	return true
+	return visitor{r, anonymous}, true
 }
 
 // servePost takes one message, or in a 2025-03-26 session a batch.
-func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string) {
+func (g *Gateway) servePost(w http.ResponseWriter, v visitor, view string) {
+	r := v.request
 	if !accepts(r, "application/json") || !accepts(r, "text/event-stream") {
 		plainText(w, http.StatusNotAcceptable, "Accept must name both application/json and text/event-stream")
 		return
@@ -194,22 +196,22 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string)
 	}
 	m, err := jsonrpc.Parse(body)
 	if err != nil {
-		g.servePostOdd(w, r, view, body, err)
+		g.servePostOdd(w, v, view, body, err)
 		return
 	}
 	if modernOver(r.Header, &m) {
-		g.serveModern(w, r, view, &m)
+		g.serveModern(w, v, view, &m)
 		return
 	}
 	if m.Kind == jsonrpc.Request && m.MethodName() == "initialize" {
-		g.serveInitialize(w, view, m)
+		g.serveInitialize(w, v, view, m)
 		return
 	}
 	if bad := missingID(m); bad != nil {
 		rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
 		return
 	}
-	s := g.sessionOf(w, r, view, &m)
+	s := g.sessionOf(w, v, view, &m)
 	if s == nil {
 		return
 	}
@@ -225,19 +227,20 @@ func (g *Gateway) servePost(w http.ResponseWriter, r *http.Request, view string)
 		return
 	}
 	defer g.leave()
-	g.servePostRequest(w, r, s, m)
+	g.servePostRequest(w, v, s, m)
 }
 
 // servePostOdd answers a body that is no single message: a batch where one is
 // allowed, an error everywhere else.
-func (g *Gateway) servePostOdd(w http.ResponseWriter, r *http.Request, view string, body []byte, err error) {
+func (g *Gateway) servePostOdd(w http.ResponseWriter, v visitor, view string, body []byte, err error) {
+	r := v.request
 	var bad *jsonrpc.Error
 	if !errors.As(err, &bad) {
 		bad = &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "internal error"}
 	}
 	modern := r.Header.Get(headerVersion) >= modernVersion
 	if parts, ok, batchErr := jsonrpc.Batch(body); ok && !modern && r.Header.Get(headerSession) != "" {
-		s := g.sessionOf(w, r, view, nil)
+		s := g.sessionOf(w, v, view, nil)
 		if s == nil {
 			return
 		}
@@ -246,7 +249,7 @@ func (g *Gateway) servePostOdd(w http.ResponseWriter, r *http.Request, view stri
 				rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
 				return
 			}
-			g.serveBatch(w, r, s, parts)
+			g.serveBatch(w, v, s, parts)
 			return
 		}
 	}
@@ -265,12 +268,13 @@ func (g *Gateway) unavailable(w http.ResponseWriter, id []byte) {
 
 // serveGet opens the standing stream, or resumes the one that Last-Event-ID
 // names ("Listening for Messages from the Server").
-func (g *Gateway) serveGet(w http.ResponseWriter, r *http.Request, view string) {
+func (g *Gateway) serveGet(w http.ResponseWriter, v visitor, view string) {
+	r := v.request
 	if !accepts(r, "text/event-stream") {
 		plainText(w, http.StatusNotAcceptable, "Accept must name text/event-stream")
 		return
 	}
-	s := g.sessionOf(w, r, view, nil)
+	s := g.sessionOf(w, v, view, nil)
 	if s == nil {
 		return
 	}
@@ -315,8 +319,8 @@ func (g *Gateway) lostAnswer(w http.ResponseWriter, request []byte) {
 }
 
 // serveDelete ends a session ("Session Management").
-func (g *Gateway) serveDelete(w http.ResponseWriter, r *http.Request, view string) {
-	s := g.sessionOf(w, r, view, nil)
+func (g *Gateway) serveDelete(w http.ResponseWriter, v visitor, view string) {
+	s := g.sessionOf(w, v, view, nil)
 	if s == nil {
 		return
 	}

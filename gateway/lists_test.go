@@ -55,7 +55,7 @@ func TestListShowsWhatMadeItReady(t *testing.T) {
 	r := echoing(t, "a")
 	s := operator()
 	m := serverMessage(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
-	x := r.exchange(s, m, s.home, nil, func(error) {})
+	x := r.exchange(s, m, s.home, visitor{}, func(error) {})
 	before := *x.view
 	before.catalog = emptyCatalog
 	x.view, x.catalog = &before, emptyCatalog

@@ -9,7 +9,8 @@ import (
 
 // serveModern takes one message of a client of 2026-07-28 (basic/transports/
 // streamable-http).
-func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, view string, m *jsonrpc.Message) {
+func (g *Gateway) serveModern(w http.ResponseWriter, from visitor, view string, m *jsonrpc.Message) {
+	r := from.request
 	if m.Kind != jsonrpc.Request {
 		g.serveModernOther(w, m)
 		return
@@ -26,17 +27,17 @@ func (g *Gateway) serveModern(w http.ResponseWriter, r *http.Request, view strin
 	defer g.leave()
 	p := &modernPost{post: post{g: g, w: w, r: r}}
 	more := &p.more
-	if err := g.enterModern(more, m, view, "", r.Header); err != nil {
+	if err := g.enterModern(more, m, from.principal, view, "", r.Header); err != nil {
 		w.Header().Set("Retry-After", "5")
 		rpcError(w, http.StatusServiceUnavailable, id, codeUnavailable, "too many clients with different capabilities are served", nil)
 		return
 	}
 	defer more.leave()
 	if m.MethodName() == "subscriptions/listen" {
-		g.serveListen(w, r, m, more)
+		g.serveListen(w, from, m, more)
 		return
 	}
-	g.serveModernRequest(p, m)
+	g.serveModernRequest(p, from, m)
 }
 
 // serveModernOther takes what is no request: a notification is accepted, and there
@@ -63,10 +64,10 @@ type modernPost struct {
 
 // serveModernRequest serves one request on its own POST. The connection's end is
 // its cancellation.
-func (g *Gateway) serveModernRequest(p *modernPost, m *jsonrpc.Message) {
+func (g *Gateway) serveModernRequest(p *modernPost, from visitor, m *jsonrpc.Message) {
 	x := &p.x
 	defer p.ctx.cancel(nil)
-	g.fill(x, p.more.client.session, *m, &p.post, p.r, p.ctx.cancel)
+	g.fill(x, p.more.client.session, *m, &p.post, from, p.ctx.cancel)
 	x.modern = &p.more
 	g.posts.add(&p.post)
 	a := p.await()

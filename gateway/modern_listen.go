@@ -137,10 +137,11 @@ func (g *Gateway) unsubscribeAll(l *listener) {
 }
 
 // serveListen serves a subscriptions/listen over HTTP.
-func (g *Gateway) serveListen(w http.ResponseWriter, r *http.Request, m *jsonrpc.Message, more *modernRequest) {
+func (g *Gateway) serveListen(w http.ResponseWriter, from visitor, m *jsonrpc.Message, more *modernRequest) {
+	r := from.request
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	x := g.exchange(more.client.session, *m, nowhere{}, r, cancel)
+	x := g.exchange(more.client.session, *m, nowhere{}, from, cancel)
 	x.modern = more
 	want, uris, bad := x.filterOf()
 	if bad != "" {

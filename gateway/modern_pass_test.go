@@ -247,7 +247,7 @@ func TestServerRenewedUnderACall(t *testing.T) {
 		t.Fatal(err)
 	}
 	more := new(modernRequest)
-	if err := r.enterModern(more, &m, "", "me", nil); err != nil {
+	if err := r.enterModern(more, &m, anonymous, "", "me", nil); err != nil {
 		t.Fatal(err)
 	}
 	defer more.leave()
@@ -255,7 +255,7 @@ func TestServerRenewedUnderACall(t *testing.T) {
 	if err := r.set.Upstream("a").Restart(t.Context()); err != nil || !v.upstreams["a"].Modern() {
 		t.Fatalf("not restarted as a modern one: %v", err)
 	}
-	x := r.exchange(more.client.session, m, nowhere{}, nil, func(error) {})
+	x := r.exchange(more.client.session, m, nowhere{}, visitor{}, func(error) {})
 	x.modern, more.older = more, true
 	x.call.x, x.call.g = x, r.Gateway
 	x.call.route, _ = v.catalog.Tool("a__do")

@@ -20,13 +20,13 @@ func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc
 		return
 	}
 	more := new(modernRequest)
-	if err := g.enterModern(more, m, s.view, s.key, nil); err != nil {
+	if err := g.enterModern(more, m, s.principal, s.view, s.key, nil); err != nil {
 		g.leave()
 		s.home.send(errorOf(id, codeUnavailable, "too many clients with different capabilities are served", nil).bytes(), answering)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	x := g.exchange(more.client.session, *m, s.home, nil, cancel)
+	x := g.exchange(more.client.session, *m, s.home, visitor{}, cancel)
 	x.modern = more
 	// Only what comes over one pipe can be told apart, and cancelled, by its id.
 	if err := s.begin(x); err != nil {

@@ -371,7 +371,7 @@ func TestModernClients(t *testing.T) {
 	var table modernClients
 	find := func(view, caps string) *modernClient {
 		t.Helper()
-		c, _, err := table.find(view, []byte(caps))
+		c, _, err := table.find(anonymous, view, []byte(caps))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -389,17 +389,17 @@ func TestModernClients(t *testing.T) {
 	if idle := table.expired(later, time.Minute); len(idle) != 1 || idle[0] != a || find("", `{"roots":{}}`) == a {
 		t.Errorf("forgotten: %v", idle)
 	}
-	for i := table.count; i < maxModernClients; i++ {
+	for i := table.count; i < maxModernAnonymous; i++ {
 		find("", fmt.Sprintf(`{"x":%d}`, i)).users.Add(-1)
 	}
-	if _, out, err := table.find("", []byte(`{"y":1}`)); out == nil || err != nil || table.count != maxModernClients {
+	if _, out, err := table.find(anonymous, "", []byte(`{"y":1}`)); out == nil || err != nil || table.count != maxModernAnonymous {
 		t.Errorf("one more: %v, %v, %d in all", out, err, table.count)
 	}
-	for _, c := range table.byView[""] {
+	for _, c := range table.nobody.byView[""] {
 		c.users.Store(1)
 	}
-	table.byView["u"][`{"roots":{}}`].users.Store(1)
-	if _, _, err := table.find("", []byte(`{"z":1}`)); !errors.Is(err, errFull) {
+	table.nobody.byView["u"][`{"roots":{}}`].users.Store(1)
+	if _, _, err := table.find(anonymous, "", []byte(`{"z":1}`)); !errors.Is(err, errFull) {
 		t.Errorf("when all are in use: %v", err)
 	}
 }

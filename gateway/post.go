@@ -31,12 +31,12 @@ type post struct {
 }
 
 // servePostRequest serves one request on its own POST.
-func (g *Gateway) servePostRequest(w http.ResponseWriter, r *http.Request, s *session, m jsonrpc.Message) {
+func (g *Gateway) servePostRequest(w http.ResponseWriter, from visitor, s *session, m jsonrpc.Message) {
 	// The call may outlive the connection: a client that lost it can resume.
-	p := &post{g: g, w: w, r: r}
+	p := &post{g: g, w: w, r: from.request}
 	x := &p.x
 	defer p.ctx.cancel(nil)
-	g.fill(x, s, m, p, r, p.ctx.cancel)
+	g.fill(x, s, m, p, from, p.ctx.cancel)
 	switch err := s.begin(x); {
 	case errors.Is(err, errEnded):
 		noSession(w, x.id())
@@ -81,25 +81,25 @@ func (p *post) lingers() (more time.Duration) {
 	return 0
 }
 
-// exchange makes the exchange for a request. r is nil on stdio.
-func (g *Gateway) exchange(s *session, m jsonrpc.Message, out outlet, r *http.Request, cancel context.CancelCauseFunc) *exchange {
+// exchange makes the exchange for a request.
+func (g *Gateway) exchange(s *session, m jsonrpc.Message, out outlet, from visitor, cancel context.CancelCauseFunc) *exchange {
 	x := new(exchange)
-	g.fill(x, s, m, out, r, cancel)
+	g.fill(x, s, m, out, from, cancel)
 	return x
 }
 
-func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, r *http.Request, cancel context.CancelCauseFunc) {
+func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, from visitor, cancel context.CancelCauseFunc) {
 	v := g.view.Load()
 	c, ok := v.catalogFor(s.view)
 	if !ok { // its upstream was removed since the session began: nothing is left in its view
 		c = emptyCatalog
 	}
 	x.ask.Request.Message = m
-	x.principal = s.principal
+	x.principal = from.who(s)
 	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, &x.ask.Request.Message, m.MethodName(), out, cancel
 	x.begun = time.Now()
 	s.used.Store(x.begun.UnixNano())
-	if r != nil {
+	if r := from.request; r != nil {
 		x.from = r.RemoteAddr
 		x.header = traceHeader{r.Header.Get("Traceparent"), r.Header.Get("Tracestate"), r.Header.Get("Baggage")}
 	}

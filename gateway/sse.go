@@ -15,7 +15,8 @@ const ssePost = "/messages"
 // basic/transports): all answers travel on this stream, and the session ends
 // with it.
 func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
-	if !g.admitted(w, r) {
+	from, ok := g.admitted(w, r)
+	if !ok {
 		return
 	}
 	if r.Method != http.MethodGet {
@@ -31,6 +32,7 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 	}
 	key := randomHex(16)
 	s := newSession(ticket{Nonce: key}, "")
+	s.principal = from.principal
 	out := newStream("e"+s.boot, "", false)
 	out.forgets = true
 	out.preamble = jsonrpc.AppendEvent(nil, "", "endpoint", []byte(ssePost+"?session="+url.QueryEscape(key)))
@@ -50,7 +52,8 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 // serveSSEPost takes one message for a session of the HTTP+SSE transport. Its
 // answer travels on the session's stream.
 func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
-	if !g.admitted(w, r) {
+	from, ok := g.admitted(w, r)
+	if !ok {
 		return
 	}
 	if r.Method != http.MethodPost {
@@ -59,7 +62,7 @@ func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := g.sessions.named(r.URL.Query().Get("session"))
-	if s == nil || s.id != "" || s.standing != nil {
+	if s == nil || s.id != "" || s.standing != nil || !s.of(from.principal) {
 		plainText(w, http.StatusNotFound, "session not found: open "+"/sse again")
 		return
 	}
@@ -74,13 +77,13 @@ func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
 	bad := asRPC(err)
 	if bad == nil {
 		w.WriteHeader(http.StatusAccepted)
-		g.converse(ctx, s, m, r)
+		g.converse(ctx, s, m, from)
 		return
 	}
 	if parts, ok, batchErr := jsonrpc.Batch(body); ok && s.negotiated() == "2025-03-26" {
 		if bad = asRPC(batchErr); bad == nil {
 			w.WriteHeader(http.StatusAccepted)
-			g.converseBatch(ctx, s, parts, r)
+			g.converseBatch(ctx, s, parts, from)
 			return
 		}
 	}

@@ -134,7 +134,7 @@ func (g *Gateway) Call(ctx context.Context, tool string, arguments json.RawMessa
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
-	x := g.exchange(ses, m, ses.home, nil, cancel)
+	x := g.exchange(ses, m, ses.home, visitor{}, cancel)
 	a := g.serve(ctx, x)
 	if a.empty() {
 		return nil, context.Cause(ctx)

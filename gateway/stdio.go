@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"sync"
 	"time"
 
@@ -111,12 +110,12 @@ func (g *Gateway) takeLine(ctx context.Context, s *session, p *pipe, line []byte
 	m, err := jsonrpc.Parse(line)
 	bad := asRPC(err)
 	if bad == nil {
-		g.converse(ctx, s, m, nil)
+		g.converse(ctx, s, m, visitor{})
 		return
 	}
 	if parts, ok, batchErr := jsonrpc.Batch(line); ok && s.negotiated() == "2025-03-26" {
 		if bad = asRPC(batchErr); bad == nil {
-			g.converseBatch(ctx, s, parts, nil)
+			g.converseBatch(ctx, s, parts, visitor{})
 			return
 		}
 	}
@@ -125,20 +124,20 @@ func (g *Gateway) takeLine(ctx context.Context, s *session, p *pipe, line []byte
 
 // converseBatch takes the messages of a batch one by one: answers one by one are
 // a batch's too.
-func (g *Gateway) converseBatch(ctx context.Context, s *session, parts [][]byte, r *http.Request) {
+func (g *Gateway) converseBatch(ctx context.Context, s *session, parts [][]byte, from visitor) {
 	for _, part := range parts {
 		m, err := jsonrpc.Parse(part)
 		if bad := asRPC(err); bad != nil {
 			s.home.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), answering)
 			continue
 		}
-		g.converse(ctx, s, m, r)
+		g.converse(ctx, s, m, from)
 	}
 }
 
 // converse takes one message of a client whose answers travel on one outlet,
 // the session's home. It does not wait for answers.
-func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r *http.Request) {
+func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, from visitor) {
 	if bad := missingID(m); bad != nil {
 		s.home.send(errorOf(nil, bad.Code, bad.Message, nil).bytes(), answering)
 		return
@@ -147,7 +146,7 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		g.notified(s, m, new(sync.WaitGroup))
 		return
 	}
-	if r == nil && modern(&m) {
+	if from.request == nil && modern(&m) {
 		g.converseModernHere(ctx, s, &m)
 		return
 	}
@@ -165,7 +164,7 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, r
 		s.refuse(id)
 		return
 	}
-	ctx, x, err := g.enlist(ctx, s, m, s.home, r)
+	ctx, x, err := g.enlist(ctx, s, m, s.home, from)
 	if err != nil {
 		g.leave()
 		s.home.send(x.turnedAway(err).bytes(), answering)

@@ -133,7 +133,7 @@ func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
 	m := x.msg
 	op := telemetry.Operation{
 		Method: x.method, RequestID: string(x.id()), SessionID: x.session.key, ProtocolVersion: x.session.negotiated(),
-		ClientAddress: x.from,
+		ClientAddress: hostOnly(x.from),
 		TraceParent:   x.text(m.TraceParent), TraceState: x.text(m.TraceState), Baggage: x.text(m.Baggage),
 		HeaderTraceParent: x.header.Parent, HeaderTraceState: x.header.State, HeaderBaggage: x.header.Baggage,
 		Transport: "tcp",
