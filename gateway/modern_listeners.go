@@ -149,33 +149,13 @@ func (l *listener) tell(raw []byte) {
 
 // acknowledge sends what was agreed to, then what came meanwhile.
 func (l *listener) acknowledge() {
-	b := []byte(`"notifications":{`)
-	comma := func() {
-		if b[len(b)-1] != '{' {
-			b = append(b, ',')
-		}
+	f := upstream.ListenFilter{Tools: l.want&listTools != 0, Prompts: l.want&listPrompts != 0, Resources: l.want&listResources != 0}
+	for _, s := range l.subs {
+		f.URIs = append(f.URIs, s.exposed)
 	}
-	for _, n := range listChanged {
-		if l.want&n.list != 0 {
-			comma()
-			b = append(append(append(b, '"'), n.filter...), `":true`...)
-		}
-	}
-	if len(l.subs) > 0 {
-		comma()
-		b = append(b, `"resourceSubscriptions":[`...)
-		for i, s := range l.subs {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = jsonrpc.AppendString(b, s.exposed)
-		}
-		b = append(b, ']')
-	}
-	b = append(b, '}')
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out.send(notificationOf("notifications/subscriptions/acknowledged", b, l.x.id()), needed)
+	l.out.send(notificationOf("notifications/subscriptions/acknowledged", f.Append(nil), l.x.id()), needed)
 	l.acked = true
 	for _, raw := range l.before {
 		if !l.out.send(raw, optional) {

@@ -19,7 +19,7 @@ func (g *Gateway) State() admin.State { return g }
 // Ready reports whether clients are served and every required upstream runs, or
 // will as soon as it is needed, and names what is waited for if not.
 func (g *Gateway) Ready() (bool, []string) {
-	if g.draining.Load() {
+	if g.Draining() {
 		return false, []string{"draining"}
 	}
 	var waiting []string
@@ -33,6 +33,9 @@ func (g *Gateway) Ready() (bool, []string) {
 	}
 	return len(waiting) == 0, waiting
 }
+
+// Draining reports whether the gateway is about to end.
+func (g *Gateway) Draining() bool { return g.draining.Load() }
 
 // List returns the upstreams that s selects, in the order of the file.
 func (g *Gateway) List(s admin.Select) []admin.Upstream {

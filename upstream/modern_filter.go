@@ -6,21 +6,24 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
-// filter is what a listen stream is asked for, or what the server agreed to.
-type filter struct {
-	tools, prompts, resources bool     // changes of these lists
-	uris                      []string // sorted; not changed once here
+// ListenFilter is what a listen stream is asked for, or what the server agreed to
+// (2026-07-28 basic/patterns/subscriptions).
+type ListenFilter struct {
+	Tools, Prompts, Resources bool     // changes of these lists
+	URIs                      []string // in the filters of links sorted, and not changed once here
 }
 
-func (f filter) empty() bool { return !f.tools && !f.prompts && !f.resources && len(f.uris) == 0 }
-
-func (f filter) equal(g filter) bool {
-	return f.tools == g.tools && f.prompts == g.prompts && f.resources == g.resources && slices.Equal(f.uris, g.uris)
+func (f ListenFilter) empty() bool {
+	return !f.Tools && !f.Prompts && !f.Resources && len(f.URIs) == 0
 }
 
-// params makes the params of the request to listen.
-func (f filter) params() []byte {
-	b := []byte(`{"notifications":{`)
+func (f ListenFilter) equal(g ListenFilter) bool {
+	return f.Tools == g.Tools && f.Prompts == g.Prompts && f.Resources == g.Resources && slices.Equal(f.URIs, g.URIs)
+}
+
+// Append appends f as the member "notifications" of params.
+func (f ListenFilter) Append(b []byte) []byte {
+	b = append(b, `"notifications":{`...)
 	comma := func() {
 		if b[len(b)-1] != '{' {
 			b = append(b, ',')
@@ -29,16 +32,16 @@ func (f filter) params() []byte {
 	for _, x := range []struct {
 		name string
 		on   bool
-	}{{"toolsListChanged", f.tools}, {"promptsListChanged", f.prompts}, {"resourcesListChanged", f.resources}} {
+	}{{"toolsListChanged", f.Tools}, {"promptsListChanged", f.Prompts}, {"resourcesListChanged", f.Resources}} {
 		if x.on {
 			comma()
 			b = append(append(append(b, '"'), x.name...), `":true`...)
 		}
 	}
-	if len(f.uris) > 0 {
+	if len(f.URIs) > 0 {
 		comma()
 		b = append(b, `"resourceSubscriptions":[`...)
-		for i, uri := range f.uris {
+		for i, uri := range f.URIs {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -46,25 +49,28 @@ func (f filter) params() []byte {
 		}
 		b = append(b, ']')
 	}
-	return append(b, "}}"...)
+	return append(b, '}')
 }
 
+// params makes the params of the request to listen.
+func (f ListenFilter) params() []byte { return append(f.Append([]byte{'{'}), '}') }
+
 // agreedTo reads the filter in an acknowledgement.
-func agreedTo(m jsonrpc.Message) filter {
-	var f filter
+func agreedTo(m jsonrpc.Message) ListenFilter {
+	var f ListenFilter
 	at, _ := jsonrpc.Lookup(m.Raw, m.Params, "notifications")
 	for key, v := range jsonrpc.Members(m.Raw, at) {
 		on := string(v.Of(m.Raw)) == "true"
 		switch key {
 		case "toolsListChanged":
-			f.tools = on
+			f.Tools = on
 		case "promptsListChanged":
-			f.prompts = on
+			f.Prompts = on
 		case "resourcesListChanged":
-			f.resources = on
+			f.Resources = on
 		case "resourceSubscriptions":
 			for s := range jsonrpc.Elements(m.Raw, v) {
-				f.uris = append(f.uris, jsonrpc.Text(m.Raw, s))
+				f.URIs = append(f.URIs, jsonrpc.Text(m.Raw, s))
 			}
 		}
 	}

@@ -53,14 +53,14 @@ func (x *listening) refit(h *Hello) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	f := filter{tools: tells("tools"), prompts: tells("prompts"), resources: tells("resources")}
+	f := ListenFilter{Tools: tells("tools"), Prompts: tells("prompts"), Resources: tells("resources")}
 	if x.main == nil {
 		if f.empty() {
 			return
 		}
 		x.main = x.begin()
 	}
-	f.uris = x.main.want.uris
+	f.URIs = x.main.want.URIs
 	x.main.set(f)
 }
 
@@ -95,7 +95,7 @@ func (x *listening) changed(ctx context.Context, r *Request) (jsonrpc.Message, e
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case err == nil && !slices.Contains(agreed.uris, uri):
+	case err == nil && !slices.Contains(agreed.URIs, uri):
 		refused = &ServerError{Code: jsonrpc.CodeInvalidParams, Message: "the server does not tell of changes of this resource"}
 	case err == nil:
 		return emptyResult(), nil
@@ -118,7 +118,7 @@ func (x *listening) want(uri string) *listener {
 		if s == nil {
 			s = x.begin()
 			x.byURI[uri] = s
-			s.set(filter{uris: []string{uri}})
+			s.set(ListenFilter{URIs: []string{uri}})
 		}
 		return s
 	}
@@ -126,8 +126,8 @@ func (x *listening) want(uri string) *listener {
 		x.main = x.begin()
 	}
 	f := x.main.want
-	if i, found := slices.BinarySearch(f.uris, uri); !found {
-		f.uris = slices.Insert(slices.Clone(f.uris), i, uri)
+	if i, found := slices.BinarySearch(f.URIs, uri); !found {
+		f.URIs = slices.Insert(slices.Clone(f.URIs), i, uri)
 	}
 	x.main.set(f)
 	return x.main
@@ -146,8 +146,8 @@ func (x *listening) drop(uri string) {
 		return
 	}
 	f := x.main.want
-	if i, found := slices.BinarySearch(f.uris, uri); found {
-		f.uris = slices.Delete(slices.Clone(f.uris), i, i+1)
+	if i, found := slices.BinarySearch(f.URIs, uri); found {
+		f.URIs = slices.Delete(slices.Clone(f.URIs), i, i+1)
 		x.main.set(f)
 	}
 }

@@ -259,7 +259,7 @@ func TestListenAgreesToLess(t *testing.T) {
 		synctest.Wait()
 		s.link.listen.mu.Lock()
 		defer s.link.listen.mu.Unlock()
-		if uris := s.link.listen.main.want.uris; len(uris) != 0 {
+		if uris := s.link.listen.main.want.URIs; len(uris) != 0 {
 			t.Errorf("still wanted: %s", uris)
 		}
 	})

@@ -20,23 +20,23 @@ type listener struct {
 	stop context.CancelFunc
 	kick chan struct{} // capacity 1: want has changed
 
-	want     filter
+	want     ListenFilter
 	version  uint64 // of want
 	settled  uint64 // the version that agreed and err are the outcome of
-	agreed   filter
+	agreed   ListenFilter
 	err      error
 	settling chan struct{} // closed when settled changes
 }
 
 // set changes what is wanted. x.mu is held.
-func (s *listener) set(f filter) {
+func (s *listener) set(f ListenFilter) {
 	s.want = f
 	s.version++
 	poke(s.kick)
 }
 
 // settle tells what became of a version.
-func (s *listener) settle(version uint64, agreed filter, err error) {
+func (s *listener) settle(version uint64, agreed ListenFilter, err error) {
 	s.x.mu.Lock()
 	defer s.x.mu.Unlock()
 	s.settled, s.agreed, s.err = version, agreed, err
@@ -46,7 +46,7 @@ func (s *listener) settle(version uint64, agreed filter, err error) {
 
 // settledAt blocks until it is known what became of a version, or of a later
 // one, or ctx is done.
-func (s *listener) settledAt(ctx context.Context, version uint64) (filter, error) {
+func (s *listener) settledAt(ctx context.Context, version uint64) (ListenFilter, error) {
 	for {
 		s.x.mu.Lock()
 		settled, agreed, err, next := s.settled, s.agreed, s.err, s.settling
@@ -57,11 +57,11 @@ func (s *listener) settledAt(ctx context.Context, version uint64) (filter, error
 		select {
 		case <-next:
 		case <-ctx.Done():
-			return filter{}, context.Cause(ctx)
+			return ListenFilter{}, context.Cause(ctx)
 		case <-s.x.ctx.Done():
-			return filter{}, unsent(ErrClosed)
+			return ListenFilter{}, unsent(ErrClosed)
 		case <-s.x.link.Lost():
-			return filter{}, unsent(s.x.link.Err())
+			return ListenFilter{}, unsent(s.x.link.Err())
 		}
 	}
 }
@@ -85,12 +85,12 @@ func (s *listener) run(ctx context.Context) {
 		case want.empty():
 			current.close()
 			current = nil
-			s.settle(version, filter{}, nil)
+			s.settle(version, ListenFilter{}, nil)
 		default:
 			next := s.x.open(ctx, want)
 			if err := next.await(ctx); err != nil {
 				next.close()
-				s.settle(version, filter{}, err)
+				s.settle(version, ListenFilter{}, err)
 				failures++
 				if !s.pause(ctx, failures, err) {
 					return

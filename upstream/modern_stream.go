@@ -14,18 +14,18 @@ const ackLimit = 10 * time.Second
 // listenStream is one request to listen. It is the Peer of its own request.
 type listenStream struct {
 	x      *listening
-	filter filter
+	filter ListenFilter
 	stop   context.CancelFunc
 	acked  chan struct{} // closed when agreed and since are set
 	once   sync.Once     // acked
-	agreed filter
+	agreed ListenFilter
 	since  time.Time
 	over   chan struct{} // closed when err is set
 	err    error
 }
 
 // open begins to listen.
-func (x *listening) open(ctx context.Context, f filter) *listenStream {
+func (x *listening) open(ctx context.Context, f ListenFilter) *listenStream {
 	s := &listenStream{x: x, filter: f, acked: make(chan struct{}), over: make(chan struct{})}
 	ctx, s.stop = context.WithCancel(ctx)
 	r := newRequest("subscriptions/listen", f.params())

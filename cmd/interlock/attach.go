@@ -34,7 +34,7 @@ func (s *service) attach(files []string) (func(context.Context, io.Reader, io.Wr
 	if len(files) > 0 && !slices.Equal(files, s.roots) {
 		return nil, s.other(files)
 	}
-	if ok, waiting := s.gw.Ready(); !ok && slices.Equal(waiting, []string{"draining"}) {
+	if s.gw.Draining() {
 		return nil, &admin.Error{Code: admin.CodeDraining, Detail: "the gateway is shutting down"}
 	}
 	return s.gw.Attach, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -21,7 +20,7 @@ func awaitPlace(ctx context.Context, cfg *config.Config) (runs bool, err error) 
 			return false, nil
 		case err != nil:
 			return false, err
-		case !slices.Equal(r.Waiting, []string{"draining"}):
+		case !r.Draining:
 			return true, nil
 		}
 		if err := aMoment(ctx, lookAgain); err != nil {

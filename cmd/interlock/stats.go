@@ -45,20 +45,16 @@ A - stands where nothing is known; in JSON it is null.`,
 		if window <= 0 {
 			return usage("", "--window must be more than 0s, such as 300s")
 		}
-		var all []admin.Stats
-		var err error
 		if len(names) == 0 {
-			all, err = c.Stats(ctx, "", window)
+			names = []string{""} // all of them
 		}
+		var all []admin.Stats
 		for _, name := range names {
-			one, oneErr := c.Stats(ctx, name, window)
-			if oneErr != nil {
-				return oneErr
+			one, err := c.Stats(ctx, name, window)
+			if err != nil {
+				return err
 			}
 			all = append(all, one...)
-		}
-		if err != nil {
-			return err
 		}
 		if *output != asTable {
 			return a.write(*output, all)

@@ -93,43 +93,62 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]by
 
 // send sends a request and returns a good answer, whose body the caller closes.
 func (c *Client) send(ctx context.Context, method, path, accept string, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	req, err := c.request(ctx, method, path, c.files, body)
 	if err != nil {
-		return nil, fmt.Errorf("admin address: %w", err)
+		return nil, err
 	}
 	req.Header.Set("Accept", accept)
-	for _, f := range c.files {
-		req.Header.Add(headerConfig, url.PathEscape(f))
-	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if method != http.MethodGet && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		if method != http.MethodGet && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) && ctx.Err() == nil {
 			return nil, fmt.Errorf("%w any more at %s (it went away before its answer: what was asked of it may have been done)", ErrUnreachable, c.target)
 		}
-		return nil, fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.target, cause(err))
+		return nil, c.unreached(ctx, err)
 	}
 	if res.StatusCode == http.StatusOK || path == "/readyz" && res.StatusCode == http.StatusServiceUnavailable {
 		return res, nil
 	}
+	return nil, c.refused(ctx, res)
+}
+
+// request makes a request for who means the files.
+func (c *Client) request(ctx context.Context, method, path string, files []string, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("admin address: %w", err)
+	}
+	for _, f := range files {
+		req.Header.Add(headerConfig, url.PathEscape(f))
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	return req, nil
+}
+
+// unreached is the error of a request that no gateway answered.
+func (c *Client) unreached(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w at %s (%w)", ErrUnreachable, c.target, cause(err))
+}
+
+// refused reads an answer that is not a good one, and closes it.
+func (c *Client) refused(ctx context.Context, res *http.Response) error {
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, c.broken(ctx, err)
+		return c.broken(ctx, err)
 	}
 	var p problem
 	if json.Unmarshal(raw, &p) != nil || p.Code == "" {
-		return nil, fmt.Errorf("%s answers with HTTP status %s: is it an Interlock admin address?", c.target, res.Status)
+		return fmt.Errorf("%s answers with HTTP status %s: is it an Interlock admin address?", c.target, res.Status)
 	}
-	return nil, &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, Errors: p.Errors, RPC: p.RPC}
+	return &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, Errors: p.Errors, RPC: p.RPC}
 }
 
 // broken is the error of an answer that ended before its end: the gateway is

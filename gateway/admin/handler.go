@@ -76,6 +76,8 @@ func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
 type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Waiting []string `json:"waiting"`
+	// Draining says that the gateway is about to end.
+	Draining bool `json:"draining,omitempty"`
 }
 
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) error {
@@ -84,7 +86,7 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) error {
 	if !ok {
 		status = http.StatusServiceUnavailable
 	}
-	return writeJSON(w, status, Readiness{ok, orEmpty(waiting)})
+	return writeJSON(w, status, Readiness{ok, orEmpty(waiting), a.State.Draining()})
 }
 
 func (a *api) metrics(w http.ResponseWriter, r *http.Request) error {

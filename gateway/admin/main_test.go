@@ -58,6 +58,8 @@ func (f *fakeState) Call(ctx context.Context, tool string, arguments json.RawMes
 	return json.RawMessage(`{"content":[], "structuredContent":` + string(arguments) + `}`), nil
 }
 
+func (*fakeState) Draining() bool { return false }
+
 func (f *fakeState) Ready() (bool, []string) {
 	if f.ready {
 		return true, nil

@@ -1,24 +1,12 @@
 package admin
 
-import (
-	"net"
-	"strconv"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// peer names the user at the other end of a unix socket, "" if the system does
-// not tell.
-func peer(c *net.UnixConn) string {
-	raw, err := c.SyscallConn()
+// peerUID is the user at the other end of the unix socket fd.
+func peerUID(fd int) (uint32, error) {
+	cred, err := unix.GetsockoptXucred(fd, unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	if err != nil {
-		return ""
+		return 0, err
 	}
-	who := ""
-	_ = raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED); err == nil {
-			who = "uid " + strconv.Itoa(int(cred.Uid))
-		}
-	})
-	return who
+	return cred.Uid, nil
 }

@@ -35,6 +35,8 @@ type Face interface {
 	// Ready says whether clients are served, and what is waited for if not: names
 	// of required upstreams, or "draining".
 	Ready() (ok bool, waiting []string)
+	// Draining reports whether the gateway is about to end.
+	Draining() bool
 	// Problems returns what clients see differently from what the upstreams say:
 	// names that collide, are hidden, replaced or shortened.
 	Problems() []Problem
