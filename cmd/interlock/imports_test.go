@@ -60,6 +60,7 @@ func TestImportsRule(t *testing.T) {
 		{"gateway/config", "gateway/identity", true},
 		{"gateway/config", "policy/builtin", true},
 		{"gateway/identity", "policy", true},
+		{"gateway/identity", "policy/glob", true},
 		{"policy/builtin", "policy/plugin", true},
 		{"cmd/interlock", "gateway", true},
 		{"cmd/interlock", "examples/demo", true},
@@ -118,7 +119,7 @@ func allowed(from, to string) bool {
 	case under(from, "gateway/alert"): // it knows only what it is told
 		return under(to, "gateway/alert")
 	case under(from, "gateway/identity"): // it makes principals of credentials
-		return under(to, "gateway/identity") || to == "policy" || to == "upstream/jsonrpc"
+		return under(to, "gateway/identity") || to == "policy" || to == "policy/glob" || to == "upstream/jsonrpc"
 	case under(from, "gateway/config"):
 		return under(to, "gateway/config") || to == "gateway/alert" || to == "gateway/identity" || to == "upstream" || to == "router" || under(to, "policy") || to == "telemetry" || to == "upstream/jsonrpc"
 	case under(from, "gateway/admin"): // it declares the interface that it reads

@@ -157,8 +157,8 @@ func TestBadFiles(t *testing.T) {
 			"our own program", "", "mcpServers: {a: {command: /usr/bin/interlock, args: [stdio, -c, x]}}\n",
 			[]string{`1:27: "command" is this gateway itself (remove it: the gateway would call itself)`},
 		},
-		{"later keys", "", "server: {auth: {oidc: {}}, tls: {cert: x}}\nprofiles: {p: {t: [x]}}\n", []string{
-			`1:28: "tls" is not supported by this version (remove it)`,
+		{"later keys", "", "server: {tls: {cert: x}}\nprofiles: {p: {t: [x]}}\n", []string{
+			`1:10: "tls" is not supported by this version (remove it)`,
 			`2:1: "profiles" is not supported by this version (remove it)`,
 		}},
 		{"later values", "", "upstreams:\n  a: {command: x, start: on_demand, idle_stop: 5m, protocol: legacy, isolation: principal, auth: {client_id: x}}\n", []string{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/alert"
+	"github.com/interlock-mcp/interlock/gateway/identity"
 	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
@@ -71,6 +72,8 @@ type Server struct {
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
 	// InsecureListen allows an address beyond loopback without authentication.
 	InsecureListen bool `koanf:"insecure_listen"`
+	// Auth says who may use the endpoint; without it, everybody who reaches it.
+	Auth identity.Config `koanf:"auth"`
 }
 
 // Admin is the operator's side: the `admin` section.

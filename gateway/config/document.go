@@ -50,8 +50,6 @@ type serverKeys struct {
 	TLS map[string]any `koanf:"tls"`
 	// TrustedProxies is not supported by this version.
 	TrustedProxies []string `koanf:"trusted_proxies"`
-	// Auth is not supported by this version.
-	Auth map[string]any `koanf:"auth"`
 }
 
 type alertsKeys struct {

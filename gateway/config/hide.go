@@ -15,6 +15,8 @@ func (l *loader) hide(root *node) {
 	if all := root.find("policies"); all != nil {
 		kinds = all.items
 	}
+	// Keys are there as hashes; whose they are is no secret.
+	keys := root.find("server").find("auth").find("api_keys")
 	var walk func(n *node, secret bool)
 	walk = func(n *node, secret bool) {
 		switch n.kind {
@@ -25,7 +27,9 @@ func (l *loader) hide(root *node) {
 				}
 				// What a policy is called says what it looks for.
 				kind := slices.Contains(kinds, n) && m.value.kind != text
-				walk(m.value, secret || !kind && (secretTable(m.key) || isSecretKey(m.key)))
+				hash := keys != nil && m.key == "hash" && slices.Contains(keys.items, n)
+				named := isSecretKey(m.key) && (keys == nil || m.value != keys)
+				walk(m.value, secret || !kind && (secretTable(m.key) || named || hash))
 			}
 		case list:
 			flag := false // the item before is a flag such as --token

@@ -4,7 +4,7 @@ package config
 // other keys. Ignored, they would promise what is not done, so they are refused.
 var (
 	laterTop      = []string{"profiles"}
-	laterServer   = []string{"tls", "trusted_proxies", "auth"}
+	laterServer   = []string{"tls", "trusted_proxies"}
 	laterUpstream = []string{"auth", "isolation"}
 )
 

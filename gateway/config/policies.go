@@ -10,16 +10,17 @@ import (
 	"github.com/interlock-mcp/interlock/policy/builtin"
 )
 
-// policies checks the `policies` section. A fault stands at its key or, if the
-// policy knows where in a text it is, inside of it.
-func (l *loader) policies(all []builtin.Config) {
-	for _, err := range flatten(builtin.Validate(all)) {
+// section reports the faults of a section: *policy.FieldErrors, joined, with paths
+// below it. A fault stands at its key or, if it says where in a text it is, inside
+// of it.
+func (l *loader) section(err error, section ...string) {
+	for _, err := range flatten(err) {
 		fe := (*policy.FieldError)(nil)
 		if !errors.As(err, &fe) {
 			continue
 		}
-		path := append([]string{"policies"}, fe.Path...)
-		if len(fe.Path) == 1 && l.misspelt(path) {
+		path := append(section[:len(section):len(section)], fe.Path...)
+		if _, err := strconv.Atoi(last(path)); err == nil && l.misspelt(path) {
 			continue
 		}
 		at, n := l.places.find(path), l.places.value(path)

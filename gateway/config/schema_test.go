@@ -15,6 +15,7 @@ import (
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/interlock-mcp/interlock/gateway/alert"
+	"github.com/interlock-mcp/interlock/gateway/identity"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -82,6 +83,9 @@ func generate(t *testing.T) []byte {
 			pkg := t.PkgPath()[strings.LastIndex(t.PkgPath(), "/")+1:]
 			if of, policies := strings.CutPrefix(t.PkgPath(), module+"policy/"); policies {
 				return strings.TrimSuffix(strings.Replace(of, "builtin", "policy", 1)+"_"+strings.ToLower(t.Name()), "_config")
+			}
+			if t == reflect.TypeFor[identity.Config]() {
+				return "auth"
 			}
 			return strings.TrimPrefix(strings.ToLower(strings.TrimSuffix(t.Name(), "Keys")), pkg)
 		},
@@ -184,7 +188,7 @@ func putDefaults(root, s *jsonschema.Schema, from any) {
 func comments(t *testing.T, r *jsonschema.Reflector) {
 	t.Helper()
 	r.CommentMap = map[string]string{}
-	folders := map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"}
+	folders := map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "gateway/identity": "../identity", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"}
 	for _, kind := range append(builtin.Kinds(), "builtin") {
 		folders["policy/"+kind] = "../../policy/" + kind
 	}

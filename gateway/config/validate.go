@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/alert"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -32,7 +33,8 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 		}
 	}
 	l.alerts(&cfg.Alerts)
-	l.policies(cfg.Policies)
+	l.section(builtin.Validate(cfg.Policies), "policies")
+	l.section(cfg.Server.Auth.Validate(), "server", "auth")
 	l.upstreams(cfg, 0, insecureHTTP)
 }
 
