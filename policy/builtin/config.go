@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/rate"
 )
 
 // Config is one item of `policies`; the koanf tags are its keys. Exactly one of the
@@ -26,6 +27,8 @@ type Config struct {
 	DryRun bool `koanf:"dry_run"`
 	// Timeout is how long it may take to decide, 0 for its kind's own.
 	Timeout time.Duration `koanf:"timeout"`
+
+	Rate *rate.Config `koanf:"rate"`
 }
 
 // section is the configuration of one kind of policy.
@@ -60,7 +63,9 @@ func (c *Config) Files() []policy.File {
 var kinds = []struct {
 	key string
 	of  func(*Config) section
-}{}
+}{
+	{"rate", func(c *Config) section { return c.Rate }},
+}
 
 // Kinds are the keys that say what kind a policy is.
 func Kinds() []string {
