@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -122,4 +125,57 @@ func TestRetire(t *testing.T) {
 	if !closed {
 		t.Error("not closed after the last call")
 	}
+}
+
+// holder holds something for each call that it is asked about, and takes its time.
+type holder struct {
+	held atomic.Int32
+	late chan struct{}
+}
+
+func (h *holder) Before(_ context.Context, c *Call) error {
+	<-h.late
+	h.held.Add(1)
+	c.Keep(h, true)
+	return nil
+}
+
+func (h *holder) After(context.Context, *Call, *Answer) error { return nil }
+
+func (h *holder) Done(c *Call) {
+	if c.Kept(h) != nil {
+		h.held.Add(-1)
+	}
+}
+
+// What a policy took for a call after nobody waited for it any more was never
+// given back.
+func TestLateFinisherLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &holder{late: make(chan struct{})}
+		chain := NewChain(nil, Step{Name: "h", Policy: h, Timeout: time.Second})
+		call := request(t, callRaw)
+		chain.Enter()
+		if err := chain.Before(t.Context(), call); err == nil {
+			t.Error("a policy that is late lets a call pass")
+		}
+		chain.Done(call)
+		close(h.late)
+		synctest.Wait()
+		if n := h.held.Load(); n != 0 {
+			t.Errorf("it still holds something for %d calls", n)
+		}
+		next := request(t, callRaw)
+		chain.Enter()
+		if err := chain.Before(t.Context(), next); err != nil {
+			t.Error(err)
+		}
+		if n := h.held.Load(); n != 1 {
+			t.Errorf("it holds something for %d calls, want that of one that runs", n)
+		}
+		chain.Done(next)
+		if n := h.held.Load(); n != 0 {
+			t.Errorf("it holds something for %d calls after the last", n)
+		}
+	})
 }

@@ -29,8 +29,14 @@ func (s *Step) before(ctx context.Context, c *Call, observe Observer) error {
 		seen = c.sketch()
 	}
 	changes, notes := seen.changes, len(seen.notes)
-	d, err := s.decide(ctx, PhaseBefore, func(ctx context.Context) error { return s.Policy.Before(ctx, seen) })
-	if !errors.Is(d.Err, errLate) { // else it is still at work on its copy
+	ask, free := func(ctx context.Context) error { return s.Policy.Before(ctx, seen) }, func() {}
+	if f, ok := s.Policy.(Finisher); ok && s.Timeout > 0 {
+		ask, free = freed(ask, f, seen)
+	}
+	d, err := s.decide(ctx, PhaseBefore, ask)
+	if errors.Is(d.Err, errLate) {
+		free()
+	} else { // it is not at work on its copy any more
 		for i := range seen.notes[notes:] {
 			seen.notes[notes+i].Policy = s.Name
 		}
@@ -44,6 +50,17 @@ func (s *Step) before(ctx context.Context, c *Call, observe Observer) error {
 		}
 	}
 	return s.tell(ctx, c, d, err, observe)
+}
+
+// freed returns ask, and what to do if it is late: what the policy holds for the
+// call it has kept in a copy that nobody else has, and is told by it to let go once
+// it has returned.
+func freed(ask func(context.Context) error, f Finisher, c *Call) (func(context.Context) error, func()) {
+	returned := make(chan struct{})
+	return func(ctx context.Context) error {
+		defer close(returned)
+		return ask(ctx)
+	}, func() { go func() { <-returned; f.Done(c) }() }
 }
 
 func (s *Step) after(ctx context.Context, c *Call, a *Answer, observe Observer) error {
