@@ -28,7 +28,7 @@ func (c *Config) Faults(path ...string) []error {
 			if !glob.Legal(p) {
 				errs = append(errs, &policy.FieldError{
 					Path: append(append([]string(nil), path...), key, strconv.Itoa(i)),
-					Text: strconv.Quote(p) + " is no pattern", Mend: `write a name, or a pattern such as "read_*"`,
+					Text: `must be a name or a pattern such as "read_*", not ` + strconv.Quote(p),
 				})
 			}
 		}

@@ -46,7 +46,7 @@ func TestScope(t *testing.T) {
 func TestFaults(t *testing.T) {
 	c := Config{Upstreams: []string{"a", "["}, Tools: []string{""}}
 	errs := c.Faults("limits", "0")
-	if len(errs) != 2 || errs[0].Error() != `limits.0.upstreams.1: "[" is no pattern` || errs[1].Error() != `limits.0.tools.0: "" is no pattern` {
+	if len(errs) != 2 || errs[0].Error() != `limits.0.upstreams.1: must be a name or a pattern such as "read_*", not "["` || errs[1].Error() != `limits.0.tools.0: must be a name or a pattern such as "read_*", not ""` {
 		t.Errorf("faults %v", errs)
 	}
 }

@@ -108,15 +108,15 @@ func (l *Limit) faults(path ...string) []error {
 		at := []string{"per", strconv.Itoa(i)}
 		switch {
 		case p != byPrincipal && p != byUpstream && p != byTool:
-			bad("unknown word "+strconv.Quote(p), "use principal, upstream or tool", at...)
+			bad("must be principal, upstream or tool, not "+strconv.Quote(p), "", at...)
 		case slices.Contains(l.Per[:i], p):
-			bad(strconv.Quote(p)+" is there twice", "", at...)
+			bad("is there already: "+p, "remove it", at...)
 		}
 	}
 	if l.Rate == "" {
-		bad("there is no rate", "add a rate such as 60/m")
+		bad("has no rate", "add one such as rate: 60/m")
 	} else if _, ok := parseRate(l.Rate); !ok {
-		bad(strconv.Quote(l.Rate)+" is no rate", "write a number above 0 for each s, m, h or d, such as 60/m", "rate")
+		bad("must be a number above 0 for each s, m, h or d, such as 60/m, not "+strconv.Quote(l.Rate), "", "rate")
 	}
 	if l.Burst < 0 {
 		bad(fmt.Sprintf("must not be negative: %d", l.Burst), "", "burst")
@@ -134,14 +134,14 @@ func (s *Share) faults(path ...string) []error {
 	}
 	switch {
 	case s.Total == 0:
-		bad("there is no total", "add how many calls may run at once, such as total: 16")
+		bad("has no total", "add how many calls may run at once, such as total: 16")
 	case s.Total < 0:
 		bad(fmt.Sprintf("must be at least 1: %d", s.Total), "", "total")
 	}
 	if n, err := strconv.Atoi(s.PerPrincipal); s.PerPrincipal != "" && s.PerPrincipal != fair && (err != nil || n < 1) {
-		bad(strconv.Quote(s.PerPrincipal)+" is no share", "write fair, or a whole number of at least 1", "per_principal_share")
+		bad("must be fair or a whole number of at least 1, not "+strconv.Quote(s.PerPrincipal), "", "per_principal_share")
 	} else if err == nil && s.Total > 0 && n > s.Total {
-		bad(fmt.Sprintf("%d is more than the total of %d", n, s.Total), "", "per_principal_share")
+		bad(fmt.Sprintf("must be at most the total, which is %d, not %d", s.Total, n), "", "per_principal_share")
 	}
 	if s.Wait != nil && *s.Wait < 0 {
 		bad(fmt.Sprintf("must not be negative: %s", *s.Wait), "", "wait")

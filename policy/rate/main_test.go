@@ -87,21 +87,21 @@ func TestValidate(t *testing.T) {
 		},
 	})
 	want := []string{
-		`limits.0.tools.0: "[" is no pattern`,
-		`limits.0.per.0: unknown word "user"`,
-		`limits.0.per.2: "tool" is there twice`,
-		`limits.0.rate: "60" is no rate`,
+		`limits.0.tools.0: must be a name or a pattern such as "read_*", not "["`,
+		`limits.0.per.0: must be principal, upstream or tool, not "user"`,
+		`limits.0.per.2: is there already: tool`,
+		`limits.0.rate: must be a number above 0 for each s, m, h or d, such as 60/m, not "60"`,
 		`limits.0.burst: must not be negative: -1`,
 		`limits.0.wait: must not be negative: -1s`,
-		`limits.1: there is no rate`,
-		`limits.2.rate: "0/s" is no rate`,
-		`concurrency.0: there is no total`,
-		`concurrency.0.per_principal_share: "most" is no share`,
+		`limits.1: has no rate`,
+		`limits.2.rate: must be a number above 0 for each s, m, h or d, such as 60/m, not "0/s"`,
+		`concurrency.0: has no total`,
+		`concurrency.0.per_principal_share: must be fair or a whole number of at least 1, not "most"`,
 		`concurrency.0.wait: must not be negative: -1s`,
 		`concurrency.0.queue: must not be negative: -1`,
 		`concurrency.1.total: must be at least 1: -2`,
-		`concurrency.2.upstreams.0: "" is no pattern`,
-		`concurrency.2.per_principal_share: 3 is more than the total of 2`,
+		`concurrency.2.upstreams.0: must be a name or a pattern such as "read_*", not ""`,
+		`concurrency.2.per_principal_share: must be at most the total, which is 2, not 3`,
 	}
 	for i := range max(len(got), len(want)) {
 		var g, w string
