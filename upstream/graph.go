@@ -62,7 +62,7 @@ func CheckGraph(configs []Config) error {
 			}
 		}
 	}
-	if cycle := findCycle(configs); cycle != nil {
+	for _, cycle := range findCycles(configs) {
 		errs = append(errs, &CycleError{Names: cycle})
 	}
 	return errors.Join(errs...)
@@ -82,9 +82,9 @@ func edgesOf(configs []Config) map[string][]string {
 	return edges
 }
 
-// findCycle returns the first cycle in file order, its first name repeated at
-// the end, or nil.
-func findCycle(configs []Config) []string {
+// findCycles returns cycles in file order, each with its first name repeated at the
+// end. When none of them is left, there is none.
+func findCycles(configs []Config) [][]string {
 	edges := edgesOf(configs)
 	const (
 		onPath = 1
@@ -92,31 +92,29 @@ func findCycle(configs []Config) []string {
 	)
 	mark := make(map[string]int)
 	var path []string
-	var visit func(name string) []string
-	visit = func(name string) []string {
-		switch mark[name] {
-		case done:
-			return nil
-		case onPath:
-			return append(slices.Clone(path[slices.Index(path, name):]), name)
-		}
+	var cycles [][]string
+	var visit func(name string)
+	visit = func(name string) {
 		mark[name] = onPath
 		path = append(path, name)
 		for _, on := range edges[name] {
-			if c := visit(on); c != nil {
-				return c
+			switch mark[on] {
+			case onPath:
+				cycles = append(cycles, append(slices.Clone(path[slices.Index(path, on):]), on))
+			case done:
+			default:
+				visit(on)
 			}
 		}
 		path = path[:len(path)-1]
 		mark[name] = done
-		return nil
 	}
 	for i := range configs {
-		if c := visit(configs[i].Name); c != nil {
-			return c
+		if mark[configs[i].Name] == 0 {
+			visit(configs[i].Name)
 		}
 	}
-	return nil
+	return cycles
 }
 
 // nearest returns at most three known names close to name, best first.

@@ -76,6 +76,10 @@ func (s *service) showReloads() (moved bool) {
 
 func (s *service) showPlan(cfg *config.Config, p *admin.Plan) {
 	for _, w := range cfg.Warnings {
+		if !s.app.errs.terminal {
+			s.log.Warn("warning of the configuration", "at", w.Place(), "warning", w.Text, "mend", w.Mend)
+			continue
+		}
 		w.Render(s.app.errs, s.app.errs.colour)
 	}
 	for _, w := range p.Warnings[min(len(cfg.Warnings), len(p.Warnings)):] {
@@ -104,10 +108,25 @@ func (s *service) showPlan(cfg *config.Config, p *admin.Plan) {
 // refuse says why a reload changed nothing.
 func (s *service) refuse(err error) {
 	errs := s.app.errs
+	if !errs.terminal { // the log goes there, and has said that nothing was changed
+		s.logFaults(err)
+		return
+	}
 	if faults := new(config.Errors); errors.As(err, &faults) {
 		faults.Render(errs, errs.colour)
 	} else {
 		errs.printf("%s %v\n", errs.red("interlock:"), err)
 	}
 	errs.printf("%s\n", errs.yellow("not reloaded: the gateway goes on with the configuration it has"))
+}
+
+// logFaults writes a line of the log for each fault of a configuration.
+func (s *service) logFaults(err error) {
+	faults := new(config.Errors)
+	if !errors.As(err, &faults) {
+		return
+	}
+	for _, p := range faults.Problems {
+		s.log.Warn("fault of the configuration", "at", p.Place(), "fault", p.Text, "mend", p.Mend)
+	}
 }

@@ -54,6 +54,10 @@ func TestBadFiles(t *testing.T) {
 			"cycle", "", "upstreams:\n  a: {command: x, depends_on: [b]}\n  b: {command: x, depends_on: [a]}\n",
 			[]string{`2:32: "depends_on" makes a cycle: a -> b -> a`},
 		},
+		{
+			"several cycles", "", "upstreams:\n  a: {command: x, depends_on: [b]}\n  b: {command: x, depends_on: [a, c]}\n  c: {command: x, depends_on: [c]}\n",
+			[]string{`2:32: "depends_on" makes a cycle: a -> b -> a`, `4:32: "depends_on" makes a cycle: c -> c`},
+		},
 		{"depends on itself", "", "upstreams:\n  a: {command: x, depends_on: [a]}\n", []string{`2:32: "depends_on" makes a cycle: a -> a`}},
 		{
 			"unknown dependency", "", "upstreams:\n  data: {command: x}\n  b: {command: x, depends_on: {dta: {}}}\n",

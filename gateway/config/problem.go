@@ -27,15 +27,19 @@ type Problem struct {
 	caret  int    // characters before the place
 }
 
+// Place is file:line:col, as far as that is known.
+func (p Problem) Place() string {
+	if p.File == "" || p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
 // String returns the problem in one line: file:line:col: text (mend).
 func (p Problem) String() string {
 	var b strings.Builder
-	if p.File != "" {
-		b.WriteString(p.File)
-		if p.Line > 0 {
-			fmt.Fprintf(&b, ":%d:%d", p.Line, p.Col)
-		}
-		b.WriteString(": ")
+	if at := p.Place(); at != "" {
+		b.WriteString(at + ": ")
 	}
 	b.WriteString(p.Text)
 	if p.Mend != "" {

@@ -81,6 +81,7 @@ func hideAll(m map[string]string) map[string]string {
 // Keys returns an upstream's configuration under the keys of the file, ready for
 // JSON or YAML: redacted, durations as text, without what is empty.
 func (c *Config) Keys(u upstream.Config) map[string]any {
+	u.Health.Interval = u.Interval() // the default depends on the kind
 	out, _ := keyed(reflect.ValueOf(c.Redact(u))).(map[string]any)
 	if u.Prefix != nil {
 		out["prefix"] = *u.Prefix
