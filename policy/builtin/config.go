@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/pin"
 	"github.com/interlock-mcp/interlock/policy/rate"
 )
 
@@ -28,6 +29,7 @@ type Config struct {
 	// Timeout is how long it may take to decide, 0 for its kind's own.
 	Timeout time.Duration `koanf:"timeout"`
 
+	Pin  *pin.Config  `koanf:"pin"`
 	Rate *rate.Config `koanf:"rate"`
 }
 
@@ -64,6 +66,7 @@ var kinds = []struct {
 	key string
 	of  func(*Config) section
 }{
+	{"pin", func(c *Config) section { return c.Pin }},
 	{"rate", func(c *Config) section { return c.Rate }},
 }
 
@@ -99,6 +102,7 @@ func (c *Config) Called() string {
 func Validate(all []Config) error {
 	var errs []error
 	names := make(map[string]int)
+	pinned := false
 	for i := range all {
 		c := &all[i]
 		at := strconv.Itoa(i)
@@ -113,6 +117,12 @@ func Validate(all []Config) error {
 		case 1:
 		default:
 			bad("has "+strings.Join(keys, " and "), "make each a policy of its own", keys[1])
+		}
+		if c.Pin != nil {
+			if pinned {
+				bad("is there a second time", "one lock file holds all that is approved", "pin")
+			}
+			pinned = true
 		}
 		if first, taken := names[c.Called()]; taken {
 			bad(fmt.Sprintf("has the name %q, which policy %d has already", c.Called(), first+1), "add another name", "name")

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/pin"
 )
 
 // Made are policies made of their configuration. Nil stands for none.
@@ -14,6 +15,10 @@ type Made struct {
 	Steps []policy.Step
 	from  []Config
 }
+
+// renewed is a policy that reads files when it is made, and again when it is taken
+// over. On an error it goes on with what it read before.
+type renewed interface{ Renew() error }
 
 // Make makes the policies, which must be valid. One that is configured as it was
 // in before, by name and all, is the same one, with all that it knows; before is not
@@ -27,6 +32,10 @@ func Make(all []Config, env policy.Env, before *Made) (*Made, error) {
 		if p == nil {
 			var err error
 			if p, err = s.New(env); err != nil {
+				return nil, fmt.Errorf("policy %s: %w", c.Called(), closed(err, m.gone(before)))
+			}
+		} else if r, ok := p.(renewed); ok {
+			if err := r.Renew(); err != nil {
 				return nil, fmt.Errorf("policy %s: %w", c.Called(), closed(err, m.gone(before)))
 			}
 		}
@@ -74,6 +83,19 @@ func (m *Made) has(p policy.Policy) bool {
 		}
 	}
 	return false
+}
+
+// Pins is the policy that pins definitions, nil if there is none.
+func (m *Made) Pins() *pin.Policy {
+	if m == nil {
+		return nil
+	}
+	for _, s := range m.Steps {
+		if p, ok := s.Policy.(*pin.Policy); ok {
+			return p
+		}
+	}
+	return nil
 }
 
 // CloseAllBut closes the policies of m that next has not. Nobody may consult them
