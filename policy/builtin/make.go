@@ -31,7 +31,9 @@ func Make(all []Config, env policy.Env, before *Made) (*Made, error) {
 		p := before.same(c)
 		if p == nil {
 			var err error
-			if p, err = s.New(env); err != nil {
+			own := env
+			own.Name, own.Log = c.Called(), env.Log.With("policy", c.Called())
+			if p, err = s.New(own); err != nil {
 				return nil, fmt.Errorf("policy %s: %w", c.Called(), closed(err, m.gone(before)))
 			}
 		} else if r, ok := p.(renewed); ok {
