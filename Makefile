@@ -10,16 +10,19 @@
 # make bench-growth draws how the cost grows into docs/
 # make allocs     that a call allocates no more than .ci/allocs.txt says
 # make soak       each fault with its figure, random faults (CHAOS=30m), the tests over and over, long fuzzing (SOAK=2m)
+# make proto      the Go code of policy/plugin/proto, with protoc (Debian: protobuf-compiler)
 # make tools      the pinned tools, into .bin
 
 GOLANGCI := v2.15.0
 GOFUMPT  := v0.12.0
+GENGO    := v1.36.12
+GENGRPC  := v1.6.2
 SOAK     ?= 2m
 CHAOS    ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FIXTURES := examples/e2e/node_modules/.package-lock.json
 
-.PHONY: build check lint cross format test model e2e bench bench-quick bench-growth allocs soak soak-drills soak-chaos soak-tests soak-fuzz tools fetch clean
+.PHONY: build check lint cross format test model e2e bench bench-quick bench-growth allocs soak soak-drills soak-chaos soak-tests soak-fuzz tools fetch proto clean
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
 
@@ -124,6 +127,21 @@ tools: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
 	@mkdir -p .bin
 	@if gofumpt -version 2>/dev/null | grep -q '^$(GOFUMPT) '; then ln -sf "$$(command -v gofumpt)" $@; else \
 		GOBIN=$(CURDIR)/.bin go install mvdan.cc/gofumpt@$(GOFUMPT) && mv .bin/gofumpt $@; fi
+
+# The generated code is committed; a test says when it is not that of the .proto.
+proto: .bin/protoc-gen-go-$(GENGO) .bin/protoc-gen-go-grpc-$(GENGRPC)
+	protoc -I policy/plugin/proto --go_out=policy/plugin/proto --go_opt=paths=source_relative \
+		--go-grpc_out=policy/plugin/proto --go-grpc_opt=paths=source_relative \
+		--plugin=protoc-gen-go=.bin/protoc-gen-go-$(GENGO) --plugin=protoc-gen-go-grpc=.bin/protoc-gen-go-grpc-$(GENGRPC) \
+		v1/policy.proto
+
+.bin/protoc-gen-go-$(GENGO):
+	@mkdir -p .bin
+	GOBIN=$(CURDIR)/.bin go install google.golang.org/protobuf/cmd/protoc-gen-go@$(GENGO) && mv .bin/protoc-gen-go $@
+
+.bin/protoc-gen-go-grpc-$(GENGRPC):
+	@mkdir -p .bin
+	GOBIN=$(CURDIR)/.bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(GENGRPC) && mv .bin/protoc-gen-go-grpc $@
 
 clean:
 	rm -rf interlock dist .bin examples/e2e/node_modules

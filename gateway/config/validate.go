@@ -34,6 +34,10 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 	}
 	l.alerts(&cfg.Alerts)
 	l.section(builtin.Validate(cfg.Policies), "policies")
+	for _, w := range builtin.Warnings(cfg.Policies) {
+		path := append([]string{"policies"}, w.Path...)
+		l.problems.warn(l.places.find(path), dotted(path), quote(last(path))+" "+w.Text, w.Mend)
+	}
 	l.section(cfg.Server.Auth.Validate(), "server", "auth")
 	l.upstreams(cfg, 0, insecureHTTP)
 }

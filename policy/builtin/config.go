@@ -12,6 +12,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/pin"
+	"github.com/interlock-mcp/interlock/policy/plugin"
 	"github.com/interlock-mcp/interlock/policy/rate"
 )
 
@@ -29,8 +30,9 @@ type Config struct {
 	// Timeout is how long it may take to decide, 0 for its kind's own.
 	Timeout time.Duration `koanf:"timeout"`
 
-	Pin  *pin.Config  `koanf:"pin"`
-	Rate *rate.Config `koanf:"rate"`
+	Pin    *pin.Config    `koanf:"pin"`
+	Plugin *plugin.Config `koanf:"plugin"`
+	Rate   *rate.Config   `koanf:"rate"`
 }
 
 // section is the configuration of one kind of policy.
@@ -60,6 +62,26 @@ func (c *Config) Files() []policy.File {
 	return all
 }
 
+// warner is a section that has something to say of itself that is no fault. The
+// paths are below its own key.
+type warner interface{ Warnings() []*policy.FieldError }
+
+// Warnings are what is not wrong with the policies, but worth a thought. Paths begin
+// with the number of the policy.
+func Warnings(all []Config) []*policy.FieldError {
+	var warnings []*policy.FieldError
+	for i := range all {
+		keys, s := all[i].section()
+		if w, ok := s.(warner); ok {
+			for _, fe := range w.Warnings() {
+				fe.Path = append([]string{strconv.Itoa(i), keys[len(keys)-1]}, fe.Path...)
+				warnings = append(warnings, fe)
+			}
+		}
+	}
+	return warnings
+}
+
 // kinds are all there are: the key, and the section that a configuration has
 // there. A section that is absent is a nil pointer.
 var kinds = []struct {
@@ -67,6 +89,7 @@ var kinds = []struct {
 	of  func(*Config) section
 }{
 	{"pin", func(c *Config) section { return c.Pin }},
+	{"plugin", func(c *Config) section { return c.Plugin }},
 	{"rate", func(c *Config) section { return c.Rate }},
 }
 
