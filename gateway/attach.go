@@ -19,7 +19,7 @@ import (
 // all clients is bounded. Where out has write deadlines, as a net.Conn does, it
 // may take no longer for a piece than an HTTP client may.
 func (g *Gateway) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
-	s := newSession(ticket{Nonce: randomHex(16)}, "")
+	s := g.local()
 	s.attached = true
 	// It may still answer questions of a gateway before this one.
 	s.asked = rand.Uint64N(1 << 40)

@@ -53,6 +53,8 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, pa
 		}
 		w.WriteHeader(http.StatusAccepted)
 		return
+	case g.anyOverstepped(w, from, s, parts):
+		return
 	case !g.enter():
 		g.unavailable(w, nil)
 		return
@@ -91,6 +93,20 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, pa
 	st.finish(nil)
 	<-written
 	s.retire(st)
+}
+
+// anyOverstepped is overstepped for messages that have no exchange yet.
+func (g *Gateway) anyOverstepped(w http.ResponseWriter, from visitor, s *session, all [][]byte) bool {
+	if from.auth == nil {
+		return false
+	}
+	for _, raw := range all {
+		m, err := jsonrpc.Parse(raw)
+		if err == nil && m.Kind == jsonrpc.Request && g.overstepped(w, from, g.exchange(s, m, nowhere{}, from, func(error) {})) {
+			return true
+		}
+	}
+	return false
 }
 
 // enlist enters one request of several that share an outlet, with a context of

@@ -78,6 +78,7 @@ type Gateway struct {
 	alerts   *alert.Sender
 	changes  chan struct{} // capacity 1: something an onlooker shows has changed
 	reloaded chan struct{} // capacity 1: the configuration has changed
+	rekeyed  chan struct{} // capacity 1: there is another Authenticator
 	pulse    chan struct{} // capacity 0: the publisher takes what is offered
 
 	draining atomic.Bool
@@ -101,7 +102,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
 		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load,
 		sessions: newSessions(), listeners: newListeners(),
-		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), pulse: make(chan struct{}),
+		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1), pulse: make(chan struct{}),
 	}
 	g.lingering.Late = (*post).lingers
 	g.watches.Late = (*conn).goOn
@@ -148,7 +149,11 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("upstreams: %w", err)
 	}
 	g.cfg.Store(cfg)
-	g.guard.Store(newGuard(cfg.Server))
+	auth, err := g.newAuthenticator(&cfg.Server)
+	if err != nil {
+		return nil, fmt.Errorf("server.auth: %w", err)
+	}
+	g.guard.Store(newGuard(cfg.Server, auth))
 	g.listsBy.Store(time.Now().Add(cfg.Server.ListWait).UnixNano())
 	// Clients are served from the first moment, with what was listed last time.
 	ups := g.set.Upstreams()
@@ -165,6 +170,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	pubCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var publisher sync.WaitGroup
 	publisher.Go(func() { g.runPublisher(pubCtx) })
+	publisher.Go(func() { g.runAuthenticators(pubCtx) })
 	alerts, stopAlerts := context.WithCancel(context.WithoutCancel(ctx))
 	var alerting sync.WaitGroup
 	alerting.Go(func() { g.alerts.Run(alerts) })

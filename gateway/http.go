@@ -16,6 +16,8 @@ import (
 const (
 	headerSession = "Mcp-Session-Id"
 	headerVersion = "Mcp-Protocol-Version"
+
+	metadataPath = "/.well-known/oauth-protected-resource"
 )
 
 // pattern is a pattern of http.ServeMux, and what serves it.
@@ -33,6 +35,8 @@ func (g *Gateway) patterns(path string) []pattern {
 	list := []pattern{
 		{own, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") }},
 		{below + "/u/{upstream}", func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, r.PathValue("upstream")) }},
+		{metadataPath, g.serveMetadata},
+		{metadataPath + "/{rest...}", g.serveMetadata},
 		{"GET /livez", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") }},
 		{"GET /readyz", g.serveReady},
 		{"/livez", g.onlyGet},
@@ -171,7 +175,8 @@ func (g *Gateway) endpoint(w http.ResponseWriter, r *http.Request, view string) 
 // admitted checks Host and Origin, answers preflights, and finds out who sent the
 // request. It reports whether the request goes on.
 func (g *Gateway) admitted(w http.ResponseWriter, r *http.Request) (v visitor, ok bool) {
-	if why := g.guard.Load().refuses(r); why != "" {
+	by := g.guard.Load()
+	if why := by.refuses(r); why != "" {
 		plainText(w, http.StatusForbidden, why)
 		return visitor{}, false
 	}
@@ -180,7 +185,7 @@ func (g *Gateway) admitted(w http.ResponseWriter, r *http.Request) (v visitor, o
 		w.WriteHeader(http.StatusNoContent)
 		return visitor{}, false
 	}
-	return visitor{r, anonymous}, true
+	return g.authenticated(w, r, by)
 }
 
 // servePost takes one message, or in a 2025-03-26 session a batch.

@@ -195,6 +195,7 @@ type client struct {
 	path    string
 	session string
 	version string
+	key     string // sent as a bearer token, "" for none
 }
 
 // connect initializes a session with the capabilities, a JSON object.
@@ -204,7 +205,13 @@ func (r *rig) connect(capabilities string) *client {
 
 func (r *rig) connectAt(path, version, capabilities string) *client {
 	r.t.Helper()
-	c := &client{r: r, path: path, version: version}
+	return (&client{r: r, path: path, version: version}).begin(capabilities)
+}
+
+// begin initializes the client's session.
+func (c *client) begin(capabilities string) *client {
+	r, version := c.r, c.version
+	r.t.Helper()
 	resp := c.post(fmt.Sprintf(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":%q,"capabilities":%s,"clientInfo":{"name":"t","version":"1"}}}`, version, capabilities))
 	c.session = resp.header.Get("Mcp-Session-Id")
 	if c.session == "" {
@@ -232,6 +239,9 @@ func (c *client) request(ctx context.Context, method, body string) *http.Request
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json, text/event-stream")
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
 	if c.session != "" {
 		req.Header.Set("Mcp-Session-Id", c.session)
 		req.Header.Set("Mcp-Protocol-Version", c.version)

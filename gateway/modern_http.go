@@ -69,6 +69,9 @@ func (g *Gateway) serveModernRequest(p *modernPost, from visitor, m *jsonrpc.Mes
 	defer p.ctx.cancel(nil)
 	g.fill(x, p.more.client.session, *m, &p.post, from, p.ctx.cancel)
 	x.modern = &p.more
+	if g.overstepped(p.w, from, x) {
+		return
+	}
 	g.posts.add(&p.post)
 	a := p.await()
 	g.posts.remove(&p.post)

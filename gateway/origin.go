@@ -8,18 +8,21 @@ import (
 	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/gateway/identity"
 )
 
 // guard decides which Host and Origin may reach the endpoint, against DNS
-// rebinding (MCP 2025-11-25 basic/transports, "Security Warning"). It is made
-// from the configuration and never changes.
+// rebinding (MCP 2025-11-25 basic/transports, "Security Warning"), and who may use
+// it. It is made from the configuration and never changes.
 type guard struct {
-	hosts   map[string]bool // without port, lower case
-	origins map[string]bool // scheme://host[:port], lower case
+	hosts   map[string]bool         // without port, lower case
+	origins map[string]bool         // scheme://host[:port], lower case
+	auth    *identity.Authenticator // nil: nobody is asked
 }
 
-func newGuard(s config.Server) *guard {
+func newGuard(s config.Server, auth *identity.Authenticator) *guard {
 	g := &guard{
+		auth:    auth,
 		hosts:   map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
 		origins: map[string]bool{},
 	}
@@ -59,6 +62,9 @@ func (g *Gateway) Guarded(listen string, h http.Handler) http.Handler {
 		h.ServeHTTP(w, r)
 	})
 }
+
+// asks reports whether clients have to say who they are.
+func (g *guard) asks() bool { return g.auth != nil }
 
 // hostOnly strips the port and the brackets of an IPv6 address.
 func hostOnly(hostport string) string {
@@ -118,7 +124,7 @@ func cors(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodOptions {
 		h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS")
 		h.Set("Access-Control-Allow-Headers",
-			"Content-Type, Accept, Authorization, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID, Traceparent, Tracestate, Baggage"+paramHeadersAsked(r))
+			"Content-Type, Accept, Authorization, X-API-Key, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID, Traceparent, Tracestate, Baggage"+paramHeadersAsked(r))
 		h.Set("Access-Control-Max-Age", "600")
 	}
 }

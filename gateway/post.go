@@ -37,6 +37,9 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, from visitor, s *sessi
 	x := &p.x
 	defer p.ctx.cancel(nil)
 	g.fill(x, s, m, p, from, p.ctx.cancel)
+	if g.overstepped(w, from, x) {
+		return
+	}
 	switch err := s.begin(x); {
 	case errors.Is(err, errEnded):
 		noSession(w, x.id())

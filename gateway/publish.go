@@ -145,8 +145,8 @@ func (g *Gateway) build(cfg *config.Config, ups []*upstream.Upstream, from []off
 		panic(err)
 	}
 	return &view{
-		meters: &meterTable{m: make(map[meterKey]*meters)},
-		cfg:    cfg, catalog: router.Build(cfg.Names, offers), chain: g.chain,
+		meters: &meterTable{m: make(map[meterKey]*meters)}, names: new(wholeNames),
+		cfg: cfg, catalog: router.Build(cfg.Names, offers), chain: g.chain,
 		upstreams: byName, order: ups, serverInfo: info,
 	}
 }

@@ -93,20 +93,28 @@ func (g *Gateway) refused(ctx context.Context, err error) (admin.Plan, error) {
 
 // adopt makes cfg the running configuration. g.reload is held.
 func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
-	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
-		if g.draining.Load() {
-			return draining()
-		}
-		return invalid(fmt.Errorf("upstreams: %w", err))
-	}
 	old := g.cfg.Load()
 	next := *cfg
 	// What cannot change while running stays as it is, so that nothing believes
 	// otherwise.
 	next.Server.Listen, next.Server.Path = old.Server.Listen, old.Server.Path
 	next.Admin, next.StateDir = old.Admin, old.StateDir
+	auth, err := g.nextAuthenticator(&next.Server)
+	if err != nil {
+		return invalid(fmt.Errorf("server.auth: %w", err))
+	}
+	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
+		if g.draining.Load() {
+			return draining()
+		}
+		return invalid(fmt.Errorf("upstreams: %w", err))
+	}
 	g.cfg.Store(&next)
-	g.guard.Store(newGuard(next.Server))
+	g.guard.Store(newGuard(next.Server, auth))
+	select {
+	case g.rekeyed <- struct{}{}:
+	default:
+	}
 	g.alerts.Apply(next.Alerts)
 	g.tel.ReopenAudit()
 	select {

@@ -76,12 +76,18 @@ func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
 	m, err := jsonrpc.Parse(body)
 	bad := asRPC(err)
 	if bad == nil {
+		if g.anyOverstepped(w, from, s, [][]byte{body}) {
+			return
+		}
 		w.WriteHeader(http.StatusAccepted)
 		g.converse(ctx, s, m, from)
 		return
 	}
 	if parts, ok, batchErr := jsonrpc.Batch(body); ok && s.negotiated() == "2025-03-26" {
 		if bad = asRPC(batchErr); bad == nil {
+			if g.anyOverstepped(w, from, s, parts) {
+				return
+			}
 			w.WriteHeader(http.StatusAccepted)
 			g.converseBatch(ctx, s, parts, from)
 			return

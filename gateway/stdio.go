@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/identity"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -20,7 +21,18 @@ var errStuck = errors.New("the client on stdio does not read its answers")
 // before in ended is still answered, within drain_timeout; then calls in flight
 // are cancelled.
 func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
-	return g.serveLines(ctx, newSession(ticket{Nonce: randomHex(16)}, ""), newPipe(), in, out)
+	return g.serveLines(ctx, g.local(), newPipe(), in, out)
+}
+
+// local returns a session of a client that the operating system lets in: it
+// started the gateway, or may use its socket. Where others have to say who they
+// are, it is a principal of its own.
+func (g *Gateway) local() *session {
+	s := newSession(ticket{Nonce: randomHex(16)}, "")
+	if g.guard.Load().asks() {
+		s.principal = identity.Local()
+	}
+	return s
 }
 
 // serveLines serves the client of s on in and out, the latter by way of p.

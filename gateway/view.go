@@ -16,6 +16,7 @@ type view struct {
 	upstreams map[string]*upstream.Upstream
 	order     []*upstream.Upstream
 	meters    *meterTable   // filled as routes are called
+	names     *wholeNames   // filled when somebody's scopes are looked at
 	ready     chan struct{} // closed when no upstream is left that never listed and still may
 	// serverInfo is what the gateway says that it is, as JSON.
 	serverInfo []byte

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 
+	"github.com/interlock-mcp/interlock/gateway/identity"
 	"github.com/interlock-mcp/interlock/policy"
 )
 
@@ -10,7 +11,8 @@ import (
 // which is whoever its session says.
 type visitor struct {
 	request   *http.Request
-	principal *policy.Principal // never nil with a request
+	principal *policy.Principal       // never nil with a request
+	auth      *identity.Authenticator // that knows it; nil if nobody is asked
 }
 
 // anonymous is whoever comes while nobody has to say who it is. It is never

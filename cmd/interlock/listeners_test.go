@@ -23,6 +23,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway"
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/identity"
 )
 
 // listener is one of a gateway's listeners, as whoever may use it reaches it.
@@ -33,6 +34,7 @@ type listener struct {
 	token    string // "" if none is needed
 	patterns []string
 	exempt   []string // paths that anybody may see
+	open     []string // paths that need no token
 }
 
 func tcp(address string) func(context.Context) (net.Conn, error) {
@@ -58,14 +60,24 @@ func listeners(t *testing.T) []listener {
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the admin socket: %v %v", info, err)
 	}
+	key, hash := identity.NewKey()
+	keyed, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	launch(t, map[string]string{"interlock.yaml": "server:\n  listen: '" + keyed + "'\n  auth: {api_keys: [{principal: me, hash: '" + hash + "'}]}\n" +
+		"telemetry: {logs: {level: warn}}\nupstreams:\n" + clock}, nil, "serve").expect(`^1 of 1 server ready`)
 	health := []string{"/livez", "/readyz"}
+	// Who may sign in where is no secret, nor that there is nothing.
+	open := []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/", "/nothing", "/v1/nothing"}
 	return []listener{
-		{"the endpoint", tcp(free[0]), free[0], "", gateway.Patterns("/mcp"), health},
-		{"the admin address", tcp(free[1]), free[1], "sesame", admin.Patterns(), health},
+		{"the endpoint", tcp(free[0]), free[0], "", gateway.Patterns("/mcp"), health, nil},
+		{"the endpoint with keys", tcp(keyed), keyed, key, gateway.Patterns("/mcp"), health, append(open, health...)},
+		{"the admin address", tcp(free[1]), free[1], "sesame", admin.Patterns(), health, nil},
 		{"the admin socket", func(ctx context.Context) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		}, "interlock", "", admin.Patterns(), health},
-		{"the metrics", tcp(free[2]), free[2], "", []string{metricsPattern}, nil},
+		}, "interlock", "", admin.Patterns(), health, nil},
+		{"the metrics", tcp(free[2]), free[2], "", []string{metricsPattern}, nil, nil},
 	}
 }
 
@@ -104,7 +116,7 @@ func (l *listener) calls() [][2]string {
 			methods, path = []string{"GET", "POST", "DELETE", "OPTIONS", "PUT"}, p
 		}
 		// The names lead nowhere, so that what gets through does no harm.
-		path = strings.NewReplacer("{name}", "nobody", "{upstream}", "clock", "{$}", "").Replace(path)
+		path = strings.NewReplacer("{name}", "nobody", "{upstream}", "clock", "{rest...}", "mcp", "{$}", "").Replace(path)
 		for _, m := range methods {
 			out = append(out, [2]string{m, path})
 		}
@@ -149,7 +161,7 @@ func TestEveryRouteOfEveryListener(t *testing.T) {
 					check("Origin "+origin, l.host, origin, l.token, http.StatusForbidden)
 				}
 				check("an evil Host and no token", evilHosts[0], evilOrigins[0], "", http.StatusForbidden)
-				if l.token != "" {
+				if l.token != "" && !slices.Contains(l.open, path) && (method != "OPTIONS" || l.open == nil) {
 					check("no token", l.host, "", "", http.StatusUnauthorized)
 					check("another token", l.host, "", "sesam", http.StatusUnauthorized)
 				}
@@ -164,7 +176,7 @@ func TestListenersAnswer(t *testing.T) {
 	for _, l := range listeners(t) {
 		path := "/v1/tools"
 		switch l.name {
-		case "the endpoint":
+		case "the endpoint", "the endpoint with keys":
 			path = "/livez"
 		case "the metrics":
 			path = "/metrics"
@@ -186,7 +198,7 @@ func TestBodiesOfEveryListener(t *testing.T) {
 			for _, c := range l.calls() {
 				// These find no session, or take no body.
 				other := []string{"/", "/nothing", "/sse", "/messages", "/v1/attach"}
-				if c[0] != "POST" || slices.Contains(append(other, l.exempt...), c[1]) {
+				if c[0] != "POST" || slices.Contains(append(other, l.exempt...), c[1]) || strings.HasPrefix(c[1], "/.well-known/") {
 					continue
 				}
 				for _, tt := range []struct {
@@ -240,7 +252,7 @@ func TestMethodsOfEveryListener(t *testing.T) {
 				allowed[path] = append(allowed[path], method)
 			}
 		}
-		if l.name == "the endpoint" {
+		if strings.HasPrefix(l.name, "the endpoint") {
 			allowed["/mcp"] = []string{"GET", "POST", "DELETE", "OPTIONS"}
 		}
 		for path, methods := range allowed {
