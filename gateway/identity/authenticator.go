@@ -2,11 +2,11 @@ package identity
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/interlock-mcp/interlock/policy"
@@ -17,7 +17,10 @@ type Authenticator struct {
 	log      *slog.Logger
 	resource resource
 	keys     []key
+	issuers  map[string]*issuer // by iss
+	names    []string           // of issuers, in the order of the configuration
 	scopes   scopes
+	cache    cache
 }
 
 // New makes one for a valid configuration. resource is the URL by which clients
@@ -36,12 +39,36 @@ func New(c Config, resource string, log *slog.Logger) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Authenticator{log: log, resource: res, keys: keys, scopes: newScopes(c.Scopes)}, nil
+	a := &Authenticator{log: log, resource: res, keys: keys, issuers: map[string]*issuer{}, scopes: newScopes(c.Scopes)}
+	for _, o := range c.OIDC {
+		a.issuers[o.Issuer] = newIssuer(o, log)
+		a.names = append(a.names, o.Issuer)
+	}
+	return a, nil
 }
 
-// Run keeps what the authenticator needs of others up to date until ctx ends, and
-// returns its error. Without it requests are answered as well, and some wait.
+// Inherit takes the keys of issuers that old knows and whose configuration is the
+// same, so that a reload asks for none of them, and turns nobody away while one is
+// down. It must come before any use of a; old may be in use.
+func (a *Authenticator) Inherit(old *Authenticator) {
+	if old == nil {
+		return
+	}
+	for name, i := range a.issuers {
+		if known := old.issuers[name]; known != nil && reflect.DeepEqual(known.config, i.config) {
+			a.issuers[name] = known
+		}
+	}
+}
+
+// Run keeps the keys of issuers up to date until ctx ends, and returns its error.
+// Without it they are asked when a request needs them, which waits then.
 func (a *Authenticator) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, i := range a.issuers {
+		all.Go(func() { i.run(ctx) })
+	}
+	all.Wait()
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -78,11 +105,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (*pol
 	return p, nil
 }
 
-func (a *Authenticator) check(_ context.Context, _ *http.Request, credential string) (*policy.Principal, refusal) {
-	if strings.HasPrefix(credential, prefix) {
+func (a *Authenticator) check(ctx context.Context, r *http.Request, credential string) (*policy.Principal, refusal) {
+	switch {
+	case strings.HasPrefix(credential, prefix):
 		return a.byKey(credential)
+	case len(a.issuers) == 0:
+		return nil, refusal{reason: "not a key, and no issuer is configured"}
 	}
-	return nil, refusal{reason: "neither a key nor a token of a known issuer"}
+	return a.byToken(ctx, r, credential)
 }
 
 // refuse logs why and makes the challenge, which does not say it: whoever tries
@@ -93,24 +123,4 @@ func (a *Authenticator) refuse(ctx context.Context, why refusal) *Challenge {
 		return &Challenge{Status: http.StatusServiceUnavailable, RetryAfter: why.unavailable, a: a}
 	}
 	return &Challenge{Status: http.StatusUnauthorized, Code: "invalid_token", Scopes: a.scopes.required, a: a}
-}
-
-// resource is what the gateway is to OAuth: a protected resource, known by its URL
-// (RFC 8707 section 2).
-type resource struct {
-	scheme, host, path string
-	// anyHost takes the host from the request, loopback does so where that is
-	// loopback, too.
-	anyHost, loopback bool
-}
-
-func newResource(s string) (resource, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return resource{}, fmt.Errorf("resource %q is not the URL of an endpoint", s)
-	}
-	return resource{
-		scheme: u.Scheme, host: strings.ToLower(u.Host), path: strings.TrimSuffix(u.Path, "/"),
-		anyHost: unspecified(u.Hostname()), loopback: loopback(u.Hostname()),
-	}, nil
 }

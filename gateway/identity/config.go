@@ -19,6 +19,8 @@ import (
 type Config struct {
 	// APIKeys are the keys that may be used, of which only hashes are known.
 	APIKeys []APIKey `koanf:"api_keys"`
+	// OIDC are issuers whose access tokens are accepted.
+	OIDC []OIDC `koanf:"oidc"`
 	// Scopes says what credentials must allow.
 	Scopes Scopes `koanf:"scopes"`
 }
@@ -52,7 +54,7 @@ type Scopes struct {
 }
 
 // Enabled tells whether requests need a credential.
-func (c *Config) Enabled() bool { return len(c.APIKeys) > 0 }
+func (c *Config) Enabled() bool { return len(c.APIKeys) > 0 || len(c.OIDC) > 0 }
 
 // Issuer is the issuer of principals whom the gateway knows itself.
 const Issuer = "interlock"
@@ -96,11 +98,22 @@ func (c *Config) Validate() error {
 		}
 		hashes[k.Hash], names[[2]string{k.Principal, k.Name}] = i, i
 	}
+	issuers := map[string]int{}
+	for i := range c.OIDC {
+		o, at := &c.OIDC[i], strconv.Itoa(i)
+		o.validate(func(text, mend string, path ...string) {
+			fault(text, mend, append([]string{"oidc", at}, path...)...)
+		})
+		if first, taken := issuers[o.Issuer]; taken && o.Issuer != "" {
+			fault(fmt.Sprintf("is that of issuer %d already", first+1), "make them one: audience is a list", "oidc", at, "issuer")
+		}
+		issuers[o.Issuer] = i
+	}
 	c.Scopes.validate(func(text, mend string, path ...string) {
 		fault(text, mend, append([]string{"scopes"}, path...)...)
 	})
 	if !c.Enabled() && (len(c.Scopes.Required) > 0 || len(c.Scopes.Tools) > 0) {
-		fault("need somebody who can have them", "add api_keys", "scopes")
+		fault("need somebody who can have them", "add api_keys or oidc", "scopes")
 	}
 	return errors.Join(errs...)
 }

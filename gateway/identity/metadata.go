@@ -19,9 +19,10 @@ func MetadataPaths(path string) []string {
 
 // metadata is the document of RFC 9728 section 2.
 type metadata struct {
-	Resource      string   `json:"resource"`
-	Scopes        []string `json:"scopes_supported,omitempty"`
-	BearerMethods []string `json:"bearer_methods_supported"`
+	Resource             string   `json:"resource"`
+	AuthorizationServers []string `json:"authorization_servers,omitempty"`
+	Scopes               []string `json:"scopes_supported,omitempty"`
+	BearerMethods        []string `json:"bearer_methods_supported"`
 }
 
 // Metadata serves the document that tells clients where to get a token (RFC 9728
@@ -50,9 +51,10 @@ func (a *Authenticator) Metadata() http.Handler {
 		}
 		origin, path := a.resource.of(r)
 		text, err := json.Marshal(metadata{
-			Resource:      origin + path,
-			Scopes:        a.scopes.required,
-			BearerMethods: []string{"header"},
+			Resource:             origin + path,
+			AuthorizationServers: a.names,
+			Scopes:               a.scopes.required,
+			BearerMethods:        []string{"header"},
 		})
 		if err != nil {
 			http.Error(w, "no metadata", http.StatusInternalServerError)

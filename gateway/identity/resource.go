@@ -1,11 +1,13 @@
 package identity
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +19,58 @@ var viewPath = regexp.MustCompile(`(?:/[up]/[^/]+)+$`)
 
 // oldPaths are those of the HTTP+SSE transport, which are beside the endpoint's.
 var oldPaths = map[string]string{"/sse": "/sse", "/messages": "/sse"}
+
+// resource is what the gateway is to OAuth: a protected resource, known by its URL
+// (RFC 8707 section 2).
+type resource struct {
+	scheme, host, path string
+	// anyHost takes the host from the request, loopback does so where that is
+	// loopback, too.
+	anyHost, loopback bool
+	// canonical is the URL as canonical returns it, "" with anyHost.
+	canonical string
+}
+
+func newResource(s string) (resource, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return resource{}, fmt.Errorf("resource %q is not the URL of an endpoint", s)
+	}
+	res := resource{
+		scheme: u.Scheme, host: strings.ToLower(u.Host), path: strings.TrimSuffix(u.Path, "/"),
+		anyHost: unspecified(u.Hostname()), loopback: loopback(u.Hostname()),
+	}
+	if !res.anyHost {
+		res.canonical = canonical(s)
+	}
+	return res, nil
+}
+
+// among tells whether what a request asks for, or the whole of us, is in a list of
+// canonical URLs.
+func (res *resource) among(list []string, r *http.Request) bool {
+	origin, path := res.of(r)
+	whole := origin + (&url.URL{Path: res.path}).EscapedPath()
+	return slices.Contains(list, canonical(origin+path)) || slices.Contains(list, canonical(whole))
+}
+
+// canonical returns a URL in the one form of all that mean the same: case of scheme
+// and host, the port that the scheme implies, a slash at the end, and the names of
+// this machine make no difference. It is "" for what is no URL.
+func canonical(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return ""
+	}
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if loopback(host) {
+		host = "localhost"
+	}
+	if scheme == "https" && port == "443" || scheme == "http" && port == "80" {
+		port = ""
+	}
+	return scheme + "://" + host + ":" + port + strings.TrimSuffix(u.EscapedPath(), "/")
+}
 
 // of returns the origin by which a client calls us, and the path, escaped, of what
 // it asks for: the endpoint, one of its views, or the older transport. A view is a
