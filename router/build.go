@@ -8,10 +8,11 @@ import (
 )
 
 // Build makes the catalog of offers, which must be in the order of the file and
-// have distinct upstreams. It takes time linear in their size and depends on
-// nothing else: a name goes to the first offer that has it, also to one that is
-// not listed.
-func Build(c Config, offers []Offer) *Catalog {
+// have distinct upstreams, and its profiles, which must have distinct names. It
+// takes time linear in the size of the offers, and in their number of items for
+// each profile, and depends on nothing else: a name goes to the first offer that
+// has it, also to one that is not listed.
+func Build(c Config, offers []Offer, profiles ...Profile) *Catalog {
 	sources := make([]*source, len(offers))
 	for i := range offers {
 		sources[i] = c.source(&offers[i])
@@ -26,23 +27,21 @@ func Build(c Config, offers []Offer) *Catalog {
 		}
 		cat.only[s.offer.Upstream] = c.assemble([]*source{s}, true)
 	}
+	c.profiled(cat, sources, profiles)
 	return cat
 }
 
 // builder is a catalog in the making.
 type builder struct {
 	Config
-	// own says that names stay as the upstream has them.
-	own     bool
 	sources []*source
 	cat     *Catalog
-	lists   [kinds][][]byte
-	legacy  [][]byte // the tools as older clients can read them; nil while they are the same
+	legacy  [][]byte // the listed tools as older clients can read them; nil while they are the same
 }
 
 func (c Config) assemble(sources []*source, own bool) *Catalog {
-	b := &builder{Config: c, own: own, sources: sources, cat: &Catalog{
-		tools: make(map[string]*Route), prompts: make(map[string]*Route),
+	b := &builder{Config: c, sources: sources, cat: &Catalog{
+		tools: make(map[string]*Route), prompts: make(map[string]*Route), own: own,
 	}}
 	b.cat.uris.init(sources)
 	for _, s := range sources {
@@ -57,13 +56,40 @@ func (c Config) assemble(sources []*source, own bool) *Catalog {
 	b.instruct()
 	b.cat.caching = caching(sources)
 	for _, k := range Kinds() {
-		b.cat.lists[k] = newList(k, b.lists[k])
-	}
-	b.cat.legacy = b.cat.lists
-	if b.legacy != nil {
-		b.cat.legacy[Tools] = newList(Tools, b.legacy)
+		b.list(k)
 	}
 	return b.cat
+}
+
+// list makes list k, and has its entries keep what is in its pages.
+func (b *builder) list(k Kind) {
+	entries := b.cat.entries[k]
+	items := make([][]byte, 0, len(entries))
+	sums := make([]itemSum, 0, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if e.route.Listed {
+			e.sum = sumOf(e.raw)
+			items, sums = append(items, e.raw), append(sums, e.sum)
+		}
+	}
+	sum := listSum(sums)
+	b.cat.lists[k] = newList(k, items, sum)
+	for i := range entries {
+		if entries[i].route.Listed {
+			entries[i].raw, items = items[0], items[1:]
+		}
+	}
+	b.cat.legacy[k] = b.cat.lists[k]
+	if k == Tools && b.legacy != nil {
+		b.cat.legacy[k] = newList(k, b.legacy, sum)
+		b.cat.older = make([][]byte, len(entries))
+		for i := range entries {
+			if entries[i].route.Listed {
+				b.cat.older[i], b.legacy = b.legacy[0], b.legacy[1:]
+			}
+		}
+	}
 }
 
 // named gives the tools or prompts of s their names.
@@ -73,7 +99,7 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 	changes := make([]ProblemKind, len(items))
 	twins := make(map[string]int, len(items))
 	for i, it := range items {
-		if b.own {
+		if b.cat.own {
 			names[i] = it.show
 			continue
 		}
@@ -95,7 +121,7 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 		}
 		made[i] = Route{
 			Upstream: s.offer.Upstream, Target: it.own, Quoted: it.key.Of(it.raw), Exposed: names[i],
-			Listed: s.offer.Listed, Problem: b.changed(k, s, it, names[i], changes[i]),
+			Listed: s.offer.Listed, Problem: b.changed(k, s, it, names[i], changes[i]), item: int32(i), //nolint:gosec // a list has no 2^31 items
 		}
 		var describe *string
 		if k == Tools {
@@ -113,35 +139,38 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 	}
 }
 
-// addLegacy keeps the list for older clients abreast of the one that the tool of
-// s was just added to.
+// addLegacy keeps the list for older clients abreast of the entries, to which a
+// listed tool of s was just added.
 func (b *builder) addLegacy(s *source) {
-	all := b.lists[Tools]
-	raw := all[len(all)-1]
+	all := b.cat.entries[Tools]
+	last := all[len(all)-1].raw
+	raw := last
 	if s.offer.Modern {
 		raw = forLegacy(raw)
 	}
-	if b.legacy == nil && &raw[0] == &all[len(all)-1][0] {
+	if b.legacy == nil && &raw[0] == &last[0] {
 		return
 	}
 	if b.legacy == nil {
-		b.legacy = append(b.legacy, all[:len(all)-1]...)
+		for _, e := range all[:len(all)-1] {
+			if e.route.Listed {
+				b.legacy = append(b.legacy, e.raw)
+			}
+		}
 	}
 	b.legacy = append(b.legacy, raw)
 }
 
 // add puts an item into its list.
 func (b *builder) add(k Kind, r *Route, raw []byte) {
+	r.seq = int32(len(b.cat.entries[k])) //nolint:gosec // a list has no 2^31 items
 	b.cat.entries[k] = append(b.cat.entries[k], entry{route: r, raw: raw})
-	if r.Listed {
-		b.lists[k] = append(b.lists[k], raw)
-	}
 }
 
 // changed records that an item goes by another name than its own, and returns
 // the text of it.
 func (b *builder) changed(k Kind, s *source, it *item, name string, kind ProblemKind) string {
-	unaccepted := b.own && b.Budget() > 0 && (len(name) > b.Budget() || !legal(name))
+	unaccepted := b.cat.own && b.Budget() > 0 && (len(name) > b.Budget() || !legal(name))
 	if kind == "" && !unaccepted {
 		return ""
 	}
@@ -188,7 +217,7 @@ func (b *builder) collision(k Kind, s *source, it *item, name string, has *Route
 // instruct merges the instructions, and lists the whole text as a resource if
 // it had to be cut.
 func (b *builder) instruct() {
-	if b.own {
+	if b.cat.own {
 		if o := b.sources[0].offer; o.Listed {
 			b.cat.instructions, b.cat.full = o.Instructions, o.Instructions
 		}

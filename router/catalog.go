@@ -1,6 +1,8 @@
 package router
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -9,6 +11,8 @@ import (
 // Catalog maps the names that clients see to routes, and holds the lists of
 // them. It never changes, so everything it returns is shared and read-only.
 type Catalog struct {
+	// own says that names stay as the upstream has them: there is only one.
+	own      bool
 	lists    [kinds]list
 	legacy   [kinds]list // what clients of older revisions get; mostly the same
 	caching  Caching
@@ -16,49 +20,58 @@ type Catalog struct {
 	prompts  map[string]*Route
 	uris     resources
 	entries  [kinds][]entry
+	older    [][]byte // the entries of tools as clients of older revisions get them; nil for the same
 	problems []Problem
 
 	instructions, full string
 
-	only map[string]*Catalog // by upstream; nil in a view of one upstream
+	only     map[string]*Catalog // by upstream; nil in a view of one upstream
+	profiles map[string]*Catalog // by name; nil in a profile and in a view of one upstream
+
+	sight *sight // nil for all of it
 }
 
 // entry is an item of a list with its route.
 type entry struct {
 	route *Route
 	raw   []byte
+	sum   itemSum // of raw; zero if it is not listed
 }
 
 // Tool returns the route of the tool that clients call name. A tool that is
 // filtered, hidden or left out is as unknown as one that never was.
 func (c *Catalog) Tool(name string) (*Route, bool) {
 	r, ok := c.tools[name]
+	if c.sight != nil {
+		return c.sight.tool(name, r)
+	}
 	return r, ok
 }
 
 // Prompt returns the route of the prompt that clients call name.
 func (c *Catalog) Prompt(name string) (*Route, bool) {
 	r, ok := c.prompts[name]
+	if ok && c.sight != nil && !c.sight.shown[Prompts].has(r.seq) {
+		return nil, false
+	}
 	return r, ok
 }
 
 // Page returns the whole result object of a list request with that cursor, ""
 // for the first page: {"tools":[...],"nextCursor":"..."}, on one line, for a
-// client of a revision before 2026-07-28. It was made at Build. The error is
-// ErrCursor.
-func (c *Catalog) Page(k Kind, cursor string) ([]byte, error) { return page(&c.legacy, k, cursor) }
+// client of a revision before 2026-07-28. It was made at Build, or is put together
+// of what was. The error is ErrCursor.
+func (c *Catalog) Page(k Kind, cursor string) ([]byte, error) { return pageOf(&c.legacy, k, cursor) }
 
 // ModernPage is Page for a client of 2026-07-28, but for the members that say of
 // the result what Caching says.
 func (c *Catalog) ModernPage(k Kind, cursor string) ([]byte, error) {
-	return page(&c.lists, k, cursor)
+	return pageOf(&c.lists, k, cursor)
 }
 
-func page(lists *[kinds]list, k Kind, cursor string) ([]byte, error) {
+func pageOf(lists *[kinds]list, k Kind, cursor string) ([]byte, error) {
 	if k < kinds {
-		if p, ok := lists[k].pages[cursor]; ok {
-			return p, nil
-		}
+		return lists[k].at(cursor)
 	}
 	return nil, ErrCursor
 }
@@ -89,6 +102,14 @@ func caching(sources []*source) Caching {
 // that lists again sees something else.
 func (c *Catalog) Digest(k Kind) string { return c.lists[k].digest }
 
+// Profile returns the view of a profile; false if Build was given none of that
+// name. It has views of one upstream as the whole has, with what the profile shows
+// of it.
+func (c *Catalog) Profile(name string) (*Catalog, bool) {
+	p, ok := c.profiles[name]
+	return p, ok
+}
+
 // Only returns the view of one upstream alone, under its own names, as they
 // are; false if there is no such upstream.
 func (c *Catalog) Only(upstream string) (*Catalog, bool) {
@@ -111,13 +132,13 @@ func (c *Catalog) Problems() []Problem { return c.problems }
 // Entries describes the items of list k for people to read, in the order of
 // the list, unlisted offers included.
 func (c *Catalog) Entries(k Kind) []Entry {
-	all := make([]Entry, len(c.entries[k]))
-	for i, e := range c.entries[k] {
+	all := make([]Entry, 0, len(c.entries[k]))
+	for e := range c.each(k) {
 		m, _ := members(e.raw)
-		all[i] = Entry{
+		all = append(all, Entry{
 			Exposed: e.route.Exposed, Upstream: e.route.Upstream, Name: e.route.Target,
-			Description: jsonrpc.Text(e.raw, m.description), Listed: e.route.Listed, Item: e.raw,
-		}
+			Description: jsonrpc.Text(e.raw, m.description), Listed: e.route.Listed, Item: slices.Clip(e.raw),
+		})
 	}
 	return all
 }
@@ -125,10 +146,26 @@ func (c *Catalog) Entries(k Kind) []Entry {
 // Listed counts the items of list k that clients are shown, by upstream.
 func (c *Catalog) Listed(k Kind) map[string]int {
 	n := make(map[string]int)
-	for _, e := range c.entries[k] {
+	for e := range c.each(k) {
 		if e.route.Listed {
 			n[e.route.Upstream]++
 		}
 	}
 	return n
+}
+
+// each yields the entries of list k that the catalog shows.
+func (c *Catalog) each(k Kind) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		for _, e := range c.entries[k] {
+			if c.sight != nil {
+				if e = c.sight.entry(k, e); e.route == nil {
+					continue
+				}
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
 }

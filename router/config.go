@@ -32,10 +32,12 @@ func Defaults() Config {
 	return Config{Separator: "__", Max: 64, ClientPrefix: "mcp__interlock__"}
 }
 
-// FieldError is a fault of one key. Path is the key's path below `names`.
+// FieldError is a fault of one key. Path is the key's path below its section, Mend
+// how to mend it, "" where the text says enough.
 type FieldError struct {
 	Path []string
 	Text string
+	Mend string
 }
 
 func (e *FieldError) Error() string { return strings.Join(e.Path, ".") + ": " + e.Text }
@@ -43,7 +45,7 @@ func (e *FieldError) Error() string { return strings.Join(e.Path, ".") + ": " + 
 // Validate returns every fault of c, joined, each a *FieldError.
 func (c Config) Validate() error {
 	var errs []error
-	bad := func(key, text string) { errs = append(errs, &FieldError{[]string{key}, text}) }
+	bad := func(key, text string) { errs = append(errs, &FieldError{Path: []string{key}, Text: text}) }
 	switch {
 	case c.Separator == "":
 		bad("separator", "must not be empty")

@@ -3,7 +3,6 @@ package router
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"path"
 	"strings"
 )
 
@@ -72,32 +71,3 @@ func replaced(s string) string {
 func alphanumeric(r rune) bool {
 	return r < 0x80 && legalByte(byte(r)) && r != '_' && r != '-'
 }
-
-// globs is a list of patterns in the syntax of path.Match, but for * and ?,
-// which match / as well: a tool's name is no path, and deny: ["*"] means all.
-type globs []string
-
-func newGlobs(patterns []string) globs {
-	g := make(globs, len(patterns))
-	for i, p := range patterns {
-		g[i] = unslashed(p)
-	}
-	return g
-}
-
-// match reports whether a pattern matches name. A pattern that cannot be read
-// counts as broken.
-func (g globs) match(name string, broken bool) bool {
-	if len(g) == 0 {
-		return false
-	}
-	name = unslashed(name)
-	for _, p := range g {
-		if ok, err := path.Match(p, name); ok || err != nil && broken {
-			return true
-		}
-	}
-	return false
-}
-
-func unslashed(s string) string { return strings.ReplaceAll(s, "/", "\x00") }

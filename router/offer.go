@@ -36,6 +36,8 @@ func (k Kind) noun() string {
 // them as long as the catalog lives, so nobody may change them afterwards.
 type Offer struct {
 	Upstream string
+	// Tags are what the operator calls it besides, for profiles.
+	Tags []string
 	// Prefix goes before its names, "" for none. Characters that names may not
 	// have are replaced.
 	Prefix string
@@ -91,6 +93,9 @@ type Route struct {
 	Headers []HeaderParam
 	// Problem says what was done to the name, "" for nothing.
 	Problem string
+
+	seq  int32 // its place among the entries of its catalog
+	item int32 // its place among its upstream's items
 }
 
 // ProblemKind sorts problems.
@@ -112,6 +117,8 @@ const (
 	Unaccepted ProblemKind = "unaccepted"
 	// Cut: the instructions are longer than their share.
 	Cut ProblemKind = "cut"
+	// Idle: a rule of a profile matches nothing.
+	Idle ProblemKind = "idle"
 )
 
 // Problem is something that an operator may want to mend. Its strings are safe
@@ -120,6 +127,7 @@ type Problem struct {
 	Kind     ProblemKind `json:"kind"`
 	List     string      `json:"list,omitempty"` // the list it is about, e.g. "tools"
 	Upstream string      `json:"upstream"`
+	Profile  string      `json:"profile,omitempty"` // the profile that it is about
 	Name     string      `json:"name,omitempty"`    // the upstream's own name or URI
 	Exposed  string      `json:"exposed,omitempty"` // what clients see or would have seen
 	Other    string      `json:"other,omitempty"`   // the upstream that has the name

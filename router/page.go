@@ -1,11 +1,13 @@
 package router
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"slices"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -24,22 +26,117 @@ var ErrCursor = errors.New("unknown or outdated cursor: ask for the list from it
 
 // list is one of a catalog's lists, complete.
 type list struct {
-	pages  map[string][]byte // the result of each cursor, "" for the first
+	pages  []page
 	digest string
 }
 
-// newList builds the pages of items. They are results in full: nothing is made
-// when a client asks.
-func newList(k Kind, items [][]byte) list {
-	h := sha256.New()
-	var n [8]byte
-	for _, it := range items {
-		binary.BigEndian.PutUint64(n[:], uint64(len(it)))
-		h.Write(n[:])
-		h.Write(it)
+// page is the result of one cursor, "" for the first.
+type page struct {
+	cursor string
+	// pieces are what it is made of, one for the whole catalog: then nothing is made
+	// when a client asks. Those of a profile are parts of the whole's pages, so that
+	// any number of profiles takes no more room than their differences.
+	pieces [][]byte
+}
+
+// at returns the page of a cursor.
+func (l *list) at(cursor string) ([]byte, error) {
+	for i := range l.pages {
+		if p := &l.pages[i]; p.cursor == cursor {
+			if len(p.pieces) == 1 {
+				return p.pieces[0], nil
+			}
+			return bytes.Join(p.pieces, nil), nil
+		}
 	}
-	sum := h.Sum(nil)
-	l := list{pages: make(map[string][]byte), digest: hex.EncodeToString(sum[:16])}
+	return nil, ErrCursor
+}
+
+// itemSum identifies the bytes of an item.
+type itemSum [16]byte
+
+func sumOf(item []byte) (s itemSum) {
+	sum := sha256.Sum256(item)
+	copy(s[:], sum[:])
+	return s
+}
+
+// listSum identifies a list by its items, in their order.
+func listSum(sums []itemSum) [sha256.Size]byte {
+	h := sha256.New()
+	for i := range sums {
+		h.Write(sums[i][:])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// newList makes the pages of items, which sum identifies. The items are replaced by
+// the same bytes within the pages.
+func newList(k Kind, items [][]byte, sum [sha256.Size]byte) list {
+	l := list{digest: hex.EncodeToString(sum[:16])}
+	eachPage(k, items, sum, func(cursor, next string, from, to, size int) {
+		b := append(make([]byte, 0, size+len(next)), head(k)...)
+		for i, it := range items[from:to] {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, it...)
+		}
+		b = append(b, tail(next)...)
+		at := len(head(k))
+		for i, it := range items[from:to] {
+			items[from+i] = b[at : at+len(it)]
+			at += len(it) + 1
+		}
+		l.pages = append(l.pages, page{cursor, [][]byte{b}})
+	})
+	return l
+}
+
+// sharedList is newList for items that are parts of other pages, for the most part.
+// What lies together there is one piece.
+func sharedList(k Kind, items [][]byte, sum [sha256.Size]byte) list {
+	l := list{digest: hex.EncodeToString(sum[:16])}
+	eachPage(k, items, sum, func(cursor, next string, from, to, _ int) {
+		pieces := append(make([][]byte, 0, 3), head(k))
+		for i, it := range items[from:to] {
+			last := &pieces[len(pieces)-1]
+			switch n := len(*last); {
+			case i == 0:
+				pieces = append(pieces, it)
+			case n+1 < cap(*last) && &(*last)[:n+2][n+1] == &it[0]:
+				*last = (*last)[:n+1+len(it)]
+			default:
+				pieces = append(pieces, comma, it)
+			}
+		}
+		l.pages = append(l.pages, page{cursor, append(pieces, tail(next))})
+	})
+	return l
+}
+
+var comma = []byte{','}[:1:1]
+
+var heads, end = func() (h [kinds][]byte, end []byte) {
+	for _, k := range Kinds() {
+		h[k] = slices.Clip([]byte(`{"` + k.String() + `":[`))
+	}
+	return h, slices.Clip([]byte("]}"))
+}()
+
+func head(k Kind) []byte { return heads[k] }
+
+// tail ends a page that the one of cursor next follows, "" for none.
+func tail(next string) []byte {
+	if next == "" {
+		return end
+	}
+	return append(jsonrpc.AppendString([]byte(`],"nextCursor":`), next), '}')
+}
+
+// eachPage calls page for the items from one place to another, which are at most as
+// many as a page may have; size is about what it takes.
+func eachPage(k Kind, items [][]byte, sum [sha256.Size]byte, page func(cursor, next string, from, to, size int)) {
 	cursor := ""
 	for i := 0; ; {
 		from, size := i, len(k.String())+64
@@ -47,24 +144,13 @@ func newList(k Kind, items [][]byte) list {
 			size += len(items[i]) + 1
 			i++
 		}
-		page := make([]byte, 0, size)
-		page = append(page, `{"`+k.String()+`":[`...)
-		for j, it := range items[from:i] {
-			if j > 0 {
-				page = append(page, ',')
-			}
-			page = append(page, it...)
-		}
-		page = append(page, ']')
 		next := ""
 		if i < len(items) {
-			next = cursorAt(sum, k, i)
-			page = append(page, `,"nextCursor":`...)
-			page = jsonrpc.AppendString(page, next)
+			next = cursorAt(sum[:], k, i)
 		}
-		l.pages[cursor] = append(page, '}')
+		page(cursor, next, from, i, size)
 		if cursor = next; cursor == "" {
-			return l
+			return
 		}
 	}
 }

@@ -44,7 +44,7 @@ type resources struct {
 	exact     map[string]*Route
 	templates []*template       // the most literal first
 	texts     map[string]*Route // templates by their text, which completion refers to
-	apps      map[string]*Route // what tools show themselves with, which need not be listed
+	apps      map[string]*app   // what tools show themselves with, which need not be listed
 	sources   map[string]*source
 	sole      *source // the only one that has resources
 	having    []string
@@ -53,7 +53,7 @@ type resources struct {
 func (u *resources) init(sources []*source) {
 	u.exact = make(map[string]*Route)
 	u.texts = make(map[string]*Route)
-	u.apps = make(map[string]*Route)
+	u.apps = make(map[string]*app)
 	u.sources = make(map[string]*source, len(sources))
 	for _, s := range sources {
 		u.sources[s.offer.Upstream] = s
@@ -80,7 +80,14 @@ func (u *resources) sort() {
 // characters, else the upstream of a tool that names it as its user interface (MCP
 // Apps), else the only upstream that has resources. The error is an *Unroutable.
 func (c *Catalog) Resource(uri string) (*Route, error) {
-	u := &c.uris
+	r, err := c.uris.find(uri)
+	if c.sight != nil {
+		return c.sight.resource(uri, r)
+	}
+	return r, err
+}
+
+func (u *resources) find(uri string) (*Route, error) {
 	if s, target, ok := u.own(uri); ok {
 		if s.resources {
 			return s.route(uri, target), nil
@@ -93,18 +100,26 @@ func (c *Catalog) Resource(uri string) (*Route, error) {
 	if r, ok := u.texts[uri]; ok {
 		return r, nil
 	}
-	for _, t := range u.templates {
-		if t.match(uri) {
-			return u.sources[t.route.Upstream].route(uri, uri), nil
-		}
+	if t := u.template(uri); t != nil {
+		return u.sources[t.route.Upstream].route(uri, uri), nil
 	}
-	if r, ok := u.apps[uri]; ok {
-		return r, nil
+	if a, ok := u.apps[uri]; ok {
+		return a.route, nil
 	}
 	if u.sole != nil && !strings.HasPrefix(uri, scheme) {
 		return u.sole.route(uri, uri), nil
 	}
 	return nil, &Unroutable{URI: uri, Upstreams: u.having}
+}
+
+// template returns the one that says most of those that match, nil for none.
+func (u *resources) template(uri string) *template {
+	for _, t := range u.templates {
+		if t.match(uri) {
+			return t
+		}
+	}
+	return nil
 }
 
 // own splits interlock://<upstream>/<percent-encoded URI>. Clients may have put
@@ -151,7 +166,7 @@ func (b *builder) resources(s *source) {
 	u := &b.cat.uris
 	for i := range s.items[Resources] {
 		it := &s.items[Resources][i]
-		if _, _, ours := u.own(it.own); ours || it.own == InstructionsURI && !b.own {
+		if _, _, ours := u.own(it.own); ours || it.own == InstructionsURI && !b.cat.own {
 			b.reserved(Resources, s, it)
 			continue
 		}
@@ -165,14 +180,33 @@ func (b *builder) resources(s *source) {
 	}
 }
 
+// app is what tools of one upstream show themselves with.
+type app struct {
+	route *Route
+	tools []*Route // that name it
+}
+
 // apps adds the resources that the tools of s name as their user interface. A URI
 // that two upstreams name is the first one's.
 func (b *builder) apps(s *source) {
+	routes := make([]*Route, len(s.items[Tools])) // nil for a tool whose name another has
+	for _, e := range slices.Backward(b.cat.entries[Tools]) {
+		if e.route.Upstream != s.offer.Upstream {
+			break
+		}
+		routes[e.route.item] = e.route
+	}
+	apps := b.cat.uris.apps
 	for i := range s.items[Tools] {
-		it := &s.items[Tools][i]
-		uri := appURI(it.raw)
-		if _, taken := b.cat.uris.apps[uri]; uri != "" && !taken {
-			b.cat.uris.apps[uri] = s.route(uri, uri)
+		uri := appURI(s.items[Tools][i].raw)
+		if uri == "" {
+			continue
+		}
+		if apps[uri] == nil {
+			apps[uri] = &app{route: s.route(uri, uri)}
+		}
+		if r := routes[i]; r != nil && apps[uri].route.Upstream == s.offer.Upstream {
+			apps[uri].tools = append(apps[uri].tools, r)
 		}
 	}
 }
