@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -65,16 +66,17 @@ func (p *Profile) Validate(c Config) error {
 		{[]string{"resources", "allow"}, p.Resources.Allow, false},
 		{[]string{"resources", "deny"}, p.Resources.Deny, false},
 	} {
-		for _, pattern := range g.globs {
+		for i, pattern := range g.globs {
+			path := append(g.path, strconv.Itoa(i))
 			rest := pattern
 			if g.bang {
 				rest = strings.TrimPrefix(pattern, "!")
 			}
 			switch {
 			case rest == "":
-				bad("holds a glob that matches nothing: "+quoted(pattern), "", g.path...)
+				bad("is empty", "", path...)
 			case !isGlob(rest):
-				bad(quoted(pattern)+" is not a glob", `write *, ? and [a-z], and \ before one that is meant`, g.path...)
+				bad("is not a glob: "+quoted(pattern), `write *, ? and [a-z], and \ before one that is meant`, path...)
 			}
 		}
 	}

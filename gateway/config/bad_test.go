@@ -161,9 +161,8 @@ func TestBadFiles(t *testing.T) {
 			"our own program", "", "mcpServers: {a: {command: /usr/bin/interlock, args: [stdio, -c, x]}}\n",
 			[]string{`1:27: "command" is this gateway itself (remove it: the gateway would call itself)`},
 		},
-		{"later keys", "", "server: {tls: {cert: x}}\nprofiles: {p: {t: [x]}}\n", []string{
+		{"later keys", "", "server: {tls: {cert: x}}\n", []string{
 			`1:10: "tls" is not supported by this version (remove it)`,
-			`2:1: "profiles" is not supported by this version (remove it)`,
 		}},
 		{"later values", "", "upstreams:\n  a: {command: x, start: on_demand, idle_stop: 5m, protocol: legacy, isolation: principal, auth: {client_id: x}}\n", []string{
 			`2:81: "isolation": "principal" is not supported by this version`,
@@ -187,6 +186,41 @@ func TestBadFiles(t *testing.T) {
 			`4:3: item 3 of "policies" does not say what kind of policy it is (add one of ` + strings.Join(builtin.Kinds(), ", ") + `)`,
 			`5:3: item 4 of "policies" does not say what kind of policy it is (add one of ` + strings.Join(builtin.Kinds(), ", ") + `)`,
 			`5:27: "timeout" needs a unit: 3 of what (write 3s, or another of ns us ms s m h)`,
+		}},
+		{"profiles", "", `upstreams:
+  files: {command: x}
+  web: {command: x}
+profiles:
+  a b: {}
+  "..": {}
+  read:
+    upstreams: [flies, "we*", "!files", "[", "nowhere at all"]
+    tools: {allow: ["[a"], rename: {files__x: web__y, files__y: "a b", files__z: web__Y, web__q: files__x, web__r: ` + strings.Repeat("a", 50) + `}, kind: x}
+    prompts: {deny: [""]}
+    resources: {allow: 3}
+    principals: ["", "group:", "[", "https://i.example#"]
+    default: true
+  write: {default: true}
+  admin:
+`, []string{
+			`5:3: "a b" is not a legal name (use 1 to 64 letters, digits, _ . or -)`,
+			`6:3: ".." is not a legal name (use 1 to 64 letters, digits, _ . or -)`,
+			`8:17: item 1 of "upstreams" names "flies", which is no upstream (did you mean "files"?)`,
+			`8:41: item 4 of "upstreams" is not a glob: "[" (write *, ? and [a-z], and \ before one that is meant)`,
+			`8:46: item 5 of "upstreams" names "nowhere at all", which is no upstream (write a glob for one that will be added at run time)`,
+			`9:21: item 1 of "allow" is not a glob: "[a" (write *, ? and [a-z], and \ before one that is meant)`,
+			`9:65: "files__y" gives the name "a b": model APIs accept letters, digits, _ and - alone`,
+			`9:82: "files__z" is called "web__Y", as is "files__x" (give each its own name)`,
+			`9:98: "web__q" is called "files__x", which is the name of another tool (a profile gives nobody's name to somebody else: choose another)`,
+			`9:116: "web__r" gives the name "` + strings.Repeat("a", 50) + `", which is longer than the 48 characters that names may have (use a shorter one, or raise names.max)`,
+			`9:169: unknown key "kind"`,
+			`10:22: item 1 of "deny" is empty`,
+			`11:24: "allow" must be a list, not a number`,
+			`12:18: item 1 of "principals" names nobody: ""`,
+			`12:22: item 2 of "principals" names nobody: "group:"`,
+			`12:32: item 3 of "principals" is not a glob: "[" (write *, ? and [a-z], and \ before one that is meant)`,
+			`12:37: item 4 of "principals" names nobody: "https://i.example#"`,
+			`14:20: "default" is set twice: the profile "read" has it`,
 		}},
 		{"names", "", "names: {separator: \"\"}\n", []string{`1:20: "separator" must not be empty`}},
 		{"telemetry", "", "telemetry: {logs: {level: loud}}\n", []string{`1:27: "level" "loud" is not one of debug, info, warn, error`}},

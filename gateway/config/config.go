@@ -25,7 +25,10 @@ type Config struct {
 	// disabled ones are among them.
 	Upstreams []upstream.Config
 	// Policies are in the order in which they are consulted before a call.
-	Policies  []builtin.Config
+	Policies []builtin.Config
+	// Profiles are in the order of the file: a principal that several list gets the
+	// first.
+	Profiles  []Profile
 	Alerts    alert.Config
 	Telemetry telemetry.Config
 	// StateDir is an absolute path, "" if the user has no state folder.

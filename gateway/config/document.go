@@ -30,8 +30,8 @@ type document struct {
 	// Policies decide which calls may be made and with what. They are consulted in
 	// this order before a call, and in reverse after it.
 	Policies []builtin.Config `koanf:"policies"`
-	// Profiles are not supported by this version.
-	Profiles map[string]any `koanf:"profiles"`
+	// Profiles are named views of what the upstreams offer, by name.
+	Profiles map[string]Profile `koanf:"profiles"`
 	// Alerts says who is told when something changes for the worse or the better.
 	Alerts alertsKeys `koanf:"alerts"`
 

@@ -3,7 +3,6 @@ package config
 // later are the keys that a later version gives a meaning, and the values of
 // other keys. Ignored, they would promise what is not done, so they are refused.
 var (
-	laterTop      = []string{"profiles"}
 	laterServer   = []string{"tls", "trusted_proxies"}
 	laterUpstream = []string{"auth", "isolation"}
 )
@@ -14,9 +13,6 @@ func (l *loader) supported(root *node) {
 		if m != nil && !m.value.empty() {
 			l.problems.add(m.at, dotted(append(path, m.key)), quote(m.key)+" is not supported by this version", "remove it")
 		}
-	}
-	for _, key := range laterTop {
-		refuse(nil, root.member(key))
 	}
 	server := root.find("server")
 	for _, key := range laterServer {

@@ -107,7 +107,9 @@ type loader struct {
 	opened  []string  // the chain of includes that is open, to find a cycle
 	layers  []map[string]any
 	names   []string // of upstreams, in the order they were first seen
-	secrets []string
+	// profileNames are those of profiles, in the same way.
+	profileNames []string
+	secrets      []string
 	// fromClient are the names of upstreams of clients' blocks.
 	fromClient []string
 	// literal refuses what would start a program or read a file or a variable;
@@ -217,10 +219,12 @@ func (l *loader) layer(root *node) {
 	l.supported(root)
 	c := &checker{&l.problems, l.places}
 	l.layers = append(l.layers, c.structure(nil, root, documentType))
-	if ups := root.find("upstreams"); ups != nil {
-		for _, m := range ups.members {
-			if !slices.Contains(l.names, m.key) {
-				l.names = append(l.names, m.key)
+	for key, names := range map[string]*[]string{"upstreams": &l.names, "profiles": &l.profileNames} {
+		if all := root.find(key); all != nil {
+			for _, m := range all.members {
+				if !slices.Contains(*names, m.key) {
+					*names = append(*names, m.key)
+				}
 			}
 		}
 	}

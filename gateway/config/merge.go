@@ -29,6 +29,7 @@ func (l *loader) finish() *Config {
 	cfg.Alerts = doc.Alerts.Config
 	cfg.Policies = doc.Policies
 	l.policyPaths(cfg.Policies)
+	cfg.Profiles = l.profilesOf(doc.Profiles)
 	cfg.StateDir = l.stateDir(doc.StateDir)
 	if path := &cfg.Telemetry.Audit.Path; *path != "-" {
 		*path = l.resolve(l.places.find([]string{"telemetry", "audit", "path"}).src, *path)

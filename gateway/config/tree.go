@@ -19,6 +19,13 @@ func (c *Config) Tree() map[string]any {
 		ups[u.Name] = c.Keys(u)
 	}
 	out["upstreams"] = ups
+	profiles := map[string]any{}
+	for _, p := range c.Profiles {
+		profiles[p.Name] = c.hideTree([]string{"profiles", p.Name}, keyed(reflect.ValueOf(p)))
+	}
+	if len(profiles) > 0 {
+		out["profiles"] = profiles
+	}
 	if c.StateDir != "" {
 		out["state_dir"] = c.StateDir
 	}

@@ -40,6 +40,7 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 	}
 	l.section(cfg.Server.Auth.Validate(), "server", "auth")
 	l.upstreams(cfg, 0, insecureHTTP)
+	l.profiles(cfg)
 }
 
 // upstreams checks those from the given one on, and how all go together.
