@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/access"
 	"github.com/interlock-mcp/interlock/policy/pin"
 	"github.com/interlock-mcp/interlock/policy/plugin"
 	"github.com/interlock-mcp/interlock/policy/rate"
@@ -30,6 +31,7 @@ type Config struct {
 	// Timeout is how long it may take to decide, 0 for its kind's own.
 	Timeout time.Duration `koanf:"timeout"`
 
+	Access *access.Config `koanf:"access"`
 	Pin    *pin.Config    `koanf:"pin"`
 	Plugin *plugin.Config `koanf:"plugin"`
 	Rate   *rate.Config   `koanf:"rate"`
@@ -88,6 +90,7 @@ var kinds = []struct {
 	key string
 	of  func(*Config) section
 }{
+	{"access", func(c *Config) section { return c.Access }},
 	{"pin", func(c *Config) section { return c.Pin }},
 	{"plugin", func(c *Config) section { return c.Plugin }},
 	{"rate", func(c *Config) section { return c.Rate }},
