@@ -112,7 +112,7 @@ func (p *process) begin(ctx context.Context, c *Config, env policy.Env) error {
 		}
 	case <-ctx.Done():
 		p.runner.stop(0)
-		<-started
+		_ = <-started // it has nothing more to say than the context
 		return context.Cause(ctx)
 	}
 	client, err := p.client.Client()
@@ -223,7 +223,12 @@ func environ(env map[string]string) []string {
 func checkInfo(info *policyv1.ConfigureResponse) error {
 	var errs []error
 	for _, f := range info.GetFaults() {
-		errs = append(errs, (&policy.FieldError{Path: append([]string{"config"}, f.GetPath()...), Text: printable([]byte(f.GetText())), Mend: printable([]byte(f.GetMend()))}))
+		text := clip(f.GetText(), maxReason)
+		if f.GetMend() != "" {
+			text += " (" + clip(f.GetMend(), maxReason) + ")"
+		}
+		path := clip(strings.Join(append([]string{"config"}, f.GetPath()...), "."), maxReason)
+		errs = append(errs, errors.New(path+": "+text))
 	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)

@@ -1,0 +1,171 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+)
+
+// testMode makes the test binary a plugin, testLie one that never gets as far.
+const (
+	testMode = "INTERLOCK_TEST_PLUGIN"
+	testLie  = "INTERLOCK_TEST_LIE"
+)
+
+func TestMain(m *testing.M) {
+	if lie := os.Getenv(testLie); lie != "" {
+		os.Exit(lieMain(lie))
+	}
+	if os.Getenv(testMode) != "" {
+		if err := Serve(fake()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		if deaf.Load() {
+			select {}
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// world is what a plugin of a test runs in.
+type world struct {
+	restarted chan string
+	log       words
+}
+
+// words keeps what was logged.
+type words struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (w *words) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+func (w *world) env() policy.Env {
+	return policy.Env{
+		Name: "test", Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Start: func(cmd *exec.Cmd) (policy.Process, error) {
+			p, err := (*upstream.Watcher)(nil).Start(cmd)
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		},
+		Restarted: func(name string) { w.restarted <- name },
+	}
+}
+
+// config is one of the test binary as a plugin.
+func config(t testing.TB) Config {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		Command: self, Env: map[string]string{testMode: "1", "GORACE": "atexit_sleep_ms=0"},
+		Timeout: 10 * time.Second, // a busy machine is no fault; tests of timeouts say their own
+		Restart: Restart{Delay: time.Millisecond, MaxDelay: 10 * time.Millisecond},
+	}
+}
+
+// started starts a plugin, and ends it with the test.
+func started(t testing.TB, c Config) (policy.Policy, *world) {
+	t.Helper()
+	w := &world{restarted: make(chan string, 100)}
+	p, err := c.New(w.env())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, w.log.String())
+	}
+	t.Cleanup(func() {
+		if err := p.(interface{ Close() error }).Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log(w.log.String())
+		}
+	})
+	return p, w
+}
+
+// request is a call of a tool.
+func request(t testing.TB, tool, arguments string) *policy.Call {
+	t.Helper()
+	m, err := jsonrpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + arguments + `}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &policy.Call{
+		Principal: &policy.Principal{Issuer: "https://issuer.example", Subject: "42", Name: "ada", Scopes: []string{"read"}, Groups: []string{"staff"}, Credential: "laptop"},
+		Session:   "s1", Profile: "p1", Method: "tools/call", Upstream: "files", Tags: []string{"private"}, Target: tool, Exposed: "files__" + tool,
+		Definition: &policy.Definition{Raw: []byte(`{"name":"` + tool + `"}`), Trusted: true},
+		Message:    &m,
+	}
+}
+
+// answer is what a server answered.
+func answer(t testing.TB, raw string) *policy.Answer {
+	t.Helper()
+	m, err := jsonrpc.ParseServer([]byte(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &policy.Answer{Message: m}
+}
+
+// undecided reports whether err says that there was no decision.
+func undecided(err error) bool {
+	_, denied := errors.AsType[*policy.Denial](err)
+	return err != nil && !denied
+}
+
+// wait waits for a restart.
+func (w *world) wait(t testing.TB) {
+	t.Helper()
+	select {
+	case <-w.restarted:
+	case <-time.After(time.Minute):
+		t.Fatalf("not started again within a minute\n%s", w.log.String())
+	}
+}
+
+// eventually calls until the plugin decides.
+func eventually(t testing.TB, p policy.Policy) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		err := p.Before(ctx, request(t, "allow", "{}"))
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package plugin
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interlock-mcp/interlock/policy"
+)
+
+// A plugin that cannot be used says why, and leaves nothing behind.
+func TestNewFails(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	lie := func(what string) func(*Config) { return func(c *Config) { c.Env[testLie] = what } }
+	for name, c := range map[string]struct {
+		with func(*Config)
+		want []string
+	}{
+		"no such program":    {func(c *Config) { c.Command = "/no/such" }, []string{"/no/such"}},
+		"not in PATH":        {func(c *Config) { c.Command, c.Env["PATH"] = "no-such", "/a:/b" }, []string{`"no-such"`, "/a:/b"}},
+		"not executable":     {func(c *Config) { c.Command = "plugin_test.go" }, []string{"plugin_test.go"}},
+		"wrong checksum":     {func(c *Config) { c.SHA256 = sum }, []string{"SHA-256", "not that of the configuration"}},
+		"no plugin":          {func(c *Config) { c.Command = "/bin/true" }, []string{"ended (exit status 0)"}},
+		"ends at once":       {lie("exit"), []string{"ended (exit status 7)", "I have no licence"}},
+		"says nothing":       {lie("silent"), []string{"not ready within"}},
+		"says nonsense":      {lie("nonsense"), []string{"hello, world"}},
+		"one endless line":   {lie("no line"), []string{"Unrecognized"}},
+		"another core":       {lie("core"), []string{"incompatible core"}},
+		"another version":    {lie("version"), []string{"incompatible API version"}},
+		"another protocol":   {lie("netrpc"), []string{`"netrpc"`}},
+		"a tcp address":      {lie("tcp"), []string{"tcp", "127.0.0.1:22"}},
+		"somebody's socket":  {lie("outside"), []string{"/var/run/docker.sock"}},
+		"a socket above":     {lie("above"), []string{"/../s"}},
+		"a socket of nobody": {lie("nobody"), []string{""}},
+		"no certificate":     {lie("cert"), []string{"cert"}},
+		"a bad section":      {func(c *Config) { c.Config = map[string]any{"bad": true} }, []string{"config.hours.from: must be a time (write 08:30)", "config: and more"}},
+		"a late section":     {func(c *Config) { c.Config = map[string]any{"late": "yes"} }, []string{"not ready within"}},
+		"no hooks":           {func(c *Config) { c.Config = map[string]any{"hooks": "x"} }, []string{"asked about nothing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conf := config(t)
+			conf.StartTimeout = 20 * time.Second
+			if len(c.want) > 0 && strings.Contains(c.want[0], "not ready") {
+				conf.StartTimeout = 300 * time.Millisecond
+			}
+			c.with(&conf)
+			w := &world{}
+			env := w.env()
+			var pids []int
+			start := env.Start
+			env.Start = func(cmd *exec.Cmd) (policy.Process, error) {
+				p, err := start(cmd)
+				if err == nil {
+					pids = append(pids, p.PID())
+				}
+				return p, err
+			}
+			p, err := conf.New(env)
+			if err == nil {
+				_ = p.(*inbound).Close()
+				t.Fatal("it is used")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q, want one with %q", err, want)
+				}
+			}
+			for _, pid := range pids {
+				if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid))); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("process %d is left: %v", pid, err)
+				}
+			}
+		})
+	}
+}
