@@ -98,13 +98,29 @@ func faultOf(up string, err error) fault {
 		f.text = sentence("upstream "+strconv.Quote(up)+": "+call.Text, call)
 	case errors.As(err, &denial):
 		f.Reason, f.code = "denied", codeDenied
-		f.text = denial.Error()
+		f.text = denial.Error() + "."
+		if denial.RetryAfter > 0 {
+			ms := max(denial.RetryAfter.Milliseconds(), 1)
+			f.RetryAfterMs = &ms
+		}
 	default:
 		f.Reason, f.text = "internal", "the call could not be made: "+err.Error()
 	}
-	if kept := new(withheld); errors.As(err, &kept) {
+	if denial == nil {
+		return f
+	}
+	switch {
+	case errors.As(err, new(*withheld)):
 		f.Executed = "yes"
-		f.text += ". The request WAS executed; its answer is withheld."
+		f.text += " The request WAS executed; its answer is withheld."
+	case errors.As(err, new(*halfway)):
+		f.Executed = string(upstream.ExecutedUnknown)
+		f.text += " It is UNKNOWN whether the request was executed."
+	case up != "": // not a server's own request
+		f.text += " The request was NOT executed."
+	}
+	if denial.RetryAfter > 0 {
+		f.text += " Retry after " + max(denial.RetryAfter, time.Millisecond).Round(time.Millisecond).String() + "."
 	}
 	return f
 }

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -30,6 +29,8 @@ type call struct {
 	lacked  atomic.Pointer[string]
 	waiting atomic.Int32 // questions that a person has not answered yet
 	over    atomic.Bool  // the answer is known: what comes later is dropped
+	changed bool         // policies made other arguments of those that the client sent
+	sieve   *sieve       // nil where nobody looks at what servers send
 }
 
 var errDuplicate = errors.New("duplicate id")
@@ -133,58 +134,12 @@ func (g *Gateway) forward(ctx context.Context, x *exchange, r *router.Route, edi
 	return carried(m, x.id()), outcomeOf(x.method, m)
 }
 
-// consulted makes the call with the chain's leave, before it and after.
-func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
-	x, r := c.x, c.route
-	chain := x.view.chain
-	if chain.Empty() {
-		return g.ask(ctx, c, u, edits)
-	}
-	for !chain.Enter() { // a reload came between: the call goes by the new policies
-		chain = g.view.Load().chain
-	}
-	pc := &policy.Call{
-		Principal: x.principal, Session: x.session.key, Method: x.method,
-		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
-	}
-	defer chain.Done(pc)
-	if err := chain.Before(ctx, pc); err != nil {
-		return jsonrpc.Message{}, err
-	}
-	if pc.Changed() {
-		edits = withArguments(edits, x.msg, pc.Arguments())
-	}
-	m, err := g.ask(ctx, c, u, edits)
-	if err != nil {
-		return m, err
-	}
-	a := policy.Answer{Message: m}
-	if err := chain.After(ctx, pc, &a); err != nil {
-		return m, &withheld{err}
-	}
-	return a.Message, nil
-}
-
-// withArguments puts other arguments into a request.
-func withArguments(e *jsonrpc.Edits, m *jsonrpc.Message, raw []byte) *jsonrpc.Edits {
-	e = withEdits(e)
-	if m.Arguments.Ok() {
-		e.Replace(m.Arguments, raw)
-		return e
-	}
-	member := append(append([]byte(`"arguments":`), raw...), ',')
-	e.Insert(int(m.Params.Start)+1, member) // there is a name behind it
-	return e
-}
-
-// withheld is a policy's refusal of an answer: the call has run.
-type withheld struct{ error }
-
-func (w *withheld) Unwrap() error { return w.error }
-
 // ask makes the upstream's call under a span of its own.
 func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
 	x := c.x
+	if x.modern != nil && x.modern.older {
+		g.levelFor(ctx, x, u)
+	}
 	ctx, span, trace := g.startClient(ctx, x)
 	if trace.Parent != "" {
 		edits = trace.inject(edits, x.msg)
@@ -205,6 +160,9 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	}
 	if u.Modern() {
 		x.tellWho(r)
+		if c.changed { // they mirror what the client sent
+			r.Params = nil
+		}
 	}
 	if span.Span != nil {
 		uc.Event = span.event
@@ -271,6 +229,23 @@ func (c *call) Notified(m jsonrpc.Message) {
 		c.g.Notified(c.route.Upstream, c.x.session.scopeOf(c.x.view, c.route.Upstream), m)
 		return
 	}
+	if c.sieve != nil {
+		c.sieve.notified(c.recipient(), m, c.pass)
+		return
+	}
+	c.pass(m)
+}
+
+// recipient is the client.
+func (c *call) recipient() recipient {
+	return recipient{c.x.view.upstreams[c.route.Upstream], c.route.Upstream, c.x.principal, c.x.sessionKey()}
+}
+
+// pass gives the client what the server said.
+func (c *call) pass(m jsonrpc.Message) {
+	if c.over.Load() {
+		return
+	}
 	if c.x.modern != nil {
 		c.notifiedModern(m)
 		return
@@ -289,6 +264,19 @@ func (c *call) Notified(m jsonrpc.Message) {
 
 // Asked implements upstream.Peer.
 func (c *call) Asked(q *upstream.Question) {
+	if c.over.Load() {
+		go refuse(q, "the call that this request belongs to has ended")
+		return
+	}
+	if c.sieve != nil {
+		c.sieve.asked(c.recipient(), q, c.put)
+		return
+	}
+	c.put(q)
+}
+
+// put puts a question of the server to the client.
+func (c *call) put(q *upstream.Question) {
 	if c.over.Load() {
 		go refuse(q, "the call that this request belongs to has ended")
 		return

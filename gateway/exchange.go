@@ -36,6 +36,7 @@ type exchange struct {
 	cancel context.CancelCauseFunc
 	key    string        // the id, among those in flight
 	route  *router.Route // where it goes, nil until that is known
+	record *record       // what policies did; nil while none was asked
 
 	// What a call of an upstream needs is part of it, so that it costs one
 	// allocation in all.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/alert"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -39,6 +41,9 @@ type Options struct {
 	// Watcher kills what is left of the children when the gateway is killed; it
 	// may be nil.
 	Watcher *upstream.Watcher
+
+	// makePolicies makes the policies in the place of builtin.Make, in tests.
+	makePolicies func([]builtin.Config, policy.Env, *builtin.Made) (*builtin.Made, error)
 }
 
 // Gateway is one MCP server made of many. Make it with New; Run must be running
@@ -50,7 +55,7 @@ type Gateway struct {
 	load    func() (*config.Config, error)
 	overlay *overlay // guarded by reload
 	set     *upstream.Set
-	chain   *policy.Chain
+	rules   *policies
 	seal    *sealer
 
 	cfg      atomic.Pointer[config.Config]
@@ -72,6 +77,9 @@ type Gateway struct {
 	parks     parks
 	tasks     tasks
 	owners    atomic.Uint64 // names given by nextOwner
+
+	strays          strays        // messages of servers that belong to no call and wait for policies
+	messagesDropped atomic.Uint64 // of those that waited for policies, for there were too many
 
 	events   events
 	observer *observer
@@ -125,15 +133,41 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	if g.seal, err = openSealer(cfg.StateDir); err != nil {
 		return nil, err
 	}
+	g.rules = newPolicies(policy.Env{
+		Log: g.log, StateDir: cfg.StateDir, Restarted: g.tel.PluginRestarted,
+		Start: func(cmd *exec.Cmd) (policy.Process, error) {
+			p, err := o.Watcher.Start(cmd)
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		},
+	}, g.observing)
+	if o.makePolicies != nil {
+		g.rules.make = o.makePolicies
+	}
+	rules, err := g.rules.build(cfg.Policies)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.begin(cfg, rules, o); err != nil {
+		g.rules.drop(rules)
+		return nil, err
+	}
+	return g, nil
+}
+
+// begin makes what stands on the configuration and its policies.
+func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err error) {
 	dialer := o.Dialer
 	if dialer == nil {
 		if dialer, err = upstream.NewDialer(upstream.DialerOptions{Log: g.log, Watcher: o.Watcher, StateDir: cfg.StateDir}); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	info, err := json.Marshal(map[string]string{"name": "interlock", "version": o.Version})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	g.alerts = alert.New(alert.Options{
 		Log: g.log, Version: o.Version,
@@ -146,22 +180,23 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 		Observer: g.observer,
 	})
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
-		return nil, fmt.Errorf("upstreams: %w", err)
+		return fmt.Errorf("upstreams: %w", err)
 	}
 	g.cfg.Store(cfg)
 	auth, err := g.newAuthenticator(&cfg.Server)
 	if err != nil {
-		return nil, fmt.Errorf("server.auth: %w", err)
+		return fmt.Errorf("server.auth: %w", err)
 	}
+	g.rules.adopt(rules)
 	g.guard.Store(newGuard(cfg.Server, auth))
 	g.listsBy.Store(time.Now().Add(cfg.Server.ListWait).UnixNano())
 	// Clients are served from the first moment, with what was listed last time.
 	ups := g.set.Upstreams()
-	first := g.build(cfg, ups, offers(ups))
+	first := g.build(cfg, rules, ups, offers(ups))
 	first.ready = make(chan struct{})
 	g.view.Store(first)
 	g.tel.Supervise(g.supervision)
-	return g, nil
+	return nil
 }
 
 // Run supervises the upstreams and publishes what they offer. It blocks until
@@ -187,6 +222,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.listeners.serve.Wait()
 	g.parks.tasks.Wait()
+	g.rules.close()
 	alerting.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -35,7 +35,6 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		x.modern.older = true
 		edits = withEdits(edits)
 		edits.Drop(x.msg.Raw, x.msg.Meta, metaOwn...)
-		g.levelFor(ctx, x, u)
 		if x.modern.client.able.any() && takesInput(x.method) {
 			return g.converseModern(ctx, x, c, u, edits)
 		}

@@ -2,12 +2,42 @@ package gateway
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
+
+// governed returns cfg with policies of those names; what they are is up to
+// Options.makePolicies.
+func governed(cfg *config.Config, names ...string) *config.Config {
+	next := *cfg
+	next.Policies = nil
+	for _, name := range names {
+		next.Policies = append(next.Policies, builtin.Config{Name: name})
+	}
+	return &next
+}
+
+// these has a configuration have those of the steps that it names.
+func these(steps ...policy.Step) func([]builtin.Config, policy.Env, *builtin.Made) (*builtin.Made, error) {
+	return func(all []builtin.Config, _ policy.Env, _ *builtin.Made) (*builtin.Made, error) {
+		made := new(builtin.Made)
+		for _, c := range all {
+			at := slices.IndexFunc(steps, func(s policy.Step) bool { return s.Name == c.Name })
+			if at < 0 {
+				return nil, fmt.Errorf("policy %s: its file is not there", c.Name)
+			}
+			made.Steps = append(made.Steps, steps[at])
+		}
+		return made, nil
+	}
+}
 
 // warden refuses calls whose target, or whose answer, has its word.
 type warden struct {
@@ -35,13 +65,8 @@ func TestChainIsConsulted(t *testing.T) {
 	d := new(linktest.Dialer)
 	d.Server("a").Tools, d.Server("a").OnRequest = []string{"echo", "no"}, echo
 	cfg := settings(t, "a")
-	g, err := New(cfg, Options{Dialer: d})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &warden{target: "no", answer: "secret"}
-	g.chain = policy.NewChain(nil, policy.Step{Name: "warden", Policy: w})
-	r := serveGateway(t, g)
+	r := startWith(t, governed(cfg, "warden"), Options{Dialer: d, makePolicies: these(policy.Step{Name: "warden", Policy: w})})
 	r.dialer = d
 	r.running()
 	c := r.connect(`{}`)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
 )
@@ -14,6 +15,9 @@ import (
 type publisher struct {
 	offered []offered // what the current catalog was built from
 	cfg     *config.Config
+	rules   *generation
+	again   bool                 // everything is to be vetted anew
+	told    map[said]bool        // what policies say, and everybody was told
 	failing map[string]time.Time // since when an upstream in error has not run
 	grace   *time.Timer          // fires when one of them has used up its list_grace
 }
@@ -29,7 +33,7 @@ type offered struct {
 // publish rebuilds the view if anything in it changed, and tells clients whose
 // lists differ. Only the publisher's goroutine calls it.
 func (g *Gateway) publish(p *publisher) {
-	cfg := g.cfg.Load()
+	cfg, rules := g.cfg.Load(), g.rules.now.Load()
 	ups := g.set.Upstreams()
 	g.observer.keep(ups)
 	now := time.Now()
@@ -40,11 +44,13 @@ func (g *Gateway) publish(p *publisher) {
 		p.grace.Reset(wait)
 	}
 	old := g.view.Load()
-	if !same(p, next, cfg) {
-		v := g.build(cfg, ups, next)
+	if p.again || p.rules != rules || !same(p, next, cfg) {
+		v := g.build(cfg, rules, ups, next)
 		v.ready = old.ready
-		p.offered, p.cfg = next, cfg
+		p.offered, p.cfg, p.rules, p.again = next, cfg, rules, false
 		g.view.Store(v)
+		g.tellVerdicts(p, v)
+		g.rules.published(rules)
 		g.announce(old, v)
 		old = v
 	}
@@ -133,7 +139,7 @@ func (g *Gateway) settle(v *view, pending bool) {
 	}
 }
 
-func (g *Gateway) build(cfg *config.Config, ups []*upstream.Upstream, from []offered) *view {
+func (g *Gateway) build(cfg *config.Config, rules *generation, ups []*upstream.Upstream, from []offered) *view {
 	offers := make([]router.Offer, len(from))
 	byName := make(map[string]*upstream.Upstream, len(ups))
 	for i, o := range from {
@@ -144,11 +150,24 @@ func (g *Gateway) build(cfg *config.Config, ups []*upstream.Upstream, from []off
 	if err != nil { // two strings always marshal
 		panic(err)
 	}
-	return &view{
+	v := &view{
 		meters: &meterTable{m: make(map[meterKey]*meters)}, names: new(wholeNames),
-		cfg: cfg, catalog: router.Build(cfg.Names, offers), chain: g.chain,
+		cfg: cfg, catalog: router.Build(cfg.Names, offers), rules: rules,
 		upstreams: byName, order: ups, serverInfo: info,
 	}
+	if rules.chain.Empty() && !g.tel.Auditing() {
+		return v
+	}
+	var before definitions
+	if old := g.view.Load(); old != nil {
+		before = old.definitions
+	}
+	var all []*policy.Definition
+	v.definitions, all = before.define(from, v.catalog)
+	if v.verdicts = rules.chain.Vet(all); vetted(offers, v.verdicts) {
+		v.catalog = router.Build(cfg.Names, offers)
+	}
+	return v
 }
 
 func offerOf(o offered) router.Offer {
@@ -229,6 +248,8 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 			return
 		case <-g.set.Changed():
 		case <-g.reloaded:
+		case <-g.rules.again:
+			p.again = true
 		case <-p.grace.C:
 		case <-g.pulse:
 			publish = false

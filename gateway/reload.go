@@ -103,12 +103,21 @@ func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
 	if err != nil {
 		return invalid(fmt.Errorf("server.auth: %w", err))
 	}
+	rules, err := g.rules.build(cfg.Policies)
+	if err != nil {
+		return &admin.Error{
+			Code: admin.CodePolicyFailed, Detail: "nothing was changed: " + err.Error(), Err: err,
+			Mend: "mend what it names, and reload again",
+		}
+	}
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
+		g.rules.drop(rules)
 		if g.draining.Load() {
 			return draining()
 		}
 		return invalid(fmt.Errorf("upstreams: %w", err))
 	}
+	g.rules.adopt(rules) // before the configuration: no view has the new one with the old policies
 	g.cfg.Store(&next)
 	g.guard.Store(newGuard(next.Server, auth))
 	select {

@@ -96,12 +96,16 @@ func (g *Gateway) Tools() []admin.Tool {
 
 // Problems returns what clients see differently from what the upstreams say.
 func (g *Gateway) Problems() []admin.Problem {
-	problems := g.view.Load().catalog.Problems()
-	out := make([]admin.Problem, len(problems))
+	v := g.view.Load()
+	problems := v.catalog.Problems()
+	out := make([]admin.Problem, len(problems), len(problems)+len(v.verdicts))
 	for i, p := range problems {
 		out[i] = admin.Problem{
 			Kind: string(p.Kind), Upstream: p.Upstream, Name: p.Name, Exposed: p.Exposed, Other: p.Other, Text: p.Text, Mend: p.Mend,
 		}
+	}
+	for i := range v.verdicts {
+		out = append(out, problemOf(&v.verdicts[i]))
 	}
 	return out
 }

@@ -171,8 +171,8 @@ func (g *Gateway) subscriptionFailed(ctx context.Context, x *exchange, r *router
 	return g.failed(x, r, err)
 }
 
-// Notified implements upstream.Handler: what a server says outside of calls.
-func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
+// heard passes on what a server said outside of calls.
+func (g *Gateway) heard(up string, scope upstream.Scope, m jsonrpc.Message) {
 	method := m.MethodName()
 	if method == "notifications/resources/updated" {
 		g.listeners.updated(up, scope, m)
@@ -208,9 +208,9 @@ func (g *Gateway) Notified(up string, scope upstream.Scope, m jsonrpc.Message) {
 	}
 }
 
-// Asked implements upstream.Handler: a server's request outside of calls is
-// relayed only where one session owns the link.
-func (g *Gateway) Asked(up string, scope upstream.Scope, q *upstream.Question) {
+// asked relays a server's request outside of calls, which it does only where one
+// session owns the link.
+func (g *Gateway) asked(up string, scope upstream.Scope, q *upstream.Question) {
 	s := g.sessions.named(scope.Key)
 	if scope.Exclusive && s == nil {
 		go refuse(q, "this request does not say to which of the calls it belongs, and a client of "+modernVersion+" is asked only by its calls")

@@ -10,14 +10,18 @@ import (
 // view is everything one request needs. It never changes once published; the
 // publisher replaces it whole.
 type view struct {
-	cfg       *config.Config
-	catalog   *router.Catalog
-	chain     *policy.Chain
-	upstreams map[string]*upstream.Upstream
-	order     []*upstream.Upstream
-	meters    *meterTable   // filled as routes are called
-	names     *wholeNames   // filled when somebody's scopes are looked at
-	ready     chan struct{} // closed when no upstream is left that never listed and still may
+	cfg     *config.Config
+	catalog *router.Catalog
+	rules   *generation
+	// definitions are what upstreams offer, nil where nobody asks for them; verdicts
+	// are what policies say of them.
+	definitions definitions
+	verdicts    []policy.Verdict
+	upstreams   map[string]*upstream.Upstream
+	order       []*upstream.Upstream
+	meters      *meterTable   // filled as routes are called
+	names       *wholeNames   // filled when somebody's scopes are looked at
+	ready       chan struct{} // closed when no upstream is left that never listed and still may
 	// serverInfo is what the gateway says that it is, as JSON.
 	serverInfo []byte
 }

@@ -24,6 +24,10 @@ type Call struct {
 	Upstream        string
 	Tags            []string
 	Target, Exposed string
+	// Resumed says that this is the retry of a call that is kept open while its client
+	// answers what the server asked for: the message brings the answers, and the call
+	// itself was decided on and is not made again. It has no After of its own.
+	Resumed bool
 	// Definition is what the upstream says of the tool or prompt; nil where there
 	// is none.
 	Definition *Definition

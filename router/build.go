@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
@@ -36,7 +37,8 @@ type builder struct {
 	Config
 	sources []*source
 	cat     *Catalog
-	legacy  [][]byte // the listed tools as older clients can read them; nil while they are the same
+	held    [kinds]map[string]*Route // names that are taken by what nobody can reach
+	legacy  [][]byte                 // the listed tools as older clients can read them; nil while they are the same
 }
 
 func (c Config) assemble(sources []*source, own bool) *Catalog {
@@ -53,6 +55,12 @@ func (c Config) assemble(sources []*source, own bool) *Catalog {
 		b.apps(s)
 	}
 	b.cat.uris.sort()
+	b.cat.uris.held = b.held[Resources]
+	if b.cat.uris.held == nil {
+		b.cat.uris.held = b.held[Templates]
+	} else {
+		maps.Copy(b.cat.uris.held, b.held[Templates])
+	}
 	b.instruct()
 	b.cat.caching = caching(sources)
 	for _, k := range Kinds() {
@@ -115,8 +123,16 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 		if changes[i] == Replaced && twins[strings.ToLower(names[i])] > 1 {
 			names[i] = b.hashed(b.join(s.prefix, it.show))
 		}
-		if r, taken := routes[names[i]]; taken {
+		r, taken := routes[names[i]]
+		if !taken {
+			r, taken = b.held[k][names[i]]
+		}
+		if taken {
 			b.collision(k, s, it, names[i], r)
+			continue
+		}
+		if s.offer.withholds(k, it.own) {
+			b.hold(k, s, it, names[i])
 			continue
 		}
 		made[i] = Route{
@@ -137,6 +153,14 @@ func (b *builder) named(k Kind, s *source, routes map[string]*Route) {
 			b.addLegacy(s)
 		}
 	}
+}
+
+// hold has the name of an item that is withheld taken, and leads nowhere.
+func (b *builder) hold(k Kind, s *source, it *item, name string) {
+	if b.held[k] == nil {
+		b.held[k] = make(map[string]*Route)
+	}
+	b.held[k][name] = &Route{Upstream: s.offer.Upstream, Target: it.own}
 }
 
 // addLegacy keeps the list for older clients abreast of the entries, to which a

@@ -65,6 +65,9 @@ type Offer struct {
 	// Rename and Describe give tools, by their own names, another name and
 	// another description.
 	Rename, Describe map[string]string
+	// withheld are the items that Withhold was told, by list.
+	withheld [kinds]map[string]struct{}
+
 	// Idempotent are globs on own tool names that may be called twice.
 	Idempotent []string
 	// TrustAnnotations takes the tools' own hints for that as well.
@@ -73,6 +76,21 @@ type Offer struct {
 
 func (o *Offer) items(k Kind) []json.RawMessage {
 	return [...][]json.RawMessage{o.Tools, o.Prompts, o.Resources, o.Templates}[k]
+}
+
+// Withhold has clients neither see nor reach an item, by its own name or URI: it is
+// as if it were not there, but that its name stays taken, so that a call of it never
+// goes elsewhere.
+func (o *Offer) Withhold(k Kind, own string) {
+	if o.withheld[k] == nil {
+		o.withheld[k] = make(map[string]struct{})
+	}
+	o.withheld[k][own] = struct{}{}
+}
+
+func (o *Offer) withholds(k Kind, own string) bool {
+	_, ok := o.withheld[k][own]
+	return ok
 }
 
 // Route says where a client-visible name leads. It never changes.

@@ -46,7 +46,8 @@ type resources struct {
 	texts     map[string]*Route // templates by their text, which completion refers to
 	apps      map[string]*app   // what tools show themselves with, which need not be listed
 	sources   map[string]*source
-	sole      *source // the only one that has resources
+	sole      *source           // the only one that has resources
+	held      map[string]*Route // URIs and texts of templates that are withheld
 	having    []string
 }
 
@@ -88,8 +89,11 @@ func (c *Catalog) Resource(uri string) (*Route, error) {
 }
 
 func (u *resources) find(uri string) (*Route, error) {
+	if _, held := u.held[uri]; held {
+		return nil, &Unroutable{URI: uri, Upstreams: u.having}
+	}
 	if s, target, ok := u.own(uri); ok {
-		if s.resources {
+		if s.resources && !s.withholds(target) {
 			return s.route(uri, target), nil
 		}
 		return nil, &Unroutable{URI: uri, Upstreams: u.having}
@@ -106,7 +110,7 @@ func (u *resources) find(uri string) (*Route, error) {
 	if a, ok := u.apps[uri]; ok {
 		return a.route, nil
 	}
-	if u.sole != nil && !strings.HasPrefix(uri, scheme) {
+	if u.sole != nil && !strings.HasPrefix(uri, scheme) && !u.sole.withholds(uri) {
 		return u.sole.route(uri, uri), nil
 	}
 	return nil, &Unroutable{URI: uri, Upstreams: u.having}
@@ -153,6 +157,32 @@ func (u *resources) own(uri string) (s *source, target string, ok bool) {
 	return s, target, s != nil
 }
 
+// withholds reports whether a URI of s leads to what is withheld: to one of its
+// resources, or to a template of its that is, unless another one leads there too.
+func (s *source) withholds(uri string) bool {
+	if s.offer.withholds(Resources, uri) || s.offer.withholds(Templates, uri) {
+		return true
+	}
+	if len(s.offer.withheld[Templates]) == 0 {
+		return false
+	}
+	for i := range s.items[Resources] {
+		if s.items[Resources][i].own == uri {
+			return false
+		}
+	}
+	held := false
+	for i, t := range s.parsed {
+		if t.match(uri) {
+			if !s.offer.withholds(Templates, s.items[Templates][i].own) {
+				return false
+			}
+			held = true
+		}
+	}
+	return held
+}
+
 func (s *source) route(exposed, target string) *Route {
 	return &Route{
 		Upstream: s.offer.Upstream, Target: target, Quoted: jsonrpc.AppendString(nil, target),
@@ -170,8 +200,16 @@ func (b *builder) resources(s *source) {
 			b.reserved(Resources, s, it)
 			continue
 		}
-		if has, taken := u.exact[it.own]; taken {
+		has, taken := u.exact[it.own]
+		if !taken {
+			has, taken = b.held[Resources][it.own]
+		}
+		if taken {
 			b.collision(Resources, s, it, it.own, has)
+			continue
+		}
+		if s.offer.withholds(Resources, it.own) {
+			b.hold(Resources, s, it, it.own)
 			continue
 		}
 		r := &Route{Upstream: s.offer.Upstream, Target: it.own, Quoted: it.key.Of(it.raw), Exposed: it.own, Listed: s.offer.Listed}
@@ -198,8 +236,9 @@ func (b *builder) apps(s *source) {
 	}
 	apps := b.cat.uris.apps
 	for i := range s.items[Tools] {
-		uri := appURI(s.items[Tools][i].raw)
-		if uri == "" {
+		it := &s.items[Tools][i]
+		uri := appURI(it.raw)
+		if uri == "" || s.offer.withholds(Tools, it.own) || s.offer.withholds(Resources, uri) {
 			continue
 		}
 		if apps[uri] == nil {
@@ -233,8 +272,16 @@ func (b *builder) templates(s *source) {
 	u := &b.cat.uris
 	for i := range s.items[Templates] {
 		it := &s.items[Templates][i]
-		if has, taken := u.texts[it.own]; taken {
+		has, taken := u.texts[it.own]
+		if !taken {
+			has, taken = b.held[Templates][it.own]
+		}
+		if taken {
 			b.collision(Templates, s, it, it.own, has)
+			continue
+		}
+		if s.offer.withholds(Templates, it.own) {
+			b.hold(Templates, s, it, it.own)
 			continue
 		}
 		t := *s.parsed[i]

@@ -26,6 +26,7 @@ type metrics struct {
 	clientSession  *prometheus.HistogramVec
 	rejected       *prometheus.CounterVec
 	alerts         *prometheus.CounterVec
+	policies       policyMetrics
 	handler        http.Handler
 }
 
@@ -67,6 +68,7 @@ func newMetrics(read func() *Supervision) *metrics {
 	}
 	m.rejected = counter("interlock_calls_rejected_total", "Calls that were refused without asking an upstream.", "reason")
 	m.alerts = counter("interlock_alerts_sent_total", "Alerts by event and by what became of them at one receiver.", "event", "outcome")
+	m.policies = newPolicyMetrics(m.registry)
 	m.registry.MustRegister(newSupervised(read))
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})

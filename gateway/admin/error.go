@@ -57,6 +57,7 @@ const (
 	CodeBadMediaType    = "bad_media_type"
 	CodeInvalidArgument = "invalid_arguments"
 	CodeInvalidConfig   = "invalid_config"
+	CodePolicyFailed    = "policy_failed"
 	CodeUpgradeRequired = "upgrade_required"
 	CodeInternal        = "internal"
 	CodeNotKept         = "not_kept"
@@ -126,6 +127,10 @@ var codes = []Code{
 	{
 		CodeInvalidConfig, http.StatusUnprocessableEntity,
 		"The files, or what was to be added, are not valid; nothing was changed.", "`errors` has each fault, its place and its mend.",
+	},
+	{
+		CodePolicyFailed, http.StatusUnprocessableEntity,
+		"A policy that the configuration asks for cannot be had: a file or a program of its own is at fault. Nothing was changed.", "`detail` names the policy and what it lacks.",
 	},
 	{
 		CodeUpgradeRequired, http.StatusUpgradeRequired,

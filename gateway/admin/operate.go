@@ -215,7 +215,7 @@ type Event struct {
 	Seq uint64    `json:"seq"`
 	At  time.Time `json:"at"`
 	// Kind is a stable word: state, breaker, start_stage, alert, added, removed,
-	// reloaded, reload_refused, tools_changed, order, draining.
+	// reloaded, reload_refused, tools_changed, definition, order, draining.
 	Kind     string `json:"kind"`
 	Upstream string `json:"upstream,omitempty"`
 	// From and To are states, of an upstream or of its breaker.
