@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,8 +117,6 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-var hashForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
 func (k *APIKey) validate(fault bad) {
 	switch {
 	case k.Principal == "":
@@ -138,7 +135,7 @@ func (k *APIKey) validate(fault bad) {
 	case strings.HasPrefix(k.Hash, prefix):
 		fault("is the key itself, which does not belong into a file",
 			"write what `interlock apikey hash` makes of it on its standard input; better, make a new one with `interlock apikey new`", "hash")
-	case !hashForm.MatchString(k.Hash):
+	case !hashForm(k.Hash):
 		fault("must be sha256: and 64 hexadecimal digits, which are of a key and not the key",
 			"make a key with: interlock apikey new --principal NAME", "hash")
 	}

@@ -20,6 +20,8 @@ const (
 	prefix  = "ilk_"
 	keySize = 32
 	keyLen  = len(prefix) + 2*keySize
+
+	hashPrefix = "sha256:"
 )
 
 // NewKey makes a key and its hash. The key is to be shown once and kept nowhere.
@@ -41,12 +43,17 @@ func HashKey(key string) (string, error) {
 
 func hashOf(key string) string {
 	sum := sha256.Sum256([]byte(key))
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return hashPrefix + hex.EncodeToString(sum[:])
 }
 
-func keyForm(key string) bool {
-	rest, ok := strings.CutPrefix(key, prefix)
-	return ok && len(key) == keyLen && strings.Trim(rest, "0123456789abcdef") == ""
+func keyForm(key string) bool { return digitsAfter(key, prefix, keySize) }
+
+func hashForm(hash string) bool { return digitsAfter(hash, hashPrefix, sha256.Size) }
+
+// digitsAfter tells whether s is a prefix and size bytes in hexadecimal digits.
+func digitsAfter(s, prefix string, size int) bool {
+	digits, ok := strings.CutPrefix(s, prefix)
+	return ok && len(digits) == 2*size && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // key is what is known of one.
@@ -59,7 +66,7 @@ type key struct {
 func newKeys(list []APIKey) ([]key, error) {
 	keys := make([]key, len(list))
 	for i, k := range list {
-		hash, err := hex.DecodeString(strings.TrimPrefix(k.Hash, "sha256:"))
+		hash, err := hex.DecodeString(strings.TrimPrefix(k.Hash, hashPrefix))
 		if err != nil || len(hash) != sha256.Size {
 			return nil, errors.New("the hash of an API key is not one")
 		}
