@@ -12,6 +12,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/access"
+	"github.com/interlock-mcp/interlock/policy/flow"
 	"github.com/interlock-mcp/interlock/policy/pin"
 	"github.com/interlock-mcp/interlock/policy/plugin"
 	"github.com/interlock-mcp/interlock/policy/rate"
@@ -32,6 +33,7 @@ type Config struct {
 	Timeout time.Duration `koanf:"timeout"`
 
 	Access *access.Config `koanf:"access"`
+	Flow   *flow.Config   `koanf:"flow"`
 	Pin    *pin.Config    `koanf:"pin"`
 	Plugin *plugin.Config `koanf:"plugin"`
 	Rate   *rate.Config   `koanf:"rate"`
@@ -91,6 +93,7 @@ var kinds = []struct {
 	of  func(*Config) section
 }{
 	{"access", func(c *Config) section { return c.Access }},
+	{"flow", func(c *Config) section { return c.Flow }},
 	{"pin", func(c *Config) section { return c.Pin }},
 	{"plugin", func(c *Config) section { return c.Plugin }},
 	{"rate", func(c *Config) section { return c.Rate }},
