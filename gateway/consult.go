@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"strings"
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
@@ -128,7 +127,7 @@ func (g *Gateway) enterChain(x *exchange, up string) (*policy.Chain, error) {
 // policyCall is the request as policies see it. What they do to it goes into rec.
 func (g *Gateway) policyCall(x *exchange, r *router.Route, rec *record) *policy.Call {
 	pc := &policy.Call{
-		Principal: x.principal, Session: x.sessionKey(), Profile: x.profile(), Method: x.method,
+		Principal: x.principal, Session: x.sessionKey(), Profile: x.catalog.ProfileName(), Method: x.method,
 		Upstream: r.Upstream, Target: r.Target, Exposed: r.Exposed, Message: x.msg,
 		Definition: x.definition(r),
 	}
@@ -145,15 +144,6 @@ func (x *exchange) sessionKey() string {
 		return ""
 	}
 	return x.session.key
-}
-
-// profile is the one that the client sees, "" for none.
-func (x *exchange) profile() string {
-	name, _ := strings.CutPrefix(x.session.view, "p/")
-	if name == x.session.view {
-		return ""
-	}
-	return name
 }
 
 // keepRecord returns the exchange's own record.

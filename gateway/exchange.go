@@ -81,9 +81,9 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 func (g *Gateway) dispatch(ctx context.Context, x *exchange) (answer, outcome) {
 	switch x.method {
 	case "tools/call":
-		return g.callNamed(ctx, x, "tool", (*router.Catalog).Tool)
+		return g.callNamed(ctx, x, router.Tools, (*router.Catalog).Tool)
 	case "prompts/get":
-		return g.callNamed(ctx, x, "prompt", (*router.Catalog).Prompt)
+		return g.callNamed(ctx, x, router.Prompts, (*router.Catalog).Prompt)
 	case "resources/read":
 		return g.readResource(ctx, x)
 	case "completion/complete":
@@ -159,7 +159,7 @@ func (g *Gateway) notified(s *session, m jsonrpc.Message, told *sync.WaitGroup) 
 func (g *Gateway) rootsChanged(s *session, m jsonrpc.Message, told *sync.WaitGroup) {
 	v := g.view.Load()
 	for _, u := range v.order {
-		if s.scope(u).Exclusive {
+		if s.scope(u).Exclusive && g.sees(s, u.Name()) {
 			g.notify(s, u, m, told)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -119,7 +120,12 @@ func (g *Gateway) serveInitialize(w http.ResponseWriter, from visitor, view stri
 		g.unavailable(w, id)
 		return
 	}
-	version, caps, result, bad := g.initialize(m, g.view.Load(), view)
+	v := g.view.Load()
+	c, ok := v.catalogFor(view, from.principal)
+	if !ok { // removed at this moment
+		c = emptyCatalog
+	}
+	version, caps, result, bad := g.initialize(m, v, c)
 	if bad != "" {
 		writeJSON(w, http.StatusOK, invalidParams(id, bad))
 		return
@@ -140,9 +146,9 @@ func (g *Gateway) serveInitialize(w http.ResponseWriter, from visitor, view stri
 	writeJSON(w, http.StatusOK, resultOf(id, result))
 }
 
-// initialize answers the handshake (MCP 2025-11-25 basic/lifecycle) and returns
-// what the session must remember. bad says what is wrong with the request.
-func (g *Gateway) initialize(m jsonrpc.Message, v *view, viewName string) (version string, caps clientCapabilities, result []byte, bad string) {
+// initialize answers the handshake (MCP 2025-11-25 basic/lifecycle) of a client
+// that sees c and returns what the session must remember. bad says what is wrong with the request.
+func (g *Gateway) initialize(m jsonrpc.Message, v *view, c *router.Catalog) (version string, caps clientCapabilities, result []byte, bad string) {
 	if !m.Params.Ok() {
 		return "", caps, nil, "params is required"
 	}
@@ -158,10 +164,6 @@ func (g *Gateway) initialize(m jsonrpc.Message, v *view, viewName string) (versi
 		caps = parseCapabilities(m.Raw, at)
 	} else {
 		caps = parseCapabilities(nil, jsonrpc.Span{})
-	}
-	c, ok := v.catalogFor(viewName)
-	if !ok { // removed at this moment
-		c = emptyCatalog
 	}
 	b := append([]byte(nil), `{"protocolVersion":`...)
 	b = jsonrpc.AppendString(b, version)

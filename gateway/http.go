@@ -34,7 +34,8 @@ func (g *Gateway) patterns(path string) []pattern {
 	}
 	list := []pattern{
 		{own, func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, "") }},
-		{below + "/u/{upstream}", func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, r.PathValue("upstream")) }},
+		{below + "/u/{upstream}", func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, upstreamAsked(r.PathValue("upstream"))) }},
+		{below + "/p/{profile}", func(w http.ResponseWriter, r *http.Request) { g.endpoint(w, r, askedProfile+r.PathValue("profile")) }},
 		{metadataPath, g.serveMetadata},
 		{metadataPath + "/{rest...}", g.serveMetadata},
 		{"GET /livez", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") }},
@@ -152,8 +153,12 @@ func (g *Gateway) endpoint(w http.ResponseWriter, r *http.Request, view string) 
 	if !ok {
 		return
 	}
-	if _, ok := g.view.Load().catalogFor(view); !ok {
-		plainText(w, http.StatusNotFound, "there is no upstream "+clipName(view))
+	if _, ok := g.view.Load().catalogFor(view, v.principal); !ok {
+		what, name := "upstream", r.PathValue("upstream")
+		if name == "" {
+			what, name = "profile", r.PathValue("profile")
+		}
+		plainText(w, http.StatusNotFound, "there is no "+what+" "+clipName(name))
 		return
 	}
 	switch {

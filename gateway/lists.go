@@ -14,7 +14,7 @@ func (g *Gateway) list(ctx context.Context, x *exchange, k router.Kind) (answer,
 		return x.badParams("params.cursor must be a string")
 	}
 	g.awaitLists(ctx, x)
-	for _, u := range x.view.order {
+	for _, u := range x.inView() {
 		u.Freshen()
 	}
 	find := x.catalog.Page
@@ -42,7 +42,7 @@ func (g *Gateway) awaitLists(ctx context.Context, x *exchange) {
 	// Also when there was nothing to wait for: what made the lists ready may have
 	// come just after the exchange took its view.
 	x.view = g.view.Load()
-	if c, ok := x.view.catalogFor(x.session.view); ok {
+	if c, ok := x.view.catalogFor(x.session.view, x.principal); ok {
 		x.catalog = c
 	}
 }

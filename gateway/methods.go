@@ -13,7 +13,7 @@ import (
 
 // callNamed serves tools/call and prompts/get: something with a name, called with
 // arguments. find is the catalog's way from such a name to its route.
-func (g *Gateway) callNamed(ctx context.Context, x *exchange, kind string, find func(*router.Catalog, string) (*router.Route, bool)) (answer, outcome) {
+func (g *Gateway) callNamed(ctx context.Context, x *exchange, kind router.Kind, find func(*router.Catalog, string) (*router.Route, bool)) (answer, outcome) {
 	if x.kindOf(x.msg.Name) != '"' {
 		return x.badParams("params.name must be a string")
 	}
@@ -36,18 +36,19 @@ func (g *Gateway) callNamed(ctx context.Context, x *exchange, kind string, find 
 // that has never listed what it offers, and whose prefix the name has; one without
 // a prefix may have any name. It decides what the caller is told, never where a
 // call goes.
-func (x *exchange) unlearnt(name string) *upstream.Upstream {
+func (x *exchange) unlearnt(k router.Kind, name string) *upstream.Upstream {
 	var unnamed *upstream.Upstream
+	whole := x.catalog.Former(name)
 	for _, u := range x.view.order {
-		if x.session.view != "" && x.session.view != u.Name() || u.Inventory() != nil {
+		if u.Inventory() != nil || !x.catalog.MayHave(k, u.Name(), name) {
 			continue
 		}
 		switch p := u.Config().NamePrefix(); {
-		case x.session.view != "", p == "":
+		case x.catalog.Own(), p == "":
 			if unnamed == nil {
 				unnamed = u
 			}
-		case strings.HasPrefix(name, p+x.view.cfg.Names.Separator):
+		case strings.HasPrefix(whole, p+x.view.cfg.Names.Separator):
 			return u
 		}
 	}
@@ -55,11 +56,11 @@ func (x *exchange) unlearnt(name string) *upstream.Upstream {
 }
 
 // unknown answers a request for a name that nobody lists.
-func (g *Gateway) unknown(x *exchange, kind, name string) (answer, outcome) {
-	if u := x.unlearnt(name); u != nil {
+func (g *Gateway) unknown(x *exchange, k router.Kind, name string) (answer, outcome) {
+	if u := x.unlearnt(k, name); u != nil {
 		return g.failed(x, &router.Route{Upstream: u.Name()}, neverListed(u))
 	}
-	return x.badParams("unknown " + kind + " " + clipName(name))
+	return x.badParams("unknown " + k.Noun() + " " + clipName(name))
 }
 
 func neverListed(u *upstream.Upstream) error {
@@ -161,7 +162,7 @@ func (g *Gateway) complete(ctx context.Context, x *exchange) (answer, outcome) {
 		}
 		r, ok := x.catalog.Prompt(x.text(name))
 		if !ok {
-			return g.unknown(x, "prompt", x.text(name))
+			return g.unknown(x, router.Prompts, x.text(name))
 		}
 		return g.forward(ctx, x, r, x.replace(name, r))
 	case "ref/resource":
@@ -194,15 +195,14 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	s.mu.Lock()
 	s.level = level
 	s.mu.Unlock()
-	mildest := g.mildest(level)
 	// One that does not answer keeps neither the others nor the client waiting.
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var told sync.WaitGroup
-	for _, u := range x.view.order {
+	for _, u := range x.inView() {
 		scope, wanted := s.scope(u), level
 		if !scope.Exclusive {
-			wanted = g.levels.with(linkName{upstream: u.Name()}, mildest)
+			wanted = g.levels.with(linkName{upstream: u.Name()}, g.mildest(u.Name(), level))
 		}
 		told.Go(func() { u.SetLevel(ctx, scope, wanted) })
 	}

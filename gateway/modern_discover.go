@@ -34,10 +34,7 @@ var supportedJSON = func() []byte {
 // file speaks.
 func (x *exchange) appendExtensions(b []byte) []byte {
 	seen := make(map[string]bool)
-	for _, u := range x.view.order {
-		if x.session.view != "" && x.session.view != u.Name() {
-			continue
-		}
+	for _, u := range x.inView() {
 		for name, value := range extensionsOf(u) {
 			if seen[name] {
 				continue

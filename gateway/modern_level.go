@@ -74,17 +74,18 @@ func (g *Gateway) levelFor(ctx context.Context, x *exchange, u *upstream.Upstrea
 	}
 	level := g.levels.with(link, "")
 	if !scope.Exclusive {
-		level = g.mildest(level)
+		level = g.mildest(u.Name(), level)
 	}
 	ctx, cancel := context.WithTimeout(ctx, levelTimeout)
 	defer cancel()
 	u.SetLevel(ctx, scope, level)
 }
 
-// mildest returns the mildest of level and what sessions have set, "" for none.
-func (g *Gateway) mildest(level string) string {
+// mildest returns the mildest of level and what sessions that see the upstream have
+// set, "" for none.
+func (g *Gateway) mildest(up, level string) string {
 	for _, s := range g.sessions.all() {
-		if l := s.logLevel(); l != "" && (level == "" || levels[l] < levels[level]) {
+		if l := s.logLevel(); l != "" && (level == "" || levels[l] < levels[level]) && g.sees(s, up) {
 			level = l
 		}
 	}

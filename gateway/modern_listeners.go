@@ -3,6 +3,7 @@ package gateway
 import (
 	"sync"
 
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -76,8 +77,8 @@ func (t *listeners) close() {
 	}
 }
 
-// changed tells those whose lists differ from one view to the next.
-func (t *listeners) changed(old, v *view, whole listSet) {
+// changed tells those whose lists differ, as differ says.
+func (t *listeners) changed(differ func(asked string, p *policy.Principal) listSet) {
 	t.mu.Lock()
 	all := make([]*listener, 0, len(t.all))
 	for l := range t.all {
@@ -85,12 +86,7 @@ func (t *listeners) changed(old, v *view, whole listSet) {
 	}
 	t.mu.Unlock()
 	for _, l := range all {
-		set := whole
-		if name := l.x.session.view; name != "" {
-			before, _ := old.catalogFor(name)
-			after, _ := v.catalogFor(name)
-			set = changed(before, after)
-		}
+		set := differ(l.x.session.view, l.x.principal)
 		for _, n := range listChanged {
 			if set&l.want&n.list != 0 {
 				l.tell(notificationOf(n.method, nil, l.x.id()))
@@ -99,10 +95,10 @@ func (t *listeners) changed(old, v *view, whole listSet) {
 	}
 }
 
-// updated tells those that subscribed to a resource on that link.
-func (t *listeners) updated(up string, scope upstream.Scope, m jsonrpc.Message) {
+// updated tells those that subscribed to a resource on that link, and still see it.
+func (t *listeners) updated(seen func(x *exchange, uri string) bool, up string, scope upstream.Scope, m jsonrpc.Message) {
 	for l, h := range t.subs.of(up, m.Text(m.URI)) {
-		if h.scope == scope.Key {
+		if h.scope == scope.Key && seen(l.x, h.uri) {
 			l.tell(l.tagged(m, h.uri))
 		}
 	}

@@ -113,13 +113,16 @@ func pointsTo(method, extension string) bool {
 
 // inView returns the upstreams that the client can reach.
 func (x *exchange) inView() []*upstream.Upstream {
-	if x.session.view == "" {
+	if x.catalog == x.view.catalog {
 		return x.view.order
 	}
-	if u := x.view.upstreams[x.session.view]; u != nil {
-		return []*upstream.Upstream{u}
+	var seen []*upstream.Upstream
+	for _, u := range x.view.order {
+		if x.catalog.Sees(u.Name()) {
+			seen = append(seen, u)
+		}
 	}
-	return nil
+	return seen
 }
 
 func names(all []*upstream.Upstream) string {

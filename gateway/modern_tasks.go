@@ -89,7 +89,8 @@ func (g *Gateway) task(ctx context.Context, x *exchange) (answer, outcome) {
 // taskHome returns the upstream that a task is at, or why it is not known: it was
 // given by this gateway since it was started, or only one can have given it.
 func (g *Gateway) taskHome(x *exchange, id string) (up, why string) {
-	switch ups := g.tasks.of(x, id); len(ups) {
+	ups := slices.DeleteFunc(slices.Clone(g.tasks.of(x, id)), func(up string) bool { return !x.catalog.Sees(up) })
+	switch len(ups) {
 	case 0:
 	case 1:
 		return ups[0], ""

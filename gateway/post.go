@@ -93,12 +93,15 @@ func (g *Gateway) exchange(s *session, m jsonrpc.Message, out outlet, from visit
 
 func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, from visitor, cancel context.CancelCauseFunc) {
 	v := g.view.Load()
-	c, ok := v.catalogFor(s.view)
-	if !ok { // its upstream was removed since the session began: nothing is left in its view
-		c = emptyCatalog
-	}
 	x.ask.Request.Message = m
 	x.principal = from.who(s)
+	if len(v.cfg.Profiles) > 0 {
+		s.latest.Store(x.principal)
+	}
+	c, ok := v.catalogFor(s.view, x.principal)
+	if !ok { // it was removed since the session began: nothing is left in its view
+		c = emptyCatalog
+	}
 	x.session, x.view, x.catalog, x.msg, x.method, x.out, x.cancel = s, v, c, &x.ask.Request.Message, m.MethodName(), out, cancel
 	x.begun = time.Now()
 	s.used.Store(x.begun.UnixNano())

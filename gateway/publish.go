@@ -150,9 +150,10 @@ func (g *Gateway) build(cfg *config.Config, rules *generation, ups []*upstream.U
 	if err != nil { // two strings always marshal
 		panic(err)
 	}
+	profiles := routerProfiles(cfg.Profiles)
 	v := &view{
 		meters: &meterTable{m: make(map[meterKey]*meters)}, names: new(wholeNames),
-		cfg: cfg, catalog: router.Build(cfg.Names, offers), rules: rules,
+		cfg: cfg, catalog: router.Build(cfg.Names, offers, profiles...), rules: rules,
 		upstreams: byName, order: ups, serverInfo: info,
 	}
 	if rules.chain.Empty() && !g.tel.Auditing() {
@@ -165,7 +166,7 @@ func (g *Gateway) build(cfg *config.Config, rules *generation, ups []*upstream.U
 	var all []*policy.Definition
 	v.definitions, all = before.define(from, v.catalog)
 	if v.verdicts = rules.chain.Vet(all); vetted(offers, v.verdicts) {
-		v.catalog = router.Build(cfg.Names, offers)
+		v.catalog = router.Build(cfg.Names, offers, profiles...)
 	}
 	return v
 }
@@ -173,7 +174,7 @@ func (g *Gateway) build(cfg *config.Config, rules *generation, ups []*upstream.U
 func offerOf(o offered) router.Offer {
 	t := o.config.Tools
 	offer := router.Offer{
-		Upstream: o.name, Prefix: o.config.NamePrefix(), Listed: o.listed,
+		Upstream: o.name, Tags: o.config.Tags, Prefix: o.config.NamePrefix(), Listed: o.listed,
 		Allow: t.Allow, Deny: t.Deny, Rename: t.Rename, Describe: t.Describe,
 		Idempotent: t.Idempotent, TrustAnnotations: o.config.TrustAnnotations,
 	}
@@ -187,21 +188,33 @@ func offerOf(o offered) router.Offer {
 
 // announce tells each client whose lists changed from one view to the next.
 func (g *Gateway) announce(old, v *view) {
-	whole := changed(old.catalog, v.catalog)
+	differ := differences(old, v)
 	for _, s := range g.sessions.all() {
-		set := whole
-		if s.view != "" {
-			before, _ := old.catalogFor(s.view)
-			after, _ := v.catalogFor(s.view)
-			set = changed(before, after)
-		}
-		if set != 0 {
+		if set := differ(s.view, s.whose()); set != 0 {
 			s.listsChanged(set)
 		}
 	}
-	g.listeners.changed(old, v, whole)
-	if whole != 0 {
+	g.listeners.changed(differ)
+	if changed(old.catalog, v.catalog) != 0 {
 		g.log.Debug("catalog published", "tools", len(v.catalog.Entries(router.Tools)))
+	}
+}
+
+// differences returns what tells the lists that differ for a client from one view to
+// the next.
+func differences(old, v *view) func(asked string, p *policy.Principal) listSet {
+	type pair struct{ before, after *router.Catalog }
+	known := make(map[pair]listSet) // most clients see the same
+	return func(asked string, p *policy.Principal) listSet {
+		var both pair
+		both.before, _ = old.catalogFor(asked, p)
+		both.after, _ = v.catalogFor(asked, p)
+		set, ok := known[both]
+		if !ok {
+			set = changed(both.before, both.after)
+			known[both] = set
+		}
+		return set
 	}
 }
 

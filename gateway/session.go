@@ -21,11 +21,13 @@ type session struct {
 	id        string            // sealed; "" on stdio
 	key       string            // the ticket's nonce; names the session inside the gateway
 	principal *policy.Principal // whose it is, never nil
-	view      string            // the upstream of /mcp/u/<upstream>, "" for all
+	view      string            // what it asked to see (catalogFor), "" for all
 	attached  bool              // carried by a bridge, which goes on with the next gateway
 	boot      string            // makes stream ids differ from those before a restart
 
 	used atomic.Int64 // Unix nanoseconds of the last request
+	// latest is who sent the last request; nil while nothing depends on it.
+	latest atomic.Pointer[policy.Principal]
 
 	mu        sync.Mutex // guards all below
 	version   string     // agreed revision, "" before initialize (HTTP+SSE and stdio)

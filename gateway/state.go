@@ -113,7 +113,7 @@ func (g *Gateway) Problems() []admin.Problem {
 // operator is the session of calls that the admin API makes: a client that can
 // be asked nothing.
 func operator() *session {
-	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}")}, "")
+	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}"), View: givenProfile}, "")
 	s.principal = &policy.Principal{Issuer: "interlock", Subject: "operator"}
 	s.home = nowhere{}
 	return s

@@ -199,7 +199,8 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, f
 // initializeHere answers the handshake of a session that is not sealed.
 func (g *Gateway) initializeHere(s *session, m jsonrpc.Message) answer {
 	id := m.ID.Of(m.Raw)
-	version, caps, result, bad := g.initialize(m, g.view.Load(), s.view)
+	v := g.view.Load()
+	version, caps, result, bad := g.initialize(m, v, v.catalogOf(s))
 	if bad != "" {
 		return invalidParams(id, bad)
 	}

@@ -175,13 +175,15 @@ func (g *Gateway) subscriptionFailed(ctx context.Context, x *exchange, r *router
 func (g *Gateway) heard(up string, scope upstream.Scope, m jsonrpc.Message) {
 	method := m.MethodName()
 	if method == "notifications/resources/updated" {
-		g.listeners.updated(up, scope, m)
+		g.listeners.updated(g.seesStill, up, scope, m)
 	}
 	if !scope.Exclusive {
 		switch method {
 		case "notifications/resources/updated":
 			for s, uri := range g.subs.of(up, m.Text(m.URI)) {
-				s.updated(m, uri)
+				if g.seesResource(s, uri) {
+					s.updated(m, uri)
+				}
 			}
 		case "notifications/elicitation/complete":
 			g.elicitationOver(up, m)
@@ -189,13 +191,13 @@ func (g *Gateway) heard(up string, scope upstream.Scope, m jsonrpc.Message) {
 		return
 	}
 	s := g.sessions.named(scope.Key)
-	if s == nil {
+	if s == nil || !g.sees(s, up) {
 		return
 	}
 	switch method {
 	case "notifications/resources/updated":
 		for owner, uri := range g.subs.of(up, m.Text(m.URI)) {
-			if owner == s {
+			if owner == s && g.seesResource(s, uri) {
 				s.updated(m, uri)
 			}
 		}
@@ -218,6 +220,10 @@ func (g *Gateway) asked(up string, scope upstream.Scope, q *upstream.Question) {
 	}
 	if !scope.Exclusive {
 		go refuse(q, "this request belongs to no client's call, and the server is shared by several clients: set isolation: session for "+clipName(up))
+		return
+	}
+	if !g.sees(s, up) {
+		go refuse(q, "the client does not see this server")
 		return
 	}
 	s.mu.Lock()

@@ -26,15 +26,6 @@ type view struct {
 	serverInfo []byte
 }
 
-// catalogFor returns the catalog of the whole gateway, or of one upstream under
-// its own names (/mcp/u/<upstream>). ok is false if there is no such upstream.
-func (v *view) catalogFor(name string) (c *router.Catalog, ok bool) {
-	if name == "" {
-		return v.catalog, true
-	}
-	return v.catalog.Only(name)
-}
-
 // listKind is a list whose change clients are told of.
 type listKind uint8
 

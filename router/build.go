@@ -61,6 +61,7 @@ func (c Config) assemble(sources []*source, own bool) *Catalog {
 	} else {
 		maps.Copy(b.cat.uris.held, b.held[Templates])
 	}
+	b.cat.held = b.held[Tools]
 	b.instruct()
 	b.cat.caching = caching(sources)
 	for _, k := range Kinds() {
@@ -198,7 +199,7 @@ func (b *builder) changed(k Kind, s *source, it *item, name string, kind Problem
 	if kind == "" && !unaccepted {
 		return ""
 	}
-	who := fmt.Sprintf("%s %s of upstream %s", k.noun(), quoted(it.own), quoted(s.offer.Upstream))
+	who := fmt.Sprintf("%s %s of upstream %s", k.Noun(), quoted(it.own), quoted(s.offer.Upstream))
 	p := Problem{Kind: kind, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own), Exposed: printable(name)}
 	switch {
 	case kind == Shortened:
@@ -227,12 +228,12 @@ func (b *builder) collision(k Kind, s *source, it *item, name string, has *Route
 	p := Problem{
 		Kind: Collision, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own), Exposed: printable(name), Other: has.Upstream,
 		Text: fmt.Sprintf("%s %s of upstream %s is hidden: upstream %s, earlier in the file, has the name %s (its %s)",
-			k.noun(), quoted(it.own), quoted(s.offer.Upstream), quoted(has.Upstream), quoted(name), quoted(has.Target)),
+			k.Noun(), quoted(it.own), quoted(s.offer.Upstream), quoted(has.Upstream), quoted(name), quoted(has.Target)),
 		Mend: "give one of the upstreams another prefix" + orRename(k),
 	}
 	if k == Resources || k == Templates {
 		p.Text = fmt.Sprintf("%s %s of upstream %s is not listed: upstream %s, earlier in the file, has it",
-			k.noun(), quoted(it.own), quoted(s.offer.Upstream), quoted(has.Upstream))
+			k.Noun(), quoted(it.own), quoted(s.offer.Upstream), quoted(has.Upstream))
 		p.Mend = "it can be read as " + printable(AlwaysURI(s.offer.Upstream, it.own))
 	}
 	b.cat.problems = append(b.cat.problems, p)

@@ -12,11 +12,13 @@ import (
 // them. It never changes, so everything it returns is shared and read-only.
 type Catalog struct {
 	// own says that names stay as the upstream has them: there is only one.
-	own      bool
+	own bool
+
 	lists    [kinds]list
 	legacy   [kinds]list // what clients of older revisions get; mostly the same
 	caching  Caching
 	tools    map[string]*Route
+	held     map[string]*Route // names of tools that are taken by what nobody can reach
 	prompts  map[string]*Route
 	uris     resources
 	entries  [kinds][]entry

@@ -27,8 +27,8 @@ func (k Kind) String() string {
 	return [...]string{"tools", "prompts", "resources", "resourceTemplates"}[k]
 }
 
-// noun is what a person calls one item.
-func (k Kind) noun() string {
+// Noun is what a person calls one item.
+func (k Kind) Noun() string {
 	return [...]string{"tool", "prompt", "resource", "resource template"}[k]
 }
 

@@ -296,7 +296,7 @@ func (b *builder) templates(s *source) {
 func (b *builder) reserved(k Kind, s *source, it *item) {
 	b.cat.problems = append(b.cat.problems, Problem{
 		Kind: Hidden, List: k.String(), Upstream: s.offer.Upstream, Name: printable(it.own),
-		Text: fmt.Sprintf("%s %s of upstream %s is hidden: such URIs are the gateway's own", k.noun(), quoted(it.own), quoted(s.offer.Upstream)),
+		Text: fmt.Sprintf("%s %s of upstream %s is hidden: such URIs are the gateway's own", k.Noun(), quoted(it.own), quoted(s.offer.Upstream)),
 		Mend: "it can be read as " + printable(AlwaysURI(s.offer.Upstream, it.own)),
 	})
 }

@@ -128,6 +128,18 @@ func (u *resources) templateOf(uri string) *template {
 	return u.template(uri)
 }
 
+// Own reports whether the catalog is of one upstream under its own names.
+func (c *Catalog) Own() bool { return c.own }
+
+// ProfileName is the name of the profile that the catalog is a view of, "" for
+// none.
+func (c *Catalog) ProfileName() string {
+	if c.sight != nil {
+		return c.sight.Name
+	}
+	return ""
+}
+
 // Sees reports whether the catalog shows anything of an upstream, or would if it
 // offered something.
 func (c *Catalog) Sees(upstream string) bool {
@@ -288,6 +300,9 @@ func (b *sighting) rename(low map[string]*Route) {
 			continue
 		}
 		has := b.of.tools[name]
+		if has == nil {
+			has = b.of.held[name]
+		}
 		if has == nil {
 			has = low[strings.ToLower(name)]
 		}

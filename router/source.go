@@ -134,9 +134,9 @@ func (s *source) withoutTwins(k Kind, items []item) []item {
 }
 
 func (s *source) malformed(k Kind, index int, own, fault string) {
-	text := fmt.Sprintf("%s %s of upstream %s is left out: it %s", k.noun(), quoted(own), quoted(s.offer.Upstream), fault)
+	text := fmt.Sprintf("%s %s of upstream %s is left out: it %s", k.Noun(), quoted(own), quoted(s.offer.Upstream), fault)
 	if own == "" {
-		text = fmt.Sprintf("%s number %d of upstream %s is left out: it %s", k.noun(), index+1, quoted(s.offer.Upstream), fault)
+		text = fmt.Sprintf("%s number %d of upstream %s is left out: it %s", k.Noun(), index+1, quoted(s.offer.Upstream), fault)
 	}
 	s.problems = append(s.problems, Problem{
 		Kind: Malformed, List: k.String(), Upstream: s.offer.Upstream, Name: printable(own), Text: text,
@@ -147,7 +147,7 @@ func (s *source) malformed(k Kind, index int, own, fault string) {
 func (s *source) hidden(k Kind, own, why string) {
 	p := Problem{
 		Kind: Hidden, List: k.String(), Upstream: s.offer.Upstream, Name: printable(own),
-		Text: fmt.Sprintf("%s %s of upstream %s is hidden: %s", k.noun(), quoted(own), quoted(s.offer.Upstream), why),
+		Text: fmt.Sprintf("%s %s of upstream %s is hidden: %s", k.Noun(), quoted(own), quoted(s.offer.Upstream), why),
 	}
 	if k == Tools {
 		p.Mend = "give it another name with tools.rename"

@@ -52,7 +52,7 @@ func listeners(t *testing.T) []listener {
 		}
 	}
 	text := "server: {listen: '" + free[0] + "'}\nadmin: {listen: '" + free[1] + "', token: sesame}\n" +
-		"telemetry: {logs: {level: warn}, metrics: {listen: '" + free[2] + "'}}\nupstreams:\n" + clock
+		"telemetry: {logs: {level: warn}, metrics: {listen: '" + free[2] + "'}}\nprofiles: {all: {}}\nupstreams:\n" + clock
 	launch(t, map[string]string{"interlock.yaml": text}, nil, "serve").expect(`^1 of 1 server ready`)
 	p := launch(t, map[string]string{"interlock.yaml": quiet + clock}, nil, "serve")
 	p.expect(`^1 of 1 server ready`)
@@ -66,7 +66,7 @@ func listeners(t *testing.T) []listener {
 		t.Fatal(err)
 	}
 	launch(t, map[string]string{"interlock.yaml": "server:\n  listen: '" + keyed + "'\n  auth: {api_keys: [{principal: me, hash: '" + hash + "'}]}\n" +
-		"telemetry: {logs: {level: warn}}\nupstreams:\n" + clock}, nil, "serve").expect(`^1 of 1 server ready`)
+		"telemetry: {logs: {level: warn}}\nprofiles: {all: {}}\nupstreams:\n" + clock}, nil, "serve").expect(`^1 of 1 server ready`)
 	health := []string{"/livez", "/readyz"}
 	// Who may sign in where is no secret, nor that there is nothing.
 	open := []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/", "/nothing", "/v1/nothing"}
@@ -116,7 +116,7 @@ func (l *listener) calls() [][2]string {
 			methods, path = []string{"GET", "POST", "DELETE", "OPTIONS", "PUT"}, p
 		}
 		// The names lead nowhere, so that what gets through does no harm.
-		path = strings.NewReplacer("{name}", "nobody", "{upstream}", "clock", "{rest...}", "mcp", "{$}", "").Replace(path)
+		path = strings.NewReplacer("{name}", "nobody", "{upstream}", "clock", "{profile}", "all", "{rest...}", "mcp", "{$}", "").Replace(path)
 		for _, m := range methods {
 			out = append(out, [2]string{m, path})
 		}
