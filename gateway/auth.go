@@ -36,7 +36,11 @@ func (g *Gateway) nextAuthenticator(next *config.Server) (*identity.Authenticato
 	if reflect.DeepEqual(old.Auth, next.Auth) && resourceOf(old) == resourceOf(next) {
 		return g.guard.Load().auth, nil
 	}
-	return g.newAuthenticator(next)
+	a, err := g.newAuthenticator(next)
+	if a != nil {
+		a.Inherit(g.guard.Load().auth)
+	}
+	return a, err
 }
 
 // runAuthenticators keeps the Authenticator of the moment going, until ctx is done.

@@ -180,6 +180,14 @@ func TestBadFiles(t *testing.T) {
 			`6:64: "a b" is not an HTTP header`,
 			`7:35: "min_down" needs a unit: 5 of what (write 5s, or another of ns us ms s m h)`,
 		}},
+		{"auth", "", "server:\n  auth:\n    api_keys:\n    - {principal: ops, hash: ilk_0123s3cret-value}\n    - {name: laptop, key: ilk_s3cret-value}\n    oidc:\n    - {issuer: \"http://a.example\", algorithms: [HS256], audience: x}\n    scopes: {tools: {\"[\": []}}\n", []string{
+			`4:30: "hash" is the key itself, which does not belong into a file (write what ` + "`interlock apikey hash` makes of it on its standard input; better, make a new one with `interlock apikey new`)",
+			`5:22: unknown key "key"`,
+			`7:16: "issuer" must be https://: whoever is on the way could answer with keys of their own`,
+			`7:49: item 1 of "algorithms" "HS256" is not accepted: a signature must need the private key of the issuer (use RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA)`,
+			`7:67: "audience" must be a list, not a string (write ["x"])`,
+			`8:22: "[" is not a glob`,
+		}},
 		{"policies", "", "policies:\n- a\n- {name: x, kund: {}}\n- {name: y}\n- {on_error: 5x, timeout: 3}\n", []string{
 			`2:3: item 1 of "policies" must be a table of keys, not a string`,
 			`3:13: unknown key "kund"`,

@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/interlock-mcp/interlock/gateway/identity"
 )
 
 // hide notes the literal secrets of a file, so that no line of it is shown with
@@ -57,10 +59,10 @@ func isSecretKey(key string) bool {
 	return secretKey.MatchString(key) || nearest(key, []string{"token", "secret", "password", "authorization", "api_key"}) != ""
 }
 
-// secretsIn returns the literal secrets of a text: all of it, the password of a
-// URL, or the value of --token=value.
+// secretsIn returns the literal secrets of a text: all of it, a key of ours, the
+// password of a URL, or the value of --token=value.
 func secretsIn(s string, all bool) []string {
-	if all {
+	if all || strings.HasPrefix(s, identity.KeyPrefix) {
 		return []string{s}
 	}
 	if flag, value, ok := strings.Cut(s, "="); ok && strings.HasPrefix(flag, "-") && secretKey.MatchString(flag) {

@@ -19,7 +19,7 @@ func (l *loader) section(err error, section ...string) {
 		if !errors.As(err, &fe) {
 			continue
 		}
-		path := append(section[:len(section):len(section)], fe.Path...)
+		path := append(slices.Clip(section), fe.Path...)
 		if _, err := strconv.Atoi(last(path)); err == nil && l.misspelt(path) {
 			continue
 		}

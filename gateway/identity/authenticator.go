@@ -107,7 +107,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, r *http.Request) (*pol
 
 func (a *Authenticator) check(ctx context.Context, r *http.Request, credential string) (*policy.Principal, refusal) {
 	switch {
-	case strings.HasPrefix(credential, prefix):
+	case strings.HasPrefix(credential, KeyPrefix):
 		return a.byKey(credential)
 	case len(a.issuers) == 0:
 		return nil, refusal{reason: "not a key, and no issuer is configured"}

@@ -180,10 +180,10 @@ func TestMetadata(t *testing.T) {
 	both := oidc()
 	both.OIDC = append(both.OIDC, OIDC{Issuer: "https://other.example"})
 	both.Scopes.Required = []string{"mcp"}
-	serve := func(c Config, path string) http.Handler {
+	serve := func(c Config) http.Handler {
 		mux := http.NewServeMux()
-		for _, p := range MetadataPaths(path) {
-			mux.Handle(p, newKit(t, c).Metadata())
+		for _, p := range []string{"", "/mcp", "/mcp/{view...}", "/sse"} {
+			mux.Handle(wellKnown+p, newKit(t, c).Metadata())
 		}
 		return mux
 	}
@@ -200,7 +200,7 @@ func TestMetadata(t *testing.T) {
 		{wellKnown + "/mcp/p/small", `{"resource":"https://mcp.example.com/mcp/p/small"` + rest},
 		{wellKnown + "/sse", `{"resource":"https://mcp.example.com/sse"` + rest},
 	} {
-		resp := ask(serve(both, "/mcp"), http.MethodGet, c.path)
+		resp := ask(serve(both), http.MethodGet, c.path)
 		body, _ := io.ReadAll(resp.Body)
 		if diff := cmp.Diff(c.want, string(body)); diff != "" || resp.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d\n%s", c.path, resp.StatusCode, diff)
@@ -210,18 +210,18 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]int{wellKnown + "/mcp/x": 404, wellKnown + "/mcp/": 200, wellKnown + "/other": 404, wellKnown + "/mcp/u/": 404} {
-		if resp := ask(serve(both, "/mcp"), http.MethodGet, path); resp.StatusCode != want {
+		if resp := ask(serve(both), http.MethodGet, path); resp.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
 		}
 	}
-	if resp := ask(serve(both, "/mcp"), http.MethodOptions, wellKnown); resp.StatusCode != http.StatusNoContent {
+	if resp := ask(serve(both), http.MethodOptions, wellKnown); resp.StatusCode != http.StatusNoContent {
 		t.Errorf("OPTIONS: %d", resp.StatusCode)
 	}
-	if resp := ask(serve(both, "/mcp"), http.MethodPost, wellKnown); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") == "" {
+	if resp := ask(serve(both), http.MethodPost, wellKnown); resp.StatusCode != http.StatusMethodNotAllowed || resp.Header.Get("Allow") == "" {
 		t.Errorf("POST: %d", resp.StatusCode)
 	}
 	keys := Config{APIKeys: []APIKey{{Principal: "ci", Hash: hash}}}
-	body, _ := io.ReadAll(ask(serve(keys, "/"), http.MethodGet, wellKnown).Body)
+	body, _ := io.ReadAll(ask(serve(keys), http.MethodGet, wellKnown).Body)
 	if !strings.HasPrefix(string(body), `{"resource":"https://mcp.example.com/mcp","bearer`) {
 		t.Errorf("with keys alone: %s", body)
 	}

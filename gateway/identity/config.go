@@ -132,7 +132,7 @@ func (k *APIKey) validate(fault bad) {
 	switch {
 	case k.Hash == "":
 		fault("needs a hash", "make a key with: interlock apikey new --principal NAME")
-	case strings.HasPrefix(k.Hash, prefix):
+	case strings.HasPrefix(k.Hash, KeyPrefix):
 		fault("is the key itself, which does not belong into a file",
 			"write what `interlock apikey hash` makes of it on its standard input; better, make a new one with `interlock apikey new`", "hash")
 	case !hashForm(k.Hash):

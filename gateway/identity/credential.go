@@ -40,7 +40,7 @@ func credentialOf(r *http.Request) (string, error) {
 	case len(own) == 1 && bearer:
 		return "", errMany
 	case len(own) == 1:
-		if token = own[0]; !strings.HasPrefix(token, prefix) {
+		if token = own[0]; !strings.HasPrefix(token, KeyPrefix) {
 			return "", errNoBearer
 		}
 	case len(authorization) == 0:
@@ -85,7 +85,7 @@ func token68(s string) bool {
 // credentialInQuery tells whether a query has a credential: under a name that is
 // used for one (RFC 6750 section 2.3 and what people do), or by how it looks.
 func credentialInQuery(raw string) bool {
-	if strings.Contains(raw, prefix) {
+	if strings.Contains(raw, KeyPrefix) {
 		return true
 	}
 	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {

@@ -12,14 +12,16 @@ import (
 	"github.com/interlock-mcp/interlock/policy"
 )
 
-// A key is the prefix, which tells people and the scanners of repositories what it
-// is, and 64 hexadecimal digits: 256 random bits. Nobody can guess one, nor find
-// it from its hash, so a plain SHA-256 is right: a slow, salted hash protects what
-// people think up, and would cost each request its time.
+// KeyPrefix is what a key begins with: it tells people, and the scanners of
+// repositories, what it is.
+const KeyPrefix = "ilk_"
+
+// After its prefix a key has 64 hexadecimal digits: 256 random bits. Nobody can guess
+// one, nor find it from its hash, so a plain SHA-256 is right: a slow, salted hash
+// protects what people think up, and would cost each request its time.
 const (
-	prefix  = "ilk_"
 	keySize = 32
-	keyLen  = len(prefix) + 2*keySize
+	keyLen  = len(KeyPrefix) + 2*keySize
 
 	hashPrefix = "sha256:"
 )
@@ -28,7 +30,7 @@ const (
 func NewKey() (key, hash string) {
 	random := make([]byte, keySize)
 	_, _ = rand.Read(random) // it does not fail
-	key = prefix + hex.EncodeToString(random)
+	key = KeyPrefix + hex.EncodeToString(random)
 	return key, hashOf(key)
 }
 
@@ -36,7 +38,7 @@ func NewKey() (key, hash string) {
 // says that it is no key that NewKey could have made.
 func HashKey(key string) (string, error) {
 	if !keyForm(key) {
-		return "", errors.New("it is not a key of Interlock's: those begin with " + prefix + " and have 64 hexadecimal digits")
+		return "", errors.New("it is not a key of Interlock's: those begin with " + KeyPrefix + " and have 64 hexadecimal digits")
 	}
 	return hashOf(key), nil
 }
@@ -46,7 +48,7 @@ func hashOf(key string) string {
 	return hashPrefix + hex.EncodeToString(sum[:])
 }
 
-func keyForm(key string) bool { return digitsAfter(key, prefix, keySize) }
+func keyForm(key string) bool { return digitsAfter(key, KeyPrefix, keySize) }
 
 func hashForm(hash string) bool { return digitsAfter(hash, hashPrefix, sha256.Size) }
 

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -130,9 +131,7 @@ func TestPresented(t *testing.T) {
 		"in both":                    {header: http.Header{"Authorization": {"Bearer " + key}}, query: "token=x", want: "invalid_token"},
 	} {
 		r := request("")
-		for name, values := range c.header {
-			r.Header[name] = values
-		}
+		maps.Copy(r.Header, c.header)
 		r.URL.RawQuery = c.query
 		_, ch := a.Authenticate(t.Context(), r)
 		switch {

@@ -3,19 +3,7 @@ package identity
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 )
-
-// MetadataPaths returns the patterns of http.ServeMux for Metadata, for an endpoint
-// at path: the well-known path itself, and with the path of the endpoint, of any of
-// its views, and of the older transport appended (RFC 9728 section 3.1).
-func MetadataPaths(path string) []string {
-	paths := []string{wellKnown, wellKnown + "/sse", wellKnown + strings.TrimSuffix(path, "/") + "/{view...}"}
-	if path != "/" {
-		paths = append(paths, wellKnown+path)
-	}
-	return paths
-}
 
 // metadata is the document of RFC 9728 section 2.
 type metadata struct {
@@ -28,6 +16,10 @@ type metadata struct {
 // Metadata serves the document that tells clients where to get a token (RFC 9728
 // section 3). It needs no token, may be read by any page, and says nothing of which
 // views there are. Where only keys are accepted it names no authorization server.
+//
+// It is to be served at the well-known path itself, and with the path of the endpoint,
+// of its views, and of the older transport appended (section 3.1). The wildcard {view}
+// of the pattern is what follows the path of the endpoint, if anything does.
 func (a *Authenticator) Metadata() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
