@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/pin"
 	"github.com/interlock-mcp/interlock/policy/plugin"
 	"github.com/interlock-mcp/interlock/policy/rate"
+	"github.com/interlock-mcp/interlock/policy/validate"
 )
 
 // Config is one item of `policies`; the koanf tags are its keys. Exactly one of the
@@ -32,11 +33,12 @@ type Config struct {
 	// Timeout is how long it may take to decide, 0 for its kind's own.
 	Timeout time.Duration `koanf:"timeout"`
 
-	Access *access.Config `koanf:"access"`
-	Flow   *flow.Config   `koanf:"flow"`
-	Pin    *pin.Config    `koanf:"pin"`
-	Plugin *plugin.Config `koanf:"plugin"`
-	Rate   *rate.Config   `koanf:"rate"`
+	Access   *access.Config   `koanf:"access"`
+	Flow     *flow.Config     `koanf:"flow"`
+	Pin      *pin.Config      `koanf:"pin"`
+	Plugin   *plugin.Config   `koanf:"plugin"`
+	Rate     *rate.Config     `koanf:"rate"`
+	Validate *validate.Config `koanf:"validate"`
 }
 
 // section is the configuration of one kind of policy.
@@ -97,6 +99,7 @@ var kinds = []struct {
 	{"pin", func(c *Config) section { return c.Pin }},
 	{"plugin", func(c *Config) section { return c.Plugin }},
 	{"rate", func(c *Config) section { return c.Rate }},
+	{"validate", func(c *Config) section { return c.Validate }},
 }
 
 // Kinds are the keys that say what kind a policy is.
