@@ -112,7 +112,7 @@ func (p *process) begin(ctx context.Context, c *Config, env policy.Env) error {
 		}
 	case <-ctx.Done():
 		p.runner.stop(0)
-		_ = <-started // it has nothing more to say than the context
+		<-started //nolint:errcheck // it has nothing more to say than the context
 		return context.Cause(ctx)
 	}
 	client, err := p.client.Client()

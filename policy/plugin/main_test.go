@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 	if lie := os.Getenv(testLie); lie != "" {
 		os.Exit(lieMain(lie))
 	}
+	if socket := os.Getenv(testEcho); socket != "" {
+		if err := echoMain(socket); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		return
+	}
 	if os.Getenv(testMode) != "" {
 		if err := Serve(fake()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
