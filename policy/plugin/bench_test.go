@@ -120,6 +120,7 @@ func startEcho(b *testing.B) func(*testing.B, []byte) {
 	}
 	b.Cleanup(func() { conn.Close() })
 	return func(b *testing.B, payload []byte) {
+		b.Helper()
 		var back wrapperspb.BytesValue
 		if err := conn.Invoke(b.Context(), "/test.Echo/Echo", wrapperspb.Bytes(payload), &back); err != nil {
 			b.Fatal(err)
