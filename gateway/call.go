@@ -181,6 +181,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 // failed answers a call that its upstream did not answer.
 func (g *Gateway) failed(x *exchange, r *router.Route, err error) (answer, outcome) {
 	f := faultOf(r.Upstream, err)
+	x.executed = f.Executed
 	g.rejected(f)
 	out := outcome{Type: f.Reason}
 	if x.method == "tools/call" && x.modern != nil {

@@ -37,6 +37,9 @@ type exchange struct {
 	key    string        // the id, among those in flight
 	route  *router.Route // where it goes, nil until that is known
 	record *record       // what policies did; nil while none was asked
+	// executed is what is known of whether the upstream ran it, "" for what its answer
+	// says.
+	executed string
 
 	// What a call of an upstream needs is part of it, so that it costs one
 	// allocation in all.
@@ -73,6 +76,9 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 		}
 		x.code = out.Code
 		span.End(out)
+		if g.tel.Auditing() {
+			g.audited(ctx, x, a, out)
+		}
 	}()
 	a, out = g.dispatch(ctx, x)
 	return a

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -198,15 +199,26 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	// One that does not answer keeps neither the others nor the client waiting.
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
+	ups := x.inView()
+	refused := make([]error, len(ups))
 	var told sync.WaitGroup
-	for _, u := range x.inView() {
+	for i, u := range ups {
 		scope, wanted := s.scope(u), level
 		if !scope.Exclusive {
 			wanted = g.levels.with(linkName{upstream: u.Name()}, g.mildest(u.Name(), level))
 		}
-		told.Go(func() { u.SetLevel(ctx, scope, wanted) })
+		told.Go(func() {
+			rec := new(record)
+			refused[i] = g.permitted(ctx, x, &router.Route{Upstream: u.Name()}, rec, func() error {
+				u.SetLevel(ctx, scope, wanted)
+				return nil
+			})
+		})
 	}
 	told.Wait()
+	if i := slices.Index(refused, nil); i < 0 && len(refused) > 0 && ctx.Err() == nil { // nobody was told
+		return g.failed(x, &router.Route{Upstream: ups[0].Name()}, refused[0])
+	}
 	return resultOf(x.id(), []byte("{}")), outcome{}
 }
 

@@ -27,7 +27,7 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		case bad != nil:
 			return bad.answer, bad.outcome
 		case state.kind == stateParked:
-			return g.resume(ctx, x, state)
+			return g.resume(ctx, x, c.route, state)
 		}
 		edits = fresh
 	}
@@ -140,6 +140,7 @@ func (g *Gateway) modernAnswer(x *exchange, r *router.Route, m jsonrpc.Message, 
 	case "":
 		return completed(&m, x.id(), x.method == "resources/read", x.view.serverInfo), out
 	case resultInput:
+		x.executed = string(upstream.ExecutedUnknown)
 		return g.passInput(x, r, m), out
 	case resultTask:
 		g.tasks.remember(x, r.Upstream, m)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -91,7 +92,13 @@ func (g *Gateway) subscribeOne(ctx context.Context, l *listener, r *router.Route
 	}
 	s := subscription{r.Upstream, r.Target, r.Exposed, l.x.session.scope(u)}
 	g.listeners.subs.add(l, s, heard{s.exposed, s.scope.Key}) // before the server knows: its first update may come at once
-	if err := u.Subscribe(ctx, s.scope, s.target); err != nil {
+	rec := new(record)
+	err := g.permitted(ctx, l.x, r, rec, func() error { return u.Subscribe(ctx, s.scope, s.target) })
+	g.auditListen(l.x, r, rec, err)
+	if err != nil {
+		if errors.As(err, new(*withheld)) {
+			_ = u.Unsubscribe(context.WithoutCancel(ctx), s.scope, s.target)
+		}
 		g.listeners.subs.remove(l, s)
 		g.log.Debug("subscription not agreed to", "upstream", r.Upstream, "uri", clipURI(r.Target), "error", err)
 		return nil

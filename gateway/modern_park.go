@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -106,6 +107,7 @@ func (p *parked) await(ctx context.Context, x *exchange) (answer, outcome) {
 		case <-ctx.Done():
 		case <-t.C:
 			if requests, state := p.park(x); requests != nil {
+				x.executed = string(upstream.ExecutedUnknown) // it has begun
 				return x.inputRequired(requests, state), outcome{}
 			}
 		}
@@ -118,6 +120,9 @@ func (p *parked) conclude(ctx context.Context, x *exchange) (answer, outcome) {
 	p.mu.Lock()
 	lacking := p.lacking
 	p.mu.Unlock()
+	if p.first.record != nil {
+		x.keepRecord().inherit(p.first.record)
+	}
 	if p.err == nil {
 		return p.g.modernAnswer(x, p.call.route, p.message, lacking)
 	}
@@ -224,9 +229,18 @@ func (p *parked) expire(name string) {
 }
 
 // resume serves the retry of a parked call. It blocks as await does.
-func (g *Gateway) resume(ctx context.Context, x *exchange, s requestState) (answer, outcome) {
+func (g *Gateway) resume(ctx context.Context, x *exchange, r *router.Route, s requestState) (answer, outcome) {
 	if at := badResponse(x); at != "" {
 		return x.badParams(at + " must be an object: it is the result of what was asked")
+	}
+	over, err := g.mayResume(ctx, x, r)
+	switch {
+	case err == nil:
+		defer over()
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), err):
+		return g.aborted(x, r, err)
+	default: // the call goes on waiting for another retry, until its time is over
+		return g.failed(x, r, err)
 	}
 	p := g.parks.take(string(s.inner))
 	if p == nil {

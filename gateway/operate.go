@@ -108,6 +108,7 @@ func (g *Gateway) ordered(ctx context.Context, what string, names []string) {
 	who := by(ctx)
 	for _, name := range names {
 		g.log.Info("operator's order", "order", what, "upstream", name, "by", who)
+		g.acted(ctx, what, name)
 		g.happened(admin.Event{Kind: "order", Upstream: name, Text: what + " of " + name + " ordered by " + who})
 	}
 }

@@ -78,6 +78,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 	for _, name := range p.Removed {
 		g.happened(admin.Event{Kind: "removed", Upstream: name, Text: name + " was removed by a reload"})
 	}
+	g.reloadedBy(ctx, summary(&p), nil)
 	g.happened(admin.Event{Kind: "reloaded", Text: "reloaded by " + who + ": " + summary(&p)})
 	g.afterReload(p, nil)
 	return p, nil
@@ -86,6 +87,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 // refused tells that a reload changed nothing.
 func (g *Gateway) refused(ctx context.Context, err error) (admin.Plan, error) {
 	g.log.Warn("configuration not reloaded", "by", by(ctx), "err", err)
+	g.reloadedBy(ctx, "", err)
 	g.happened(admin.Event{Kind: "reload_refused", Text: "reload by " + by(ctx) + " refused: " + err.Error()})
 	g.afterReload(admin.Plan{}, err)
 	return admin.Plan{}, err

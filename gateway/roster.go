@@ -85,6 +85,7 @@ func (g *Gateway) extend(ctx context.Context, o admin.AddOrder) (*config.Extensi
 	who := by(ctx)
 	for _, e := range x.Added {
 		g.log.Info("upstream added", "upstream", e.Name, "by", who)
+		g.acted(ctx, "add", e.Name)
 		g.happened(admin.Event{Kind: "added", Upstream: e.Name, Text: e.Name + " was added by " + who})
 	}
 	return x, nil
@@ -163,6 +164,7 @@ func (g *Gateway) takeOut(ctx context.Context, o admin.Order) (*tally, map[strin
 		if c := g.overlay.files.Load().Upstream(name); c != nil {
 			g.overlay.removed[name] = *c
 		}
+		g.acted(ctx, "remove", name)
 		g.happened(admin.Event{Kind: "removed", Upstream: name, Text: name + " was removed by " + by(ctx)})
 	}
 	return t, gone

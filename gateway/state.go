@@ -110,11 +110,17 @@ func (g *Gateway) Problems() []admin.Problem {
 	return out
 }
 
+// Who makes an operator's calls, as policies know it.
+const (
+	operatorIssuer  = "interlock"
+	operatorSubject = "operator"
+)
+
 // operator is the session of calls that the admin API makes: a client that can
 // be asked nothing.
 func operator() *session {
 	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}"), View: givenProfile}, "")
-	s.principal = &policy.Principal{Issuer: "interlock", Subject: "operator"}
+	s.principal = &policy.Principal{Issuer: operatorIssuer, Subject: operatorSubject, Name: operatorSubject}
 	s.home = nowhere{}
 	return s
 }

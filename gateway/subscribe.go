@@ -72,6 +72,7 @@ func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) 
 	if u == nil {
 		return g.failed(x, r, &upstream.CallError{Upstream: r.Upstream, Reason: "removed", Text: "it is no longer configured", Executed: upstream.ExecutedNo})
 	}
+	x.route = r
 	s := x.session
 	sub := subscription{r.Upstream, r.Target, r.Exposed, s.scope(u)}
 	s.mu.Lock()
@@ -81,7 +82,10 @@ func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) 
 		return resultOf(x.id(), []byte("{}")), outcome{}
 	}
 	g.subs.add(s, sub, sub.exposed) // before the server knows: its first update may come at once
-	if err := u.Subscribe(ctx, sub.scope, sub.target); err != nil {
+	if err := g.permitted(ctx, x, r, x.keepRecord(), func() error { return u.Subscribe(ctx, sub.scope, sub.target) }); err != nil {
+		if errors.As(err, new(*withheld)) {
+			_ = u.Unsubscribe(context.WithoutCancel(ctx), sub.scope, sub.target)
+		}
 		if !s.holds(sub) {
 			g.subs.remove(s, sub)
 		}
@@ -136,10 +140,24 @@ func (g *Gateway) unsubscribe(ctx context.Context, x *exchange) (answer, outcome
 	s, uri := x.session, x.text(x.msg.URI)
 	s.mu.Lock()
 	sub, ok := s.subs[uri]
-	delete(s.subs, uri)
 	s.mu.Unlock()
-	if ok {
-		g.dropSubscription(ctx, s, sub)
+	if !ok {
+		return resultOf(x.id(), []byte("{}")), outcome{}
+	}
+	r := &router.Route{Upstream: sub.upstream, Target: sub.target, Exposed: sub.exposed}
+	x.route = r
+	err := g.permitted(ctx, x, r, x.keepRecord(), func() error {
+		s.mu.Lock()
+		_, still := s.subs[uri]
+		delete(s.subs, uri)
+		s.mu.Unlock()
+		if still {
+			g.dropSubscription(ctx, s, sub)
+		}
+		return nil
+	})
+	if err != nil {
+		return g.subscriptionFailed(ctx, x, r, err)
 	}
 	return resultOf(x.id(), []byte("{}")), outcome{}
 }

@@ -52,6 +52,17 @@ func traceParent(sc trace.SpanContext) string {
 	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-" + sc.TraceFlags().String()
 }
 
+// TraceID is that of the span in ctx, "" when traces are not exported.
+func (t *Telemetry) TraceID(ctx context.Context) string {
+	if !t.Enabled() {
+		return ""
+	}
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		return sc.TraceID().String()
+	}
+	return ""
+}
+
 // Inject returns what to send to an upstream: the span in ctx as traceparent
 // and tracestate, and the client's baggage as it came. All are "" when traces
 // are not exported, and then the client's own context is to pass untouched.
