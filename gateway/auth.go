@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/gateway/identity"
@@ -26,7 +27,11 @@ func resourceOf(s *config.Server) string {
 	if s.PublicURL != "" {
 		return s.PublicURL
 	}
-	return "http://" + s.Listen + s.Path
+	scheme := "http://"
+	if s.TLS.Enabled() {
+		scheme = "https://"
+	}
+	return scheme + s.Listen + s.Path
 }
 
 // nextAuthenticator is newAuthenticator for a reload: what did not change goes on
@@ -63,8 +68,20 @@ func (g *Gateway) runAuthenticators(ctx context.Context) {
 // authenticated finds out who sent a request, before its body is read, or answers
 // what it lacks and reports false.
 func (g *Gateway) authenticated(w http.ResponseWriter, r *http.Request, by *guard) (visitor, bool) {
-	if by.auth == nil {
+	if !by.asks() {
 		return visitor{request: r, principal: anonymous}, true
+	}
+	if by.tls != nil && by.tls.authorities != nil {
+		p, err := by.tls.certified(r, time.Now())
+		if err != nil {
+			g.tel.CallRejected("unauthenticated")
+			w.Header().Set("Connection", "close")
+			plainText(w, http.StatusForbidden, err.Error())
+			return visitor{}, false
+		}
+		if by.auth == nil {
+			return visitor{request: r, principal: p}, true
+		}
 	}
 	p, challenge := by.auth.Authenticate(r.Context(), r)
 	if challenge != nil {

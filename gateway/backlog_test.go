@@ -19,12 +19,13 @@ import (
 // memory together: the ones that began first lose their connections. A client
 // that reads is not touched.
 func TestBacklogIsBounded(t *testing.T) {
-	for _, stream := range []bool{false, true} {
-		t.Run(fmt.Sprintf("stream=%v", stream), func(t *testing.T) {
+	for i := range 2 * len(overs) {
+		stream, over := i%2 == 1, overs[i/2]
+		t.Run(fmt.Sprintf("%s stream=%v", over, stream), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const size, clients = 1 << 20, 100
 				big := strings.Repeat("x", size)
-				r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+				r := toolOver(t, over, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
 					if stream {
 						q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`))
 					}

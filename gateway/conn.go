@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"net"
 	"os"
 	"sync"
@@ -14,7 +15,15 @@ import (
 // passes, and reads on while a request is served, only to break that read off
 // when the answer is there. These connections set a deadline now and then, a
 // little later than asked, and such a read begins when the answer takes long.
-func (g *Gateway) Listener(l net.Listener) net.Listener { return faceListener{l, &g.watches} }
+//
+// With server.tls they are those below TLS, which net/http tells by its type.
+func (g *Gateway) Listener(l net.Listener) net.Listener {
+	l = faceListener{l, &g.watches}
+	if g.guard.Load().tls != nil {
+		l = tls.NewListener(l, g.tlsConfig())
+	}
+	return l
+}
 
 type faceListener struct {
 	net.Listener

@@ -187,8 +187,12 @@ func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err e
 	if err != nil {
 		return fmt.Errorf("server.auth: %w", err)
 	}
+	secured, err := newSecured(cfg.Server.TLS)
+	if err != nil {
+		return err
+	}
 	g.rules.adopt(rules)
-	g.guard.Store(newGuard(cfg.Server, auth))
+	g.guard.Store(newGuard(cfg.Server, auth, secured))
 	g.listsBy.Store(time.Now().Add(cfg.Server.ListWait).UnixNano())
 	// Clients are served from the first moment, with what was listed last time.
 	ups := g.set.Upstreams()

@@ -63,7 +63,7 @@ func (g *Gateway) Handler() http.Handler {
 	for _, p := range g.patterns(g.cfg.Load().Server.Path) {
 		mux.HandleFunc(p.string, p.serve)
 	}
-	return timeBodies(mux)
+	return timeBodies(g.behindProxies(mux))
 }
 
 // Patterns returns the patterns of http.ServeMux that Handler serves for an endpoint
@@ -105,6 +105,7 @@ func (g *Gateway) Server() *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: writeTimeout},
 		ErrorLog:          slog.NewLogLogger(newComplaints(g.log), slog.LevelWarn),
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -110,18 +111,29 @@ func (r *rig) listen() (shut func()) {
 		srv := r.Server()
 		served := make(chan struct{})
 		go func() { defer close(served); _ = srv.Serve(r.Listener(l)) }()
-		t := &http.Transport{DialContext: l.dial}
-		r.url, r.web = "http://localhost", &http.Client{Transport: t}
+		t := &http.Transport{DialContext: l.dial, TLSClientConfig: anyServer()}
+		r.url, r.web = r.scheme()+"localhost", &http.Client{Transport: t}
 		return func() { _ = srv.Close(); <-served; t.CloseIdleConnections() }
 	}
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = r.Server()
 	srv.Listener = r.Listener(srv.Listener)
 	srv.Start()
-	r.url, r.web = srv.URL, srv.Client()
+	r.url, r.web = r.scheme()+srv.Listener.Addr().String(), srv.Client()
+	r.web.Transport.(*http.Transport).TLSClientConfig = anyServer()
 	r.web.Timeout = time.Minute // a test that hangs says where
 	return func() { srv.CloseClientConnections(); srv.Close() }
 }
+
+func (r *rig) scheme() string {
+	if r.cfg.Load().Server.TLS.Enabled() {
+		return "https://"
+	}
+	return "http://"
+}
+
+// anyServer is for clients that do not ask whom they talk to.
+func anyServer() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } //nolint:gosec // for tests
 
 // inBubble reports whether the test runs under synctest, whose clock stands at
 // the year 2000 at first.

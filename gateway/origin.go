@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -18,11 +19,15 @@ type guard struct {
 	hosts   map[string]bool         // without port, lower case
 	origins map[string]bool         // scheme://host[:port], lower case
 	auth    *identity.Authenticator // nil: nobody is asked
+	tls     *secured                // nil: plain HTTP
+	proxies []netip.Prefix          // that say who calls
+	public  *url.URL                // what clients call the endpoint behind a proxy, nil for nothing else
 }
 
-func newGuard(s config.Server, auth *identity.Authenticator) *guard {
+func newGuard(s config.Server, auth *identity.Authenticator, secured *secured) *guard {
 	g := &guard{
 		auth:    auth,
+		tls:     secured,
 		hosts:   map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
 		origins: map[string]bool{},
 	}
@@ -33,8 +38,14 @@ func newGuard(s config.Server, auth *identity.Authenticator) *guard {
 		}
 	}
 	if u, err := url.Parse(s.PublicURL); err == nil && u.Host != "" {
+		g.public = u
 		g.hosts[strings.ToLower(u.Hostname())] = true
 		g.origins[strings.ToLower(u.Scheme+"://"+u.Host)] = true
+	}
+	for _, p := range s.TrustedProxies {
+		if network, err := config.ParseNetwork(p); err == nil { // as the configuration was checked
+			g.proxies = append(g.proxies, network)
+		}
 	}
 	for _, h := range s.AllowedHosts {
 		g.hosts[strings.ToLower(hostOnly(h))] = true
@@ -64,7 +75,7 @@ func (g *Gateway) Guarded(listen string, h http.Handler) http.Handler {
 }
 
 // asks reports whether clients have to say who they are.
-func (g *guard) asks() bool { return g.auth != nil }
+func (g *guard) asks() bool { return g.auth != nil || g.tls != nil && g.tls.authorities != nil }
 
 // hostOnly strips the port and the brackets of an IPv6 address.
 func hostOnly(hostport string) string {

@@ -14,7 +14,7 @@ func TestGuard(t *testing.T) {
 		Listen: "10.1.2.3:7777", PublicURL: "https://mcp.example.com/x",
 		AllowedHosts: []string{"gateway.lan:7777"}, AllowedOrigins: []string{"https://app.example.com/"},
 	}
-	g := newGuard(s, nil)
+	g := newGuard(s, nil, nil)
 	for _, c := range []struct {
 		host, origin string
 		ok           bool
@@ -62,7 +62,7 @@ func TestGuard(t *testing.T) {
 	if g.refuses(r) == "" {
 		t.Error("two Origins passed")
 	}
-	wild := newGuard(config.Server{Listen: "0.0.0.0:7777"}, nil)
+	wild := newGuard(config.Server{Listen: "0.0.0.0:7777"}, nil, nil)
 	r = httptest.NewRequest(http.MethodPost, "/mcp", nil)
 	r.Host = "0.0.0.0:7777"
 	if wild.refuses(r) == "" {

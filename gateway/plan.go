@@ -133,6 +133,7 @@ func needRestart(old, cfg *config.Config) []string {
 		changed bool
 	}{
 		{"server.listen", old.Server.Listen != cfg.Server.Listen},
+		{"server.tls", old.Server.TLS != cfg.Server.TLS},
 		{"server.path", old.Server.Path != cfg.Server.Path},
 		{"admin", old.Admin != cfg.Admin},
 		{"state_dir", old.StateDir != cfg.StateDir},

@@ -27,6 +27,12 @@ func serverMessage(t *testing.T, raw string) jsonrpc.Message {
 // tool runs a gateway in front of one server whose tool does f.
 func tool(t *testing.T, f func(ctx context.Context, r *upstream.Request) (json.RawMessage, error)) *rig {
 	t.Helper()
+	return toolOver(t, "", f)
+}
+
+// toolOver is tool, with TLS if over is the protocol to choose then.
+func toolOver(t *testing.T, over string, f func(ctx context.Context, r *upstream.Request) (json.RawMessage, error)) *rig {
+	t.Helper()
 	d := new(linktest.Dialer)
 	s := d.Server("a")
 	s.Tools = []string{"do"}
@@ -36,8 +42,20 @@ func tool(t *testing.T, f func(ctx context.Context, r *upstream.Request) (json.R
 		}
 		return f(ctx, r)
 	}
-	return start(t, settings(t, "a"), d).running()
+	cfg := settings(t, "a")
+	if over != "" {
+		cfg.Server.TLS = newAuthority(t, "test").serves(t)
+	}
+	r := start(t, cfg, d).running()
+	if over == "h2" {
+		w := r.web.Transport.(*http.Transport)
+		w.ForceAttemptHTTP2, w.HTTP2 = true, &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
+	}
+	return r
 }
+
+// overs are the ways from a client to the gateway.
+var overs = []string{"", "http/1.1", "h2"}
 
 // asked is a question of a server, and the answers it got.
 func asked(t *testing.T, raw string) (*upstream.Question, chan string) {

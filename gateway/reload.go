@@ -99,11 +99,20 @@ func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
 	next := *cfg
 	// What cannot change while running stays as it is, so that nothing believes
 	// otherwise.
-	next.Server.Listen, next.Server.Path = old.Server.Listen, old.Server.Path
+	next.Server.Listen, next.Server.Path, next.Server.TLS = old.Server.Listen, old.Server.Path, old.Server.TLS
 	next.Admin, next.StateDir = old.Admin, old.StateDir
 	auth, err := g.nextAuthenticator(&next.Server)
 	if err != nil {
 		return invalid(fmt.Errorf("server.auth: %w", err))
+	}
+	if next.Server.Open() {
+		e := invalid(fmt.Errorf("server.listen %s, which changes only with a restart, %s", next.Server.Listen, config.Exposed))
+		e.Mend = config.ExposedMend
+		return e
+	}
+	secured, err := newSecured(next.Server.TLS) // the same files may hold others by now
+	if err != nil {
+		return invalid(err)
 	}
 	rules, err := g.rules.build(cfg.Policies)
 	if err != nil {
@@ -121,7 +130,7 @@ func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
 	}
 	g.rules.adopt(rules) // before the configuration: no view has the new one with the old policies
 	g.cfg.Store(&next)
-	g.guard.Store(newGuard(next.Server, auth))
+	g.guard.Store(newGuard(next.Server, auth, secured))
 	select {
 	case g.rekeyed <- struct{}{}:
 	default:

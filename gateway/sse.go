@@ -35,7 +35,8 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 	s.principal = from.principal
 	out := newStream("e"+s.boot, "", false)
 	out.forgets = true
-	out.preamble = jsonrpc.AppendEvent(nil, "", "endpoint", []byte(ssePost+"?session="+url.QueryEscape(key)))
+	at := g.guard.Load().beside(r, g.cfg.Load().Server.Path, ssePost)
+	out.preamble = jsonrpc.AppendEvent(nil, "", "endpoint", []byte(at+"?session="+url.QueryEscape(key)))
 	s.home = out
 	if _, err := g.admit(s); err != nil {
 		w.Header().Set("Retry-After", "5")

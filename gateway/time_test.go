@@ -281,53 +281,62 @@ func TestRecoveryUnderOneSession(t *testing.T) {
 // F25: a client that reads nothing is cut off after the write deadline, and holds
 // a bounded amount of memory until then; what it asked is cancelled in the end.
 func TestClientsThatDoNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ended := make(chan error, 1)
-		r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
-			for i := range 50_000 { // F24, too
-				q.Peer.Notified(serverMessage(t, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":%d,"message":%q}}`, i, strings.Repeat("x", 100))))
-			}
-			<-ctx.Done()
-			ended <- context.Cause(ctx)
-			return nil, context.Cause(ctx)
-		})
-		c := r.connect(`{}`)
-		begun := time.Now()
-		resp, err := r.web.Do(c.request(t.Context(), "POST", calls("1", "a__do", "{}")))
-		if err != nil {
-			t.Fatal(err)
+	for _, over := range overs {
+		t.Run(over, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { clientThatDoesNotRead(t, over) }) })
+	}
+}
+
+func clientThatDoesNotRead(t *testing.T, over string) {
+	ended := make(chan error, 1)
+	r := toolOver(t, over, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
+		for i := range 50_000 { // F24, too
+			q.Peer.Notified(serverMessage(t, fmt.Sprintf(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":%d,"message":%q}}`, i, strings.Repeat("x", 100))))
 		}
-		defer resp.Body.Close()
-		time.Sleep(time.Second)
-		held := 0
-		for _, s := range r.sessions.all() {
-			for _, st := range s.streams {
-				held += st.kept()
-			}
-		}
-		if held == 0 || held > maxUnsent+maxReplay {
-			t.Errorf("%d bytes are held for it", held)
-		}
-		if err := <-ended; !errors.Is(err, errClientGone) {
-			t.Errorf("its call ended with %v", err)
-		}
-		if took := time.Since(begun); took < writeTimeout+resumeWindow || took > writeTimeout+resumeWindow+deadlineSlack+time.Second {
-			t.Errorf("after %v, want the write deadline and the window to resume", took)
-		}
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	})
+	c := r.connect(`{}`)
+	begun := time.Now()
+	resp, err := r.web.Do(c.request(t.Context(), "POST", calls("1", "a__do", "{}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	time.Sleep(time.Second)
+	held := 0
+	for _, s := range r.sessions.all() {
+		for _, st := range s.streams {
+			held += st.kept()
+		}
+	}
+	if held == 0 || held > maxUnsent+maxReplay {
+		t.Errorf("%d bytes are held for it", held)
+	}
+	if err := <-ended; !errors.Is(err, errClientGone) {
+		t.Errorf("its call ended with %v", err)
+	}
+	most := writeTimeout + resumeWindow + deadlineSlack + time.Second
+	if over == "http/1.1" {
+		most += 5*time.Second + deadlineSlack // in which crypto/tls says goodbye
+	}
+	if took := time.Since(begun); took < writeTimeout+resumeWindow || took > most {
+		t.Errorf("after %v, want the write deadline and the window to resume", took)
+	}
 }
 
 // A large answer goes to a client that reads slowly but steadily, and not to one
 // that is slower than that.
 func TestSlowReaders(t *testing.T) {
-	for _, stream := range []bool{false, true} {
+	for i := range 2 * len(overs) {
+		stream, over := i%2 == 1, overs[i/2]
 		for _, c := range []struct {
 			pause time.Duration // for 32 KiB
 			whole bool
 		}{{9 * time.Second, true}, {40 * time.Second, false}} {
 			synctest.Test(t, func(t *testing.T) {
 				big := strings.Repeat("x", 1<<20)
-				r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+				r := toolOver(t, over, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
 					if stream {
 						q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`))
 					}
@@ -350,7 +359,7 @@ func TestSlowReaders(t *testing.T) {
 					n += got
 				}
 				if whole := n > len(big); whole != c.whole {
-					t.Errorf("stream %v, %v for 32 KiB: %d bytes, then %v", stream, c.pause, n, err)
+					t.Errorf("%s stream %v, %v for 32 KiB: %d bytes, then %v", over, stream, c.pause, n, err)
 				}
 			})
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -112,6 +113,9 @@ func (o serveOptions) load() (*config.Config, error) {
 	if err == nil && o.listen != "" {
 		changed := *cfg
 		changed.Server.Listen = o.listen
+		if changed.Server.Open() {
+			return nil, &failure{exitBadConfig, fmt.Errorf("--listen %s %s", o.listen, config.Exposed), config.ExposedMend}
+		}
 		cfg = &changed
 	}
 	return cfg, err

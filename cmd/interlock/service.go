@@ -145,7 +145,15 @@ func (s *service) endpoint() string {
 	if host, port, err := net.SplitHostPort(address); err == nil && net.ParseIP(host).IsUnspecified() {
 		address = net.JoinHostPort("127.0.0.1", port)
 	}
-	return "http://" + address + s.cfg.Server.Path
+	return scheme(&s.cfg.Server) + address + s.cfg.Server.Path
+}
+
+// scheme is how the address of the endpoint begins.
+func scheme(c *config.Server) string {
+	if c.TLS.Enabled() {
+		return "https://"
+	}
+	return "http://"
 }
 
 // startWatcher begins to start the watching process. It takes as long as all that open

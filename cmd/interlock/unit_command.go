@@ -101,7 +101,7 @@ func (a *app) greetFrom(ctx context.Context, cfg *config.Config) error {
 	for {
 		_, err := readiness(ctx, cfg)
 		if err == nil {
-			a.out.printf("running:   http://%s%s\n", cfg.Server.Listen, cfg.Server.Path)
+			a.out.printf("running:   %s%s%s\n", scheme(&cfg.Server), cfg.Server.Listen, cfg.Server.Path)
 			return nil
 		}
 		if !errors.Is(err, admin.ErrUnreachable) {

@@ -136,10 +136,10 @@ func TestBadFiles(t *testing.T) {
 		},
 		{"glob", "", "upstreams:\n  a: {command: x, tools: {allow: [\"[\"]}}\n", []string{`2:27: "allow" "[" is not a glob`}},
 		{"beyond loopback", "", "server: {listen: \"0.0.0.0:7777\"}\n", []string{
-			`1:18: "listen" is reached from other machines, and there is no authentication (listen on 127.0.0.1, or set server.insecure_listen: true)`,
+			`1:18: "listen" is reached from other machines, and there is no authentication (` + ExposedMend + `)`,
 		}},
 		{"all interfaces", "", "server: {listen: \":7777\"}\n", []string{
-			`1:18: "listen" is reached from other machines, and there is no authentication (listen on 127.0.0.1, or set server.insecure_listen: true)`,
+			`1:18: "listen" is reached from other machines, and there is no authentication (` + ExposedMend + `)`,
 		}},
 		{
 			"credentials over http", "", "upstreams:\n  a:\n    url: http://x.example/mcp\n    headers: {authorization: s3cret-value}\n",
@@ -161,8 +161,13 @@ func TestBadFiles(t *testing.T) {
 			"our own program", "", "mcpServers: {a: {command: /usr/bin/interlock, args: [stdio, -c, x]}}\n",
 			[]string{`1:27: "command" is this gateway itself (remove it: the gateway would call itself)`},
 		},
-		{"later keys", "", "server: {tls: {cert: x}}\n", []string{
-			`1:10: "tls" is not supported by this version (remove it)`,
+		{"half a TLS", "", "server: {tls: {cert: nowhere}}\n", []string{
+			`1:10: "key" is missing (a server needs both cert and key)`,
+			`1:22: "cert" names "DIR/nowhere", which cannot be read: no such file or directory`,
+		}},
+		{"no proxies", "", "server: {trusted_proxies: [10.0.0.0/8, \"::1\", localhost, 10.0.0.0/33]}\n", []string{
+			`1:47: "trusted_proxies" holds "localhost", which is not an address (write one such as 10.1.2.3, or a range such as 10.0.0.0/8)`,
+			`1:58: "trusted_proxies" holds "10.0.0.0/33", which is not an address (write one such as 10.1.2.3, or a range such as 10.0.0.0/8)`,
 		}},
 		{"later values", "", "upstreams:\n  a: {command: x, start: on_demand, idle_stop: 5m, protocol: legacy, isolation: principal, auth: {client_id: x}}\n", []string{
 			`2:81: "isolation": "principal" is not supported by this version`,
@@ -261,7 +266,7 @@ profiles:
 			dir := files(t, map[string]string{name: tt.text})
 			got := faults(t, options(dir, nil, name))
 			for i := range got {
-				got[i] = strings.TrimPrefix(got[i], name+":")
+				got[i] = strings.ReplaceAll(strings.TrimPrefix(got[i], name+":"), dir, "DIR")
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got\n%s", diff)

@@ -73,6 +73,11 @@ type Server struct {
 	// ShutdownTimeout is the whole budget, drain and stops.
 	DrainTimeout    time.Duration `koanf:"drain_timeout"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
+	// TLS has the endpoint served over HTTPS.
+	TLS ServerTLS `koanf:"tls"`
+	// TrustedProxies are the addresses, such as 10.0.0.0/8, of proxies whose
+	// X-Forwarded-* and Forwarded headers are believed.
+	TrustedProxies []string `koanf:"trusted_proxies"`
 	// InsecureListen allows an address beyond loopback without authentication.
 	InsecureListen bool `koanf:"insecure_listen"`
 	// Auth says who may use the endpoint; without it, everybody who reaches it.

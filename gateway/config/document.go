@@ -19,7 +19,7 @@ type document struct {
 	// Relative paths are relative to this file.
 	Include []string `koanf:"include"`
 
-	Server serverKeys    `koanf:"server"`
+	Server Server        `koanf:"server"`
 	Admin  Admin         `koanf:"admin"`
 	Names  router.Config `koanf:"names"`
 	// Defaults are keys of an upstream, for all of them.
@@ -42,14 +42,6 @@ type document struct {
 	// InsecureFiles allows files of secrets that every user of the machine may
 	// read.
 	InsecureFiles bool `koanf:"insecure_files"`
-}
-
-type serverKeys struct {
-	Server `koanf:",squash"`
-	// TLS is not supported by this version.
-	TLS map[string]any `koanf:"tls"`
-	// TrustedProxies is not supported by this version.
-	TrustedProxies []string `koanf:"trusted_proxies"`
 }
 
 type alertsKeys struct {

@@ -2,22 +2,10 @@ package config
 
 // later are the keys that a later version gives a meaning, and the values of
 // other keys. Ignored, they would promise what is not done, so they are refused.
-var (
-	laterServer   = []string{"tls", "trusted_proxies"}
-	laterUpstream = []string{"auth", "isolation"}
-)
+var laterUpstream = []string{"auth", "isolation"}
 
 // supported refuses what this version does not do.
 func (l *loader) supported(root *node) {
-	refuse := func(path []string, m *member) {
-		if m != nil && !m.value.empty() {
-			l.problems.add(m.at, dotted(append(path, m.key)), quote(m.key)+" is not supported by this version", "remove it")
-		}
-	}
-	server := root.find("server")
-	for _, key := range laterServer {
-		refuse([]string{"server"}, server.member(key))
-	}
 	l.supportedUpstream([]string{"defaults"}, root.find("defaults"))
 	if ups := root.find("upstreams"); ups != nil {
 		for _, m := range ups.members {

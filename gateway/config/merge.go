@@ -17,7 +17,7 @@ import (
 func (l *loader) finish() *Config {
 	cfg := Defaults()
 	doc := document{
-		Server: serverKeys{Server: cfg.Server}, Names: cfg.Names, Telemetry: telemetryKeys{Config: cfg.Telemetry},
+		Server: cfg.Server, Names: cfg.Names, Telemetry: telemetryKeys{Config: cfg.Telemetry},
 	}
 	whole := merged(l.layers...)
 	cfg.defaults, _ = whole["defaults"].(map[string]any)
@@ -25,7 +25,7 @@ func (l *loader) finish() *Config {
 	delete(whole, "defaults")
 	delete(whole, "upstreams")
 	l.decode(whole, &doc)
-	cfg.Server, cfg.Admin, cfg.Names, cfg.Telemetry = doc.Server.Server, doc.Admin, doc.Names, doc.Telemetry.Config
+	cfg.Server, cfg.Admin, cfg.Names, cfg.Telemetry = doc.Server, doc.Admin, doc.Names, doc.Telemetry.Config
 	cfg.Alerts = doc.Alerts.Config
 	cfg.Policies = doc.Policies
 	l.policyPaths(cfg.Policies)
@@ -45,6 +45,7 @@ func (l *loader) finish() *Config {
 		insecureHTTP[name] = keys.InsecureHTTP
 		cfg.Upstreams = append(cfg.Upstreams, keys.Config)
 	}
+	l.serverFiles(&cfg.Server.TLS)
 	cfg.Sources = slices.Clone(l.paths)
 	cfg.secrets = l.secrets
 	cfg.insecureFiles = doc.InsecureFiles

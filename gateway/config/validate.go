@@ -133,10 +133,20 @@ func (l *loader) server(s *Server) {
 	switch {
 	case err != nil || port == "":
 		bad("listen", "must be host:port, such as 127.0.0.1:7777")
-	case !loopback(host) && !s.InsecureListen:
+	case s.Open():
 		path := []string{"server", "listen"}
-		l.fault(l.places.find(path), path, "is reached from other machines, and there is no authentication",
-			"listen on 127.0.0.1, or set server.insecure_listen: true")
+		l.fault(l.places.find(path), path, Exposed, ExposedMend)
+	case !loopback(host) && s.Auth.Enabled() && !s.TLS.Enabled() && len(s.TrustedProxies) == 0:
+		path := []string{"server", "listen"}
+		l.problems.warn(l.places.find(path), dotted(path), `"listen" is reached from other machines without TLS: credentials travel in the clear`,
+			"set server.tls, or server.trusted_proxies if a proxy in front has it")
+	}
+	l.serverTLS(&s.TLS)
+	for i, p := range s.TrustedProxies {
+		if _, err := ParseNetwork(p); err != nil {
+			path := []string{"server", "trusted_proxies"}
+			l.fault(l.places.find(child(path, strconv.Itoa(i))), path, "holds "+quote(p)+", which is not an address", "write one such as 10.1.2.3, or a range such as 10.0.0.0/8")
+		}
 	}
 	switch {
 	case !strings.HasPrefix(s.Path, "/") || strings.ContainsAny(s.Path, "?#{} "):
