@@ -14,6 +14,13 @@ import (
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
+// The kinds of line that are written here.
+const (
+	auditCall   = "call"
+	auditAction = "action"
+	auditReload = "reload"
+)
+
 // audited writes down a request that was answered, if it was one for an upstream. It
 // blocks for the write.
 func (g *Gateway) audited(ctx context.Context, x *exchange, a answer, out outcome) {
@@ -70,7 +77,7 @@ func (g *Gateway) auditListen(x *exchange, r *router.Route, rec *record, err err
 func (g *Gateway) auditLine(ctx context.Context, x *exchange, r *router.Route, rec *record) telemetry.AuditLine {
 	p := x.principal
 	l := telemetry.AuditLine{
-		Kind: "call", Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,
+		Kind: auditCall, Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,
 		Session: x.sessionKey(), Client: x.from, Method: x.method, Profile: x.catalog.ProfileName(),
 		Effect: string(policy.Allow), Seconds: time.Since(x.begun).Seconds(), RequestBytes: len(x.msg.Raw),
 		Trace: g.tel.TraceID(ctx),
@@ -113,7 +120,7 @@ func auditName(x *exchange) string {
 // acted writes down what an operator did.
 func (g *Gateway) acted(ctx context.Context, action, upstream string) {
 	if g.tel.Auditing() {
-		g.tel.Audit(telemetry.AuditLine{Kind: "action", Name: by(ctx), Action: action, Upstream: upstream, Effect: string(policy.Allow)})
+		g.tel.Audit(telemetry.AuditLine{Kind: auditAction, Name: by(ctx), Action: action, Upstream: upstream, Effect: string(policy.Allow)})
 	}
 }
 
@@ -122,7 +129,7 @@ func (g *Gateway) reloadedBy(ctx context.Context, what string, err error) {
 	if !g.tel.Auditing() {
 		return
 	}
-	l := telemetry.AuditLine{Kind: "reload", Name: by(ctx), Action: "reload", Effect: string(policy.Allow), Reason: what}
+	l := telemetry.AuditLine{Kind: auditReload, Name: by(ctx), Action: "reload", Effect: string(policy.Allow), Reason: what}
 	if err != nil {
 		l.Effect, l.Error = string(policy.Failed), "refused"
 		if e, ok := errors.AsType[*admin.Error](err); ok {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/telemetry"
 )
@@ -73,6 +74,30 @@ func (t *score) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.lastSay
+}
+
+// Policies returns the policies in the order in which they are consulted before a
+// call, and what they have decided.
+func (g *Gateway) Policies() []admin.Policy {
+	now := g.rules.now.Load()
+	steps := now.steps()
+	out := make([]admin.Policy, len(steps))
+	for i, s := range steps {
+		t := now.scores[s.Name]
+		out[i] = admin.Policy{
+			Name: s.Name, Kind: now.configs[i].Kind(), OnError: string(policy.Deny), DryRun: s.DryRun,
+			Timeout: s.Timeout.Seconds(), Decisions: make(map[string]uint64), LastReason: t.last(),
+		}
+		if s.OnError == policy.Allow {
+			out[i].OnError = string(policy.Allow)
+		}
+		for n := range effects {
+			if count := t.counts[n].Load(); count > 0 {
+				out[i].Decisions[string(effects[n])] = count
+			}
+		}
+	}
+	return out
 }
 
 // observing returns what is told of each decision of a chain with these scores.

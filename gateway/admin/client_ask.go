@@ -65,6 +65,14 @@ func (c *Client) Tools(ctx context.Context) ([]Tool, []Problem, error) {
 	return out.Tools, out.Problems, err
 }
 
+// Policies returns the policies in the order in which they are consulted before a
+// call.
+func (c *Client) Policies(ctx context.Context) ([]Policy, error) {
+	var out struct{ Policies []Policy }
+	err := c.get(ctx, "/v1/policies", &out)
+	return out.Policies, err
+}
+
 // Ready returns what /readyz says.
 func (c *Client) Ready(ctx context.Context) (Readiness, error) {
 	var out Readiness

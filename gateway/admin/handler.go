@@ -39,6 +39,10 @@ func (a *api) tools(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
+func (a *api) policies(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]any{"policies": orEmpty(a.State.Policies())})
+}
+
 // callBody is the body of POST /v1/call.
 type callBody struct {
 	Tool      string          `json:"tool"`

@@ -68,6 +68,7 @@ func (f *fakeState) Ready() (bool, []string) {
 }
 
 func (f *fakeState) Problems() []Problem { return nil }
+func (f *fakeState) Policies() []Policy  { return nil }
 
 func (f *fakeState) Status(name string) (string, error) {
 	for _, u := range f.all() {

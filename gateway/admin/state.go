@@ -38,8 +38,12 @@ type Face interface {
 	// Draining reports whether the gateway is about to end.
 	Draining() bool
 	// Problems returns what clients see differently from what the upstreams say:
-	// names that collide, are hidden, replaced or shortened.
+	// names that collide, are hidden, replaced or shortened, and what policies do to
+	// definitions.
 	Problems() []Problem
+	// Policies returns the policies in the order in which they are consulted before a
+	// call.
+	Policies() []Policy
 }
 
 // Fleet is the upstreams as they are. Its methods answer from memory.
@@ -206,9 +210,27 @@ type Tool struct {
 	InputSchema json.RawMessage `json:"input_schema,omitempty"`
 }
 
+// Policy is one policy of the chain, and what it has decided so far.
+type Policy struct {
+	Name string `json:"name"`
+	// Kind is its key in the configuration, such as access or plugin.
+	Kind string `json:"kind"`
+	// OnError is what becomes of a call that it could not decide: deny or allow.
+	OnError string `json:"on_error"`
+	DryRun  bool   `json:"dry_run"`
+	// Timeout is in seconds, 0 for the kind's own.
+	Timeout float64 `json:"timeout,omitempty"`
+	// Decisions count what came of each time that it was asked, since it is there
+	// under its name: allow, change, report, deny, hide, error.
+	Decisions map[string]uint64 `json:"decisions"`
+	// LastReason is why it last did anything but allow, "" for never.
+	LastReason string `json:"last_reason,omitempty"`
+}
+
 // Problem is a name that clients do not see as the upstream has it.
 type Problem struct {
-	// Kind is a stable word: collision, hidden, shortened, replaced, malformed.
+	// Kind is a stable word: collision, hidden, shortened, replaced, malformed;
+	// of what policies say of definitions: withheld, altered, noted.
 	Kind     string `json:"kind"`
 	Upstream string `json:"upstream"`
 	// Name is the upstream's own name, Exposed what clients see, "" for nothing.

@@ -121,6 +121,15 @@ func (c *Config) section() (keys []string, s section) {
 	return keys, s
 }
 
+// Kind is the key that says what kind of policy it is, "" for none.
+func (c *Config) Kind() string {
+	keys, _ := c.section()
+	if len(keys) == 0 {
+		return ""
+	}
+	return keys[len(keys)-1]
+}
+
 // Called is the name of the policy.
 func (c *Config) Called() string {
 	if keys, _ := c.section(); c.Name == "" && len(keys) > 0 {
