@@ -10,7 +10,8 @@
 // In between come {"event":"notification"|"request"|"progress"|"wire"|"closed"|"error",...}.
 // What the server asks of the client is answered from connect's `answers`, by
 // method; an answer {"$error":"text"} refuses, and {"$after":ms,"$answer":...} takes
-// its time.
+// its time. With connect's `signIn` it signs in where it is asked to, and again when it
+// needs more scopes.
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import * as next from "@modelcontextprotocol/client";
@@ -24,6 +25,7 @@ import {
   ElicitRequestSchema,
   ListRootsRequestSchema,
 } from "@modelcontextprotocol/sdk/types.js";
+import { SignIn } from "./signin.mjs";
 
 const say = (o) => process.stdout.write(JSON.stringify(o) + "\n");
 const running = new Map(); // id of a command -> AbortController
@@ -31,6 +33,7 @@ const listening = new Map(); // id of a command -> subscription
 let client;
 let transport;
 let answers = {};
+let signIn; // undefined where nobody does
 let mode; // of version negotiation; undefined with the SDK that has none
 
 // What the two generations of the SDK do not have in common.
@@ -56,6 +59,7 @@ function open({ url, sse, command, args, env }) {
   if (command) return new sdk.Stdio({ command, args, env, stderr: "inherit" });
   if (sse) return new SSEClientTransport(new URL(url));
   return new sdk.HTTP(new URL(url), {
+    authProvider: signIn,
     // A restarted gateway is back within a second or two; do not give up before.
     reconnectionOptions: { initialReconnectionDelay: 100, maxReconnectionDelay: 500, reconnectionDelayGrowFactor: 1.5, maxRetries: 60 },
   });
@@ -73,9 +77,10 @@ function answer(method) {
 }
 
 const special = {
-  async connect({ capabilities = {}, answers: a = {}, name = "e2e", mode: m, ...where }) {
+  async connect({ capabilities = {}, answers: a = {}, name = "e2e", mode: m, signIn: auth, ...where }) {
     answers = a;
     mode = m;
+    signIn = auth ? new SignIn() : undefined;
     client = sdk.client({ name, version: "1.0.0" }, { capabilities });
     if (capabilities.roots) sdk.answers("roots/list", ListRootsRequestSchema);
     if (capabilities.sampling) sdk.answers("sampling/createMessage", CreateMessageRequestSchema);
@@ -83,8 +88,10 @@ const special = {
     client.fallbackNotificationHandler = async ({ method, params }) => say({ event: "notification", method, params });
     client.onclose = () => say({ event: "closed" });
     client.onerror = (e) => say({ event: "error", message: String(e.message ?? e) });
-    transport = open(where);
-    await client.connect(transport);
+    await signedIn(async () => {
+      transport = open(where);
+      await client.connect(transport);
+    });
     // What arrives, in its order on the wire: the SDK drops progress that it reads
     // in one go with the answer.
     const deliver = transport.onmessage;
@@ -102,6 +109,7 @@ const special = {
       server: client.getServerVersion(),
       capabilities: client.getServerCapabilities(),
       instructions: client.getInstructions(),
+      asked: signIn?.asked,
     };
   },
   cancel({ of }) {
@@ -142,6 +150,10 @@ const special = {
   },
 };
 
+function signedIn(act) {
+  return signIn ? signIn.during(act, (params) => transport.finishAuth(mode ? params : params.get("code"))) : act();
+}
+
 async function run(command) {
   const { id, do: verb, params, progress, timeout = 60_000 } = command;
   if (special[verb]) return special[verb](command);
@@ -151,7 +163,7 @@ async function run(command) {
   running.set(id, controller);
   if (progress) options.onprogress = (p) => say({ event: "progress", of: id, params: p });
   try {
-    if (verb === "callTool") return await sdk.callTool(params, options);
+    if (verb === "callTool") return await signedIn(() => sdk.callTool(params, options));
     if (verb === "ping") return await client.ping(options);
     if (verb === "sendRootsListChanged") return (await client.sendRootsListChanged()) ?? {};
     return await client[verb](params, options);
