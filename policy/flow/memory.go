@@ -43,7 +43,8 @@ type sources struct {
 
 const maxSources = 3
 
-func (s *sources) add(upstream string) {
+// and returns s with one more.
+func (s sources) and(upstream string) sources {
 	switch {
 	case slices.Contains(s.names, upstream):
 	case len(s.names) == maxSources:
@@ -51,6 +52,7 @@ func (s *sources) add(upstream string) {
 	default:
 		s.names = append(s.names, upstream) // who has a copy reads no further than before
 	}
+	return s
 }
 
 func (s sources) String() string {
@@ -104,10 +106,10 @@ func (m *memory) add(key, upstream string, k kinds, now time.Time) (before, afte
 	before, e.last = e.kinds, now
 	e.kinds |= k
 	if k&private != 0 {
-		e.private.add(upstream)
+		e.private = e.private.and(upstream)
 	}
 	if k&untrusted != 0 {
-		e.untrusted.add(upstream)
+		e.untrusted = e.untrusted.and(upstream)
 	}
 	return before, e.kinds
 }
