@@ -28,6 +28,8 @@ type LoadOptions struct {
 	// LookPath finds a command, for a warning when there is none; nil is
 	// exec.LookPath.
 	LookPath func(command string) (string, error)
+	// Ignore are keys at the top of the file that are another reader's.
+	Ignore []string
 }
 
 // ErrNoFile is wrapped by Load's error when no file was named or found. The
@@ -101,6 +103,7 @@ type loader struct {
 	env      map[string]string
 	keyring  func(string) (string, error)
 	lookPath func(string) (string, error)
+	ignore   []string
 
 	sources []*source // in the order they were opened
 	paths   []string  // of all that was read
@@ -124,7 +127,7 @@ type loader struct {
 func newLoader(o LoadOptions) *loader {
 	l := &loader{
 		places: newPlaces(), files: o.Files, dir: o.Dir, env: map[string]string{},
-		keyring: o.Keyring, lookPath: o.LookPath,
+		keyring: o.Keyring, lookPath: o.LookPath, ignore: o.Ignore,
 	}
 	environ := o.Environ
 	if environ == nil {
@@ -183,6 +186,9 @@ func (l *loader) file(path, shown string, from pos) {
 		l.lost = true
 		l.problems.add(root.at, "", "the file must be "+table.String()+", not "+root.kind.String(), "")
 		return
+	}
+	for _, key := range l.ignore {
+		root.take(key)
 	}
 	l.hide(root)
 	l.expand(root)
