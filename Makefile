@@ -21,6 +21,7 @@ SOAK     ?= 2m
 CHAOS    ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FIXTURES := examples/e2e/node_modules/.package-lock.json
+PLUGIN   := examples/plugin/node/node_modules/.package-lock.json
 
 .PHONY: build check lint cross format test model e2e bench bench-quick bench-growth allocs soak soak-drills soak-chaos soak-tests soak-fuzz tools fetch proto clean
 build:
@@ -94,6 +95,7 @@ soak-tests: fetch
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Killed -timeout 60m ./gateway
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Expires -timeout 60m ./examples/e2e
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=20 -v -run ShutdownBudget -timeout 60m ./cmd/interlock
+	INTERLOCK_SOAK=1 go test -count=1 -v -run Faults -timeout 30m ./policy/plugin
 	CGO_ENABLED=1 go test -race -shuffle=on -count=20 -timeout 120m ./upstream/... ./gateway/...
 	CGO_ENABLED=1 INTERLOCK_CHAOS=30s go test -race -shuffle=on -count=5 -timeout 60m ./cmd/... ./examples/...
 
@@ -105,7 +107,7 @@ soak-fuzz:
 			go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(SOAK) ./$$(dirname $$f); \
 		done; done
 
-fetch: $(FIXTURES)
+fetch: $(FIXTURES) $(PLUGIN)
 	go mod download
 
 # Without scripts: a package may not run anything here. Claude Code's own
@@ -113,6 +115,10 @@ fetch: $(FIXTURES)
 $(FIXTURES): examples/e2e/package.json examples/e2e/package-lock.json
 	cd examples/e2e && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	cd examples/e2e && node node_modules/@anthropic-ai/claude-code/install.cjs
+	@touch $@
+
+$(PLUGIN): examples/plugin/node/package.json examples/plugin/node/package-lock.json
+	cd examples/plugin/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 tools: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
@@ -144,4 +150,4 @@ proto: .bin/protoc-gen-go-$(GENGO) .bin/protoc-gen-go-grpc-$(GENGRPC)
 	GOBIN=$(CURDIR)/.bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(GENGRPC) && mv .bin/protoc-gen-go-grpc $@
 
 clean:
-	rm -rf interlock dist .bin examples/e2e/node_modules
+	rm -rf interlock dist .bin examples/e2e/node_modules examples/plugin/node/node_modules

@@ -25,7 +25,8 @@ function configure (config) {
 
 function before ({ call }) {
   if (!tools.has(call.exposed)) return { verdict: 'VERDICT_ALLOW' }
-  if (Object.values(JSON.parse(call.arguments)).some((value) => typeof value === 'string' && ticket.test(value))) {
+  const args = call.arguments.length > 0 ? JSON.parse(call.arguments) : {}
+  if (Object.values(args).some((value) => typeof value === 'string' && ticket.test(value))) {
     return { verdict: 'VERDICT_ALLOW', notes: [{ name: 'ticket', value: 'named' }] }
   }
   return { verdict: 'VERDICT_DENY', reason: `calls of this tool name a ticket such as ${example} in one of their arguments` }
