@@ -57,7 +57,7 @@ func newPolicies(env policy.Env, observe func(scores) policy.Observer) *policies
 func (p *policies) build(configs []builtin.Config) (*generation, error) {
 	now := p.now.Load()
 	if reflect.DeepEqual(now.configs, configs) || len(now.configs)+len(configs) == 0 {
-		return now, nil
+		return now, now.made.Renew()
 	}
 	made, err := p.make(configs, p.env, now.made)
 	if err != nil {

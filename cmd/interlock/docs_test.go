@@ -39,11 +39,11 @@ func TestDocs(t *testing.T) {
 // TestHelp wants of each command what its reader needs: what it does, and an
 // example that begins with its name.
 func TestHelp(t *testing.T) {
-	for _, cmd := range visible(plainApp().root()) {
+	for _, cmd := range withSub(visible(plainApp().root())) {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: what it does in a few words, without a full stop: %q", cmd.Name(), cmd.Short)
 		}
-		if !strings.Contains(cmd.Example, "interlock "+cmd.Name()) {
+		if !strings.Contains(cmd.Example, cmd.CommandPath()) {
 			t.Errorf("%s has no example of itself", cmd.Name())
 		}
 		for line := range strings.Lines(cmd.Long) {
@@ -94,8 +94,10 @@ func commandsPage() string {
 			b.WriteString("| `completion bash\\|zsh\\|fish\\|powershell` | Write the script with which a shell completes commands, names of servers and tools |\n")
 		}
 	}
-	for _, c := range visible(root) {
-		fmt.Fprintf(&b, "\n## %s\n\n```\n%s\n```\n\n", c.Name(), c.UseLine())
+	for _, c := range withSub(visible(root)) {
+		level := strings.Repeat("#", strings.Count(c.CommandPath(), " ")+1)
+		_, name, _ := strings.Cut(c.CommandPath(), " ")
+		fmt.Fprintf(&b, "\n%s %s\n\n```\n%s\n```\n\n", level, name, c.UseLine())
 		about := c.Long
 		if about == "" {
 			about = c.Short + "."
@@ -108,6 +110,18 @@ func commandsPage() string {
 		}
 	}
 	return b.String()
+}
+
+// withSub is each command and behind it those below it.
+func withSub(all []*cobra.Command) []*cobra.Command {
+	var out []*cobra.Command
+	for _, c := range all {
+		out = append(out, c)
+		if c.Name() != "completion" {
+			out = append(out, withSub(c.Commands())...)
+		}
+	}
+	return out
 }
 
 func flagTable(b *strings.Builder, c *cobra.Command) {

@@ -42,6 +42,7 @@ Exit codes: 0 fine, 1 failed, 2 bad configuration or usage, 3 no gateway can be 
 		a.logsCommand(), a.eventsCommand(), a.configCommand(), a.toolsCommand(), a.policiesCommand(), a.callCommand(),
 		a.addCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(), a.reloadCommand(),
 		a.validateCommand(), a.doctorCommand(), a.schemaCommand(), a.policyCommand(), a.apikeyCommand(), a.auditCommand(),
+		a.pinsCommand(),
 		a.versionCommand(), a.watchCommand(), a.backgroundCommand(), a.demoServerCommand(),
 	)
 	return root

@@ -33,6 +33,8 @@ func (a *app) unitInstallCommand() *cobra.Command {
 	var show bool
 	cmd := &cobra.Command{
 		Use: "install", Args: cobra.NoArgs,
+		Example: `  interlock service install -c ~/interlock.yaml
+  interlock service install --print`,
 		Short: "Write the unit, and start the gateway",
 		Long: `Writes the unit for this configuration and starts it. Installing again changes what has
 changed. The gateway gets the PATH that you have now, so that its servers are found, and the
@@ -116,7 +118,8 @@ func (a *app) greetFrom(ctx context.Context, cfg *config.Config) error {
 func (a *app) unitUninstallCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "uninstall", Args: cobra.NoArgs,
-		Short: "Stop the gateway, and remove the unit",
+		Example: `  interlock service uninstall`,
+		Short:   "Stop the gateway, and remove the unit",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			k, err := systemKeeper(cmd.Context(), running{})
 			if err != nil {
@@ -146,8 +149,9 @@ type unitStatus struct {
 func (a *app) unitStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Args: cobra.NoArgs,
-		Short: "Say whether the service is installed and runs",
-		Long:  "Says whether the service is installed, set to start with the session, and running.\nIt exits with 1 when it does not run.",
+		Example: `  interlock service status`,
+		Short:   "Say whether the service is installed and runs",
+		Long:    "Says whether the service is installed, set to start with the session, and running.\nIt exits with 1 when it does not run.",
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

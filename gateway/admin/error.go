@@ -63,6 +63,10 @@ const (
 	CodeNotKept         = "not_kept"
 	CodeUpstream        = "upstream_error"
 	CodeDraining        = "draining"
+	CodeNoPins          = "no_pins"
+	CodeUnknownPin      = "unknown_pin"
+	CodePinChanged      = "pin_changed"
+	CodePinUnfit        = "pin_unfit"
 
 	CodeExists        = "exists"
 	CodeHasDependents = "has_dependents"
@@ -112,6 +116,8 @@ var codes = []Code{
 	{CodeUnknownUpstream, http.StatusNotFound, "No upstream has that name.", "`interlock list` shows the names; the nearest are in the mend."},
 	{CodeDisabled, http.StatusNotFound, "The upstream is there with `enabled: false`.", "Set `enabled: true` and reload."},
 	{CodeUnknownTool, http.StatusNotFound, "No tool has that name.", "`interlock tools` shows the names."},
+	{CodeNoPins, http.StatusNotFound, "No policy of kind `pin` runs.", "Add one to `policies` and reload."},
+	{CodeUnknownPin, http.StatusNotFound, "Nothing that is pinned, and no upstream, has that name.", "`interlock pins list` shows the names."},
 	{CodeBadMethod, http.StatusMethodNotAllowed, "The route takes other methods.", "The Allow header names them."},
 	{
 		CodeNotReloadable, http.StatusConflict,
@@ -121,8 +127,16 @@ var codes = []Code{
 		CodeOtherConfig, http.StatusConflict,
 		"A client wants the gateway of other configuration files than this one runs with.", "Give each configuration a state_dir of its own.",
 	},
+	{
+		CodePinChanged, http.StatusConflict,
+		"What was to be approved is not what it was when it was seen; nothing was approved.", "Look again: `interlock pins diff`.",
+	},
 	{CodeTooLarge, http.StatusRequestEntityTooLarge, "The body is larger than 4 MiB.", "Send less."},
 	{CodeBadMediaType, http.StatusUnsupportedMediaType, "The body is not said to be JSON.", "Send `Content-Type: application/json`."},
+	{
+		CodePinUnfit, http.StatusUnprocessableEntity,
+		"What was to be approved has a key twice, or is not Unicode: two readers may read it differently.", "Its server has to mend that.",
+	},
 	{CodeInvalidArgument, http.StatusUnprocessableEntity, "The server refused the arguments of a call.", "`interlock tools NAME` shows what it takes."},
 	{
 		CodeInvalidConfig, http.StatusUnprocessableEntity,
@@ -139,7 +153,8 @@ var codes = []Code{
 	{CodeInternal, http.StatusInternalServerError, "The gateway failed.", "Its log says why."},
 	{
 		CodeNotKept, http.StatusInternalServerError,
-		"What was to be added or removed could not be written to state_dir; nothing was changed.", "See that the folder can be written to.",
+		"What was to be added, removed or approved could not be written, to state_dir or to the lock file; nothing was changed.",
+		"See that the folder can be written to.",
 	},
 	{CodeUpstream, http.StatusBadGateway, "The MCP server answered a call with an error.", "`rpc_error` is what it said."},
 	{CodeDraining, http.StatusServiceUnavailable, "The gateway is shutting down.", "Ask again when it runs again."},

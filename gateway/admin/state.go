@@ -21,6 +21,7 @@ type State interface {
 	Settings
 	Monitor
 	Diary
+	Pins
 }
 
 // Face is what clients of the gateway see.

@@ -87,6 +87,23 @@ func (m *Made) has(p policy.Policy) bool {
 	return false
 }
 
+// Renew has the policies read their files again. On an error those that could not go
+// on with what they read before.
+func (m *Made) Renew() error {
+	if m == nil {
+		return nil
+	}
+	var errs []error
+	for _, s := range m.Steps {
+		if r, ok := s.Policy.(renewed); ok {
+			if err := r.Renew(); err != nil {
+				errs = append(errs, fmt.Errorf("policy %s: %w", s.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Pins is the policy that pins definitions, nil if there is none.
 func (m *Made) Pins() *pin.Policy {
 	if m == nil {

@@ -3,6 +3,8 @@ package pin
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +48,7 @@ func (p *Policy) List() []Item {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := p.book.Load()
-	items := make([]Item, 0, len(p.offered))
+	var items []Item
 	seen := make(map[key]bool, len(p.offered))
 	for _, d := range p.offered {
 		seen[keyOf(d)] = true
@@ -54,15 +56,38 @@ func (p *Policy) List() []Item {
 	}
 	for k, e := range b.entries {
 		if !seen[k] && slices.Contains(p.c.Kinds, k.kind) {
-			items = append(items, Item{
-				Ref: k.String(), Upstream: k.upstream, Kind: k.kind, Name: k.name,
-				State: Gone, Approved: e.hash, At: e.at, By: e.by,
-			})
+			items = append(items, e.item(Gone))
 		}
 	}
 	slices.SortStableFunc(items, func(x, y Item) int { return before(x.key(), y.key()) })
 	names(b, items)
 	return items
+}
+
+// Read returns what a lock file holds, in its order, as Approved: whether it is
+// offered is not known. A file that is not there holds nothing.
+func Read(file string) ([]Item, error) {
+	raw, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	entries, err := parse(file, raw)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]Item, 0, len(entries))
+	for _, e := range entries {
+		items = append(items, e.item(Approved))
+	}
+	slices.SortFunc(items, func(x, y Item) int { return before(x.key(), y.key()) })
+	return items, nil
+}
+
+// item is an entry as an Item, without what is offered.
+func (e *entry) item(s State) Item {
+	return Item{Ref: e.String(), Upstream: e.upstream, Kind: e.kind, Name: e.name, State: s, Approved: e.hash, At: e.at, By: e.by}
 }
 
 func (i *Item) key() key { return key{i.Upstream, i.Kind, i.Name} }

@@ -33,8 +33,6 @@ type Policy struct {
 	again func()
 	file  string
 	book  atomic.Pointer[book]
-	// refused are the resources whose reading is refused, as last vetted.
-	refused atomic.Pointer[map[key]bool]
 
 	disk sync.Mutex // held to write the file; it is taken before mu
 
@@ -90,13 +88,7 @@ var (
 // Before refuses calls of what is not as it was approved, unless that is served.
 func (p *Policy) Before(_ context.Context, c *policy.Call) error {
 	d := c.Definition
-	if d == nil {
-		if refused := p.refused.Load(); refused != nil && (*refused)[key{c.Upstream, policy.Resource, c.Target}] {
-			return errChanged
-		}
-		return nil
-	}
-	if !slices.Contains(p.c.Kinds, d.Kind) {
+	if d == nil || !slices.Contains(p.c.Kinds, d.Kind) {
 		return nil
 	}
 	b := p.book.Load()
@@ -138,7 +130,6 @@ func (p *Policy) Vet(all []*policy.Definition) []policy.Verdict {
 	p.firstUse(offered)
 	b := p.book.Load()
 	next := make(map[*policy.Definition]said)
-	var refused map[key]bool
 	var out []policy.Verdict
 	for _, d := range offered {
 		state, e := b.judge(d)
@@ -151,17 +142,8 @@ func (p *Policy) Vet(all []*policy.Definition) []policy.Verdict {
 		}
 		next[d] = v
 		out = append(out, v.Verdict)
-		if d.Kind == policy.Resource && v.Effect == policy.Change {
-			if refused == nil {
-				refused = make(map[key]bool)
-			}
-			refused[keyOf(d)] = true
-		}
 	}
 	p.said = next
-	if refused != nil || p.refused.Load() != nil {
-		p.refused.Store(&refused)
-	}
 	return out
 }
 

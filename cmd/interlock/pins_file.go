@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy/pin"
+)
+
+var errNotApproved = errors.New("nothing was approved")
+
+// keptPins is what the lock file of the configuration holds, for when no gateway
+// runs; nil if nothing is pinned.
+func (r *reach) keptPins(names []string) (*admin.PinList, error) {
+	cfg, err := config.Load(config.LoadOptions{Files: r.files})
+	if err != nil {
+		return nil, err
+	}
+	for i := range cfg.Policies {
+		c := cfg.Policies[i].Pin
+		if c == nil {
+			continue
+		}
+		items, err := pin.Read(c.File)
+		if err == nil {
+			items, err = pin.Pick(items, names)
+		}
+		if bad := new(pin.NameError); errors.As(err, &bad) {
+			return nil, &failure{exitFailed, err, bad.Mend}
+		}
+		if err != nil {
+			return nil, err
+		}
+		list := &admin.PinList{File: c.File, Pins: make([]admin.Pin, len(items))}
+		for n, i := range items {
+			list.Pins[n] = admin.Pin{
+				Name: i.Ref, Upstream: i.Upstream, Kind: string(i.Kind), Target: i.Name, State: string(i.State),
+				Approved: i.Approved, At: i.At, By: i.By,
+			}
+		}
+		return list, nil
+	}
+	return nil, nil
+}
