@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,7 +45,7 @@ func TestChallenges(t *testing.T) {
 		if got, _ := io.ReadAll(resp.Body); string(got) != body+"\n" {
 			t.Errorf("%s: body %s, want %s", name, got, body)
 		}
-		if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Content-Type") != "application/json" {
+		if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Access-Control-Expose-Headers") != "WWW-Authenticate" || resp.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: headers %v", name, resp.Header)
 		}
 	}
@@ -87,6 +88,15 @@ func TestChallenges(t *testing.T) {
 	} {
 		if got := a.Allowed(c.p, c.tool) == nil; got != c.want {
 			t.Errorf("%s may call %s: %v, want %v", c.p, c.tool, got, c.want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for after, want := range map[time.Duration]string{time.Millisecond: "1", time.Second: "1", 1500 * time.Millisecond: "2", 0: ""} {
+		resp := answered(&Challenge{Status: http.StatusServiceUnavailable, RetryAfter: after}, request(""))
+		if got := resp.Header.Get("Retry-After"); got != want {
+			t.Errorf("Retry-After of %s: %q, want %q", after, got, want)
 		}
 	}
 }

@@ -2,12 +2,18 @@ package identity
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // ask authenticates a token and returns the status of the answer, 200 for let in.
@@ -83,7 +89,11 @@ func TestWithdrawn(t *testing.T) {
 		wantFetches(t, fake, 1, "at the start")
 		token := old.token(t, long(), nil)
 		wantStatus(t, a, token, 200, "before")
+		known := a.issuers[issuerURL].keys.Load()
 		time.Sleep(3*refreshEvery + time.Second)
+		if a.issuers[issuerURL].keys.Load() != known {
+			t.Error("the same keys are new ones, and all tokens are checked again")
+		}
 		wantFetches(t, fake, 4, "half an hour")
 		fake.set(nil, next)
 		time.Sleep(refreshEvery)
@@ -105,21 +115,28 @@ func running(t *testing.T, a *kit) func() {
 func TestIssuerInTrouble(t *testing.T) {
 	ec := newEC("1")
 	key, hash := NewKey()
+	keys := string(marshal(t, map[string]any{"keys": []any{ec.public()}}))
+	fine := serving(issuerURL, issuerURL+"/jwks", keys)
 	for name, answer := range map[string]func(*http.Request) (*http.Response, error){
-		"down":      down,
-		"hangs":     hang,
-		"garbage":   func(*http.Request) (*http.Response, error) { return respond(200, "<html>"), nil },
-		"500":       func(*http.Request) (*http.Response, error) { return respond(500, ""), nil },
-		"not found": func(*http.Request) (*http.Response, error) { return respond(404, ""), nil },
-		"endless": func(*http.Request) (*http.Response, error) {
-			return respond(200, strings.Repeat(" ", maxDocument+1)), nil
+		"down":    down,
+		"hangs":   hang,
+		"garbage": func(*http.Request) (*http.Response, error) { return respond(200, "<html>"), nil },
+		"not found": func(r *http.Request) (*http.Response, error) {
+			resp, err := fine(r)
+			resp.StatusCode = 404
+			return resp, err
+		},
+		"endless": func(r *http.Request) (*http.Response, error) {
+			resp, err := fine(r)
+			resp.Body = io.NopCloser(io.MultiReader(resp.Body, strings.NewReader(strings.Repeat(" ", maxDocument))))
+			return resp, err
 		},
 		"no keys":      serving(issuerURL, issuerURL+"/jwks", `{"keys":[]}`),
 		"null":         serving(issuerURL, issuerURL+"/jwks", `null`),
 		"secret keys":  serving(issuerURL, issuerURL+"/jwks", `{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"1"}]}`),
-		"another's":    serving("https://evil.example", issuerURL+"/jwks", `{}`),
-		"keys by http": serving(issuerURL, "http://login.example.com/jwks", `{}`),
-		"keys nowhere": serving(issuerURL, "", `{}`),
+		"another's":    serving("https://evil.example", issuerURL+"/jwks", keys),
+		"keys by http": serving(issuerURL, "http://login.example.com/jwks", keys),
+		"keys nowhere": serving(issuerURL, "", keys),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -151,8 +168,12 @@ func TestIssuerInTrouble(t *testing.T) {
 				if fake.discoveries.Load() != before {
 					t.Error("the issuer was asked again at once")
 				}
-				fake.set(nil, ec)
 				time.Sleep(firstRetry)
+				wantStatus(t, a, token, 503, "a second later")
+				fake.set(nil, ec)
+				time.Sleep(2*firstRetry - time.Millisecond)
+				wantStatus(t, a, token, 503, "before it is asked for the third time")
+				time.Sleep(time.Millisecond)
 				wantStatus(t, a, token, 200, "recovered")
 				if n := strings.Count(a.log.String(), "level=WARN"); n != 1 {
 					t.Errorf("it was warned of %d times, want once:\n%s", n, a.log)
@@ -258,6 +279,51 @@ func TestDiscovery(t *testing.T) {
 		})
 		a := newKit(t, Config{OIDC: []OIDC{{Issuer: c.issuer}}}, fake)
 		wantStatus(t, a, ec.token(t, good(map[string]any{"iss": c.issuer}), nil), 200, c.at)
+	}
+}
+
+func TestKeySets(t *testing.T) {
+	ec, ed := newEC("ec"), newEd("ed")
+	encryption, other := ec.public(), ec.public()
+	encryption.Use, encryption.KeyID = "enc", "enc"
+	other.Algorithm, other.KeyID = "ES384", "es384"
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Skip(err)
+	}
+	private := jose.JSONWebKey{Key: ec.priv, KeyID: "private"}
+	set, err := parseKeys(marshal(t, map[string]any{"keys": []any{
+		ec.public(), ed.public(), theRSA().public(), encryption, private, jose.JSONWebKey{Key: small.Public(), KeyID: "small"}, other,
+	}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, k := range set.keys {
+		got = append(got, k.KeyID)
+	}
+	if want := []string{"ec", "ed", "rsa-1", "es384"}; !slices.Equal(got, want) {
+		t.Errorf("keys %v, want %v", got, want)
+	}
+	for _, c := range []struct {
+		key  int
+		alg  string
+		want bool
+	}{
+		{0, "ES256", true},
+		{0, "RS256", false},
+		{0, "EdDSA", false},
+		{1, "EdDSA", true},
+		{1, "ES256", false},
+		{2, "RS256", true},
+		{2, "PS256", false}, // its alg says RS256
+		{2, "ES256", false},
+		{3, "ES256", false},
+		{3, "ES384", true},
+	} {
+		if fits(c.alg, &set.keys[c.key]) != c.want {
+			t.Errorf("a signature with %s by %s: %v, want %v", c.alg, got[c.key], !c.want, c.want)
+		}
 	}
 }
 

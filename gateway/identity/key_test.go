@@ -116,6 +116,7 @@ func TestPresented(t *testing.T) {
 		"scheme and a space":         {header: http.Header{"Authorization": {"Bearer "}}, want: "invalid_token"},
 		"empty":                      {header: http.Header{"Authorization": {""}}, want: "invalid_token"},
 		"a scheme that begins so":    {header: http.Header{"Authorization": {"BearerX " + key}}, want: "invalid_token"},
+		"no space":                   {header: http.Header{"Authorization": {"Bearer" + key}}, want: "invalid_token"},
 		"tab":                        {header: http.Header{"Authorization": {"Bearer\t" + key}}, want: "invalid_token"},
 		"two words":                  {header: http.Header{"Authorization": {"Bearer " + key + " " + key}}, want: "invalid_token"},
 		"list":                       {header: http.Header{"Authorization": {"Bearer " + key + ", Bearer " + key}}, want: "invalid_token"},

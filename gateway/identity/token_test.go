@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -96,6 +97,7 @@ func TestBadTokens(t *testing.T) {
 		"audience with query": {ec.token(t, claims("aud", endpoint+"?x"), nil), otherAudience},
 		"no audience":         {ec.token(t, claims("aud", nil), nil), otherAudience},
 		"no subject":          {ec.token(t, claims("sub", nil), nil), "no subject"},
+		"endless subject":     {ec.token(t, claims("sub", strings.Repeat("x", 1025)), nil), "no subject"},
 		"alg none":            {encode(`{"alg":"none"}`) + "." + parts[1] + ".", "not of the form|neither"},
 		"alg None, signed":    {encode(`{"alg":"None","kid":"rsa-1"}`) + "." + parts[1] + "." + parts[2], "neither a key nor a JWT"},
 		"HS256, public key":   {hs256(t, theRSA(), good(nil)), "neither a key nor a JWT"},
@@ -113,13 +115,17 @@ func TestBadTokens(t *testing.T) {
 		"events":              {ec.token(t, claims("events", map[string]any{}), map[string]any{"typ": "JWT"}), "events"},
 		"bound to a key":      {ec.token(t, claims("cnf", map[string]any{"jkt": "x"}), nil), "bound to a key"},
 		"too long":            {ec.token(t, claims("x", strings.Repeat("x", maxCredential)), nil), "longer than"},
+		"alg not listed":      {ec.token(t, good(nil), nil), "algorithm is not accepted"},
 		"wrong tenant":        {ec.token(t, claims("tid", "theirs"), nil), "required claim tid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := oidc()
 			cfg.Scopes.Required = []string{"mcp"}
-			if name == "wrong tenant" {
+			switch name {
+			case "wrong tenant":
 				cfg.OIDC[0].RequiredClaims = map[string]string{"tid": "ours"}
+			case "alg not listed":
+				cfg.OIDC[0].Algorithms = []string{"RS256"}
 			}
 			a := newKit(t, cfg, newIssuerFake(theRSA(), ec))
 			refusedAlike(t, a, request(c.token), c.reason)
@@ -184,4 +190,34 @@ func hs256(t *testing.T, s *signer, c map[string]any) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestClaims are claims that are not where most issuers have them.
+func TestClaims(t *testing.T) {
+	ec := newEC("ec-1")
+	c := Config{OIDC: []OIDC{{
+		Issuer: issuerURL, Audience: []string{"api://gateway"}, ScopesClaim: "realm_access.roles", GroupsClaim: "https://example.com/groups",
+		SubjectClaim: "oid", NameClaim: "upn", RequiredClaims: map[string]string{"tid": "ours", "amr": "mfa", "acr": "2", "ok": "true"},
+	}}}
+	a := newKit(t, c, newIssuerFake(ec))
+	said := map[string]any{
+		"aud": "api://gateway", "realm_access": map[string]any{"roles": []string{"mcp", "admin"}}, "https://example.com/groups": "one group",
+		"oid": "o-1", "upn": "ada\x1b[1m\n@example.com" + strings.Repeat("x", 200), "tid": "ours", "amr": []string{"pwd", "mfa"}, "acr": 2, "ok": true, "jti": nil,
+	}
+	p, ch := a.Authenticate(t.Context(), request(ec.token(t, good(said), nil)))
+	if ch != nil {
+		t.Fatalf("refused: %s", lastLine(a.log))
+	}
+	want := &policy.Principal{
+		Issuer: issuerURL, Subject: "o-1", Name: "ada[1m@example.com" + strings.Repeat("x", 110), Scopes: []string{"mcp", "admin"},
+		Groups: []string{"one group"}, Credential: "token",
+	}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	for name, v := range map[string]any{"tid": "theirs", "amr": []string{"pwd"}, "acr": 3, "ok": nil, "aud": endpoint, "oid": 7} {
+		changed := maps.Clone(said)
+		changed[name] = v
+		wantStatus(t, a, ec.token(t, good(changed), nil), 401, name)
+	}
 }
