@@ -75,6 +75,8 @@ func (s *screen) checks(ups []admin.Upstream, checks map[string]admin.Check) {
 			healthy = cell{"-", s.faint}
 		case !c.Healthy:
 			healthy = cell{"no", s.red}
+		case u.Idle && c.ResponseTime == nil: // nobody asked it: it starts when it is needed
+			healthy = cell{"idle", s.faint}
 		}
 		rows = append(rows, []cell{
 			{u.Name, s.bold}, healthy, plain(c.Status), plain(orNone(c.ResponseTime, millis)), {orNone(c.Error, printable), s.faint},
