@@ -193,6 +193,10 @@ func TestBadFiles(t *testing.T) {
 			`7:67: "audience" must be a list, not a string (write ["x"])`,
 			`8:22: "[" is not a glob`,
 		}},
+		{
+			"tokens for nobody", "", "server:\n  listen: :7777\n  auth:\n    oidc:\n    - issuer: https://a.example\n    - {issuer: https://b.example, audience: [\"api://x\"]}\n",
+			[]string{`5:7: item 1 of "oidc" does not say for whom its tokens must be made, and the gateway listens on all interfaces (set server.public_url to the URL that clients use, or audience)`},
+		},
 		{"policies", "", "policies:\n- a\n- {name: x, kund: {}}\n- {name: y}\n- {on_error: 5x, timeout: 3}\n", []string{
 			`2:3: item 1 of "policies" must be a table of keys, not a string`,
 			`3:13: unknown key "kund"`,

@@ -38,7 +38,7 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 		path := append([]string{"policies"}, w.Path...)
 		l.problems.warn(l.places.find(path), dotted(path), quote(last(path))+" "+w.Text, w.Mend)
 	}
-	l.section(cfg.Server.Auth.Validate(), "server", "auth")
+	l.auth(&cfg.Server)
 	l.upstreams(cfg, 0, insecureHTTP)
 	l.profiles(cfg)
 }

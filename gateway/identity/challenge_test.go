@@ -123,6 +123,7 @@ func TestResources(t *testing.T) {
 		// Without a public URL it is what the client calls us by, on this machine.
 		{"http://127.0.0.1:7777/mcp", "localhost:7777", "/mcp", "http://localhost:7777/mcp", "http://localhost:7777" + well + "/mcp"},
 		{"http://127.0.0.1:7777/mcp", "[::1]:7777", "/mcp", "http://[::1]:7777/mcp", "http://[::1]:7777" + well + "/mcp"},
+		{"http://127.0.0.1:7777/mcp", "localhost:8080", "/mcp", "http://127.0.0.1:7777/mcp", "http://127.0.0.1:7777" + well + "/mcp"},
 		{"http://127.0.0.1:7777/mcp", "evil.example", "/mcp", "http://127.0.0.1:7777/mcp", "http://127.0.0.1:7777" + well + "/mcp"},
 		{"http://0.0.0.0:7777/mcp", "host.example:7777", "/mcp", "http://host.example:7777/mcp", "http://host.example:7777" + well + "/mcp"},
 		{"http://:7777/mcp", "host.example:7777", "/mcp", "http://host.example:7777/mcp", "http://host.example:7777" + well + "/mcp"},
@@ -181,6 +182,35 @@ func TestViewsAreResources(t *testing.T) {
 			if _, ch := a.Authenticate(t.Context(), r); (ch == nil) != c.want {
 				t.Errorf("a token for %s used at %s: let in = %v, want %v", c.aud, c.path, ch == nil, c.want)
 			}
+		}
+	}
+}
+
+// TestAudienceOfMachine: on this machine the gateway is ours by any name of it; where it
+// listens on all interfaces, no token is by what the client calls us.
+func TestAudienceOfMachine(t *testing.T) {
+	ec := newEC("ec-1")
+	for _, c := range []struct {
+		resource, aud, host string
+		want                int
+	}{
+		{"http://127.0.0.1:7777/mcp", "http://localhost:7777/mcp", "localhost:7777", 200},
+		{"http://127.0.0.1:7777/mcp", "http://127.0.0.1:7777/mcp", "localhost:7777", 200},
+		{"http://127.0.0.1:7777/mcp", "http://localhost:7778/mcp", "localhost:7777", 401},
+		{"http://127.0.0.1:7777/mcp", "http://localhost:7778/mcp", "localhost:7778", 401},
+		{"http://127.0.0.1:7777/mcp", "http://evil.example:7777/mcp", "evil.example:7777", 401},
+		{"http://0.0.0.0:7777/mcp", "http://localhost:7777/mcp", "localhost:7777", 401},
+		{"http://:7777/mcp", "http://gate.example:7777/mcp", "gate.example:7777", 401},
+	} {
+		a := newKitAt(t, c.resource, oidc(), newIssuerFake(ec))
+		r := request(ec.token(t, good(map[string]any{"aud": c.aud}), nil))
+		r.Host = c.host
+		got := 200
+		if _, ch := a.Authenticate(t.Context(), r); ch != nil {
+			got = ch.Status
+		}
+		if got != c.want {
+			t.Errorf("%s, called by %s, with a token for %s: %d, want %d", c.resource, c.host, c.aud, got, c.want)
 		}
 	}
 }

@@ -24,8 +24,8 @@ var oldPaths = map[string]string{"/sse": "/sse", "/messages": "/sse"}
 // (RFC 8707 section 2).
 type resource struct {
 	scheme, host, path string
-	// anyHost takes the host from the request, loopback does so where that is
-	// loopback, too.
+	// anyHost takes the host from the request, loopback does so where that is this
+	// machine, too.
 	anyHost, loopback bool
 	// canonical is the URL as canonical returns it, "" with anyHost.
 	canonical string
@@ -47,8 +47,12 @@ func newResource(s string) (resource, error) {
 }
 
 // among tells whether what a request asks for, or the whole of us, is in a list of
-// canonical URLs.
+// canonical URLs. Where only the request says what we are called nothing is: a token
+// for another http://localhost would be ours.
 func (res *resource) among(list []string, r *http.Request) bool {
+	if res.anyHost {
+		return false
+	}
 	origin, path := res.of(r)
 	whole := origin + (&url.URL{Path: res.path}).EscapedPath()
 	return slices.Contains(list, canonical(origin+path)) || slices.Contains(list, canonical(whole))
@@ -77,7 +81,7 @@ func canonical(s string) string {
 // resource of its own, that a token can be confined to.
 func (res *resource) of(r *http.Request) (origin, path string) {
 	host := res.host
-	if res.anyHost || res.loopback && loopback(hostname(r.Host)) {
+	if res.anyHost || res.loopback && res.isMachine(r.Host) {
 		host = strings.ToLower(r.Host)
 	}
 	origin = res.scheme + "://" + host
@@ -99,11 +103,19 @@ func (res *resource) metadataURL(r *http.Request) string {
 	return origin + wellKnown + path
 }
 
-func hostname(hostport string) string {
-	if host, _, err := net.SplitHostPort(hostport); err == nil {
-		return host
+// isMachine tells whether a Host is this machine with our port. With another port it
+// may be us behind something that forwards it, but as well somebody else.
+func (res *resource) isMachine(host string) bool {
+	name, port := split(host)
+	_, own := split(res.host)
+	return port == own && loopback(name)
+}
+
+func split(hostport string) (host, port string) {
+	if host, port, err := net.SplitHostPort(hostport); err == nil {
+		return host, port
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+	return strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]"), ""
 }
 
 // loopback tells whether a host is this machine and no other can reach it.
