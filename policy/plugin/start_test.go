@@ -1,3 +1,5 @@
+//go:build unix
+
 package plugin
 
 import (
@@ -33,10 +35,10 @@ func TestNewFails(t *testing.T) {
 		"another core":       {lie("core"), []string{"incompatible core"}},
 		"another version":    {lie("version"), []string{"incompatible API version"}},
 		"another protocol":   {lie("netrpc"), []string{`"netrpc"`}},
-		"a tcp address":      {lie("tcp"), []string{"tcp", "127.0.0.1:22"}},
-		"somebody's socket":  {lie("outside"), []string{"/var/run/docker.sock"}},
-		"a socket above":     {lie("above"), []string{"/../s"}},
-		"a socket of nobody": {lie("nobody"), []string{""}},
+		"a tcp address":      {lie("tcp"), []string{`on tcp "127.0.0.1:22", and not on`}},
+		"somebody's socket":  {lie("outside"), []string{`/var/run/docker.sock", and not on`}},
+		"a socket above":     {lie("above"), []string{`/../s", and not on`}},
+		"a socket of nobody": {lie("nobody"), []string{"no such file"}},
 		"no certificate":     {lie("cert"), []string{"cert"}},
 		"a bad section":      {func(c *Config) { c.Config = map[string]any{"bad": true} }, []string{"config.hours.from: must be a time (write 08:30)", "config: and more"}},
 		"a late section":     {func(c *Config) { c.Config = map[string]any{"late": "yes"} }, []string{"not ready within"}},
