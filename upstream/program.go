@@ -15,7 +15,7 @@ type Program struct {
 	gone    sync.Once
 }
 
-// Start starts the program, whose pipes are the caller's, in a group of its own and
+// Start starts the program, whose pipes are files of the caller's, in a group of its own and
 // marked by one variable more in its environment. Who starts a program calls its Stop.
 // The nil Watcher starts programs that outlive a gateway that is killed.
 func (w *Watcher) Start(cmd *exec.Cmd) (*Program, error) {

@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -24,14 +25,16 @@ func TestProgramStop(t *testing.T) {
 			}
 			cmd := exec.Command("/bin/sh", "-c", begin+"sleep 1000 & echo $! >>$0; setsid sleep 1000 & echo $! >>$0; echo ready; "+end, pids)
 			cmd.Env = []string{"PATH=/usr/bin:/bin"}
-			out, err := cmd.StdoutPipe()
+			out, in, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
 			}
+			cmd.Stdout = in
 			p, err := (*Watcher)(nil).Start(cmd)
 			if err != nil {
 				t.Fatal(err)
 			}
+			in.Close()
 			if _, err := out.Read(make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
