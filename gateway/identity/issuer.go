@@ -148,11 +148,15 @@ func (i *issuer) ask(ctx context.Context, old *keySet) (*keySet, error) {
 	return i.fetch(context.WithoutCancel(ctx))
 }
 
-// fetch asks the issuer. The caller has the turn.
-func (i *issuer) fetch(ctx context.Context) (*keySet, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// fetch asks the issuer. The caller has the turn. That outer ends says nothing of the
+// issuer, and nothing is remembered of it.
+func (i *issuer) fetch(outer context.Context) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(outer, askTimeout)
 	defer cancel()
 	set, err := i.download(ctx)
+	if err != nil && outer.Err() != nil {
+		return nil, &unavailable{retry: firstRetry, cause: outer.Err()}
+	}
 	if err != nil {
 		i.failures++
 		i.lastErr, i.jwksURL = err, i.config.JWKSURL // it may have moved
@@ -180,13 +184,12 @@ func (i *issuer) fetch(ctx context.Context) (*keySet, error) {
 func (i *issuer) run(ctx context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-pause.C:
+			pause.Reset(i.refresh(ctx))
 		}
-		pause.Reset(i.refresh(ctx))
 	}
 }
 

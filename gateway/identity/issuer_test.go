@@ -363,6 +363,28 @@ func TestInherit(t *testing.T) {
 	wantFetches(t, fake, 1, "all in all")
 }
 
+// TestReloadWhileAsking: that the gateway stops asking, since a reload replaces who asks,
+// is no failure of the issuer.
+func TestReloadWhileAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ec := newEC("1")
+		fake := newIssuerFake(ec)
+		fake.set(hang)
+		a := newKit(t, oidc(), fake)
+		stop := running(t, a)
+		synctest.Wait()
+		stop()
+		fake.set(nil, ec)
+		next := newKit(t, oidc(), fake)
+		next.Inherit(a.Authenticator)
+		defer running(t, next)()
+		wantStatus(t, next, ec.token(t, good(nil), nil), 200, "at once after a reload")
+		if strings.Contains(a.log.String(), "cannot be had") {
+			t.Errorf("log:\n%s", a.log)
+		}
+	})
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		by := &issuer{}
