@@ -204,6 +204,19 @@ func TestBadFiles(t *testing.T) {
 			`5:3: item 4 of "policies" does not say what kind of policy it is (add one of ` + strings.Join(builtin.Kinds(), ", ") + `)`,
 			`5:27: "timeout" needs a unit: 3 of what (write 3s, or another of ns us ms s m h)`,
 		}},
+		{"rules", "", "policies:\n- access:\n    default: maybe\n    rules:\n    - allow: 'tool.nam == \"x\"'\n    - deny: >-\n        true &&\n        args.a +\n    - {allow: upstream.name, tools: \"x\"}\n    - {allow: \"args.a.all(x, args.b.all(y, args.c.all(z, x + y + z > 0)))\"}\n    - {alow: x}\n- flow: {require: [egress], tags: {private: egress}, tools: {get: [secret]}}\n", []string{
+			`3:14: "default" must be deny or allow`,
+			`5:20: "allow" does not compile: undefined field 'nam' (did you mean "name"?)`,
+			`8:17: "deny" does not compile: it ends too early`,
+			`9:15: "allow" is of type string, and a rule must be true or false (compare it with something)`,
+			`9:37: "tools" must be a list, not a string (write ["x"])`,
+			`10:16: "allow" may cost 4015303 with lists of 50 items, and cost_limit is 100000 (nest fewer loops, or raise cost_limit)`,
+			`11:8: unknown key "alow" (did you mean "allow"?)`,
+			`12:20: item 1 of "require" "egress" must be private or untrusted`,
+			`12:29: "tags" call both private and egress "egress" (use a tag for each)`,
+			`12:62: "get" does not say of which upstream (write UPSTREAM__TOOL)`,
+			`12:68: item 1 of "get" "secret" means nothing to this policy (use egress, untrusted, egress)`,
+		}},
 		{"profiles", "", `upstreams:
   files: {command: x}
   web: {command: x}

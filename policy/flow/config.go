@@ -57,7 +57,7 @@ func (c *Config) Validate() error {
 	names := c.Tags.names()
 	for _, pair := range []struct{ a, b int }{{0, 1}, {0, 2}, {1, 2}} {
 		if names[pair.a] == names[pair.b] {
-			bad(fmt.Sprintf("is %q, which means %s already", names[pair.b], kindNames[pair.a]), "use a tag for each", "tags", kindNames[pair.b])
+			bad(fmt.Sprintf("call both %s and %s %q", kindNames[pair.a], kindNames[pair.b], names[pair.a]), "use a tag for each", "tags")
 		}
 	}
 	for _, pattern := range slices.Sorted(maps.Keys(c.Tools)) {

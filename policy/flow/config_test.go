@@ -15,7 +15,7 @@ func TestValidate(t *testing.T) {
 		Scope: "everybody", Require: []string{"private", "egress"}, ForgetAfter: -1,
 	}
 	want := []string{
-		`tags.egress: is "untrusted", which means untrusted already (use a tag for each)`,
+		`tags: call both untrusted and egress "untrusted" (use a tag for each)`,
 		`tools.chat__[: is not a pattern (use letters, * and ? and [a-z])`,
 		`tools.chat__get.1: "private" means nothing to this policy (use secret, untrusted, untrusted)`,
 		`tools.get: does not say of which upstream (write UPSTREAM__TOOL)`,
