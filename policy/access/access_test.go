@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,7 +52,7 @@ func outcome(err error) string {
 	return "error"
 }
 
-const plainArguments = `{"path":"/etc/passwd","n":9007199254740993,"u":18446744073709551615,"f":1.5,"list":[1,2,3],"deep":{"a":{"b":[1]}},"text":"abc","yes":true,"none":null}`
+const plainArguments = `{"path":"/etc/passwd","n":9007199254740993,"u":18446744073709551615,"f":1.5,"list":[1,2,3],"deep":{"a":{"b":[1]}},"text":"abc","regexp":"(abc","yes":true,"none":null}`
 
 func TestExpressions(t *testing.T) {
 	for expression, want := range map[string]string{
@@ -66,40 +67,45 @@ func TestExpressions(t *testing.T) {
 		// What is not said is what MCP says it is then.
 		`tool.annotations.destructiveHint && tool.annotations.openWorldHint && !tool.annotations.idempotentHint`: "allow",
 
-		`args.path == "/etc/passwd"`:                               "allow",
-		`args.n == 9007199254740993`:                               "allow",
-		`args.n == 9007199254740992`:                               "deny", // the same as a double
-		`args.u == 18446744073709551615u`:                          "allow",
-		`args.f > 1 && args.f < 2.0`:                               "allow",
-		`args.list.all(i, i > 0) && size(args) == 9`:               "allow",
-		`args.deep.a.b[0] == 1`:                                    "allow",
-		`args.deep == {"a": {"b": [1]}}`:                           "allow",
-		`args.yes`:                                                 "allow",
-		`args.none == null`:                                        "allow",
-		`args.exists(k, k == "text")`:                              "allow",
-		`"text" in args && !("txt" in args)`:                       "allow",
-		`has(args.text) && !has(args.txt)`:                         "allow",
-		`args.?txt.orValue("") == ""`:                              "allow",
-		`args.?deep.?a.?c.orValue("none") == "none"`:               "allow",
-		`args.?txt.orValue("").contains("x")`:                      "deny",
-		`args == {}`:                                               "deny",
-		`args.path.matches("^/etc/")`:                              "allow",
-		`args.path.within("/etc")`:                                 "allow",
-		`"/etc2/x".within("/etc")`:                                 "deny",
-		`"/tmp/../etc/x".within("/tmp")`:                           "deny",
-		`"/tmp/../etc/x".within("/etc")`:                           "allow",
-		`"../x".within(".")`:                                       "deny",
-		`"a/b".within(".") && "a".within("a/")`:                    "allow",
-		`"..\\etc".within("..")`:                                   "deny",
-		`"/x".within("/")`:                                         "allow",
-		`clean("/a/./b/../c") == "/a/c"`:                           "allow",
-		`host("https://Evil.Example.:8443/x?y") == "evil.example"`: "allow",
-		`host("https://a@b.example/x") == "b.example"`:             "allow",
+		`args.path == "/etc/passwd"`:                                            "allow",
+		`args.n == 9007199254740993`:                                            "allow",
+		`args.n == 9007199254740992`:                                            "deny", // the same as a double
+		`args.u == 18446744073709551615u`:                                       "allow",
+		`args.u == 18446744073709551614u`:                                       "deny",
+		`type(args.u) == uint && type(args.n) == int && type(args.f) == double`: "allow",
+		`args.f > 1 && args.f < 2.0`:                                            "allow",
+		`args.list.all(i, i > 0) && size(args) == 10`:                           "allow",
+		`args.deep.a.b[0] == 1`:                                                 "allow",
+		`args.deep == {"a": {"b": [1]}}`:                                        "allow",
+		`args.yes`:                                                              "allow",
+		`args.none == null`:                                                     "allow",
+		`args.exists(k, k == "text")`:                                           "allow",
+		`"text" in args && !("txt" in args)`:                                    "allow",
+		`has(args.text) && !has(args.txt)`:                                      "allow",
+		`args.?txt.orValue("") == ""`:                                           "allow",
+		`args.?deep.?a.?c.orValue("none") == "none"`:                            "allow",
+		`args.?txt.orValue("").contains("x")`:                                   "deny",
+		`args == {}`:                                                            "deny",
+		`args.path.matches("^/etc/")`:                                           "allow",
+		`args.path.within("/etc")`:                                              "allow",
+		`"/etc2/x".within("/etc")`:                                              "deny",
+		`"/tmp/../etc/x".within("/tmp")`:                                        "deny",
+		`"/tmp/../etc/x".within("/etc")`:                                        "allow",
+		`"../x".within(".")`:                                                    "deny",
+		`"a/b".within(".") && "a".within("a/")`:                                 "allow",
+		`"..\\etc".within("..")`:                                                "deny",
+		`"/srv/..\\..\\etc".within("/srv")`:                                     "deny",
+		`"/x".within("/")`:                                                      "allow",
+		`clean("/a/./b/../c") == "/a/c"`:                                        "allow",
+		`host("https://Evil.Example.:8443/x?y") == "evil.example"`:              "allow",
+		`host("https://a@b.example/x") == "b.example"`:                          "allow",
 
-		`args.txt == 1`:                 "error",
-		`args["t" + "xt"] == 1`:         "error",
-		`args.text > 1`:                 "error",
-		`args.text`:                     "error", // neither true nor false
+		`args.txt == 1`:                  "error",
+		`args["t" + "xt"] == 1`:          "error",
+		`args.text > 1`:                  "error",
+		`args.text`:                      "error", // neither true nor false
+		`args.path.matches(args.regexp)`: "error",
+		`timestamp(args.text) < timestamp("2020-01-01T00:00:00Z")`: "error",
 		`int(args.text) == 1`:           "error",
 		`args.n / 0 == 1`:               "error",
 		`args.list[3] == 1`:             "error",
@@ -116,6 +122,48 @@ func TestExpressions(t *testing.T) {
 		if want == "error" && (strings.Contains(err.Error(), "abc") || strings.Contains(err.Error(), "passwd")) {
 			t.Errorf("%s: the error holds an argument: %v", expression, err)
 		}
+	}
+}
+
+// An error says where in the rule it is.
+func TestPlace(t *testing.T) {
+	for expression, want := range map[string]string{
+		`args.txt == 1`:                        `rule "1": at 1:5: no such key txt`,
+		"true &&\n  args.txt == 1":             `rule "1": at 2:7: no such key txt`,
+		`args["t" + "xt"] == 1`:                `rule "1": at 1:5: no such key`,
+		`args.text`:                            `rule "1": it is neither true nor false`,
+		`args.text.size() / 0 == 1`:            `rule "1": at 1:18: a division by zero`,
+		`args.path.matches("^" + args.regexp)`: `rule "1": at 1:18: it failed`,
+	} {
+		err := made(t, Config{Rules: []Rule{{Allow: expression}}}).Before(t.Context(), called(t, plainArguments))
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", expression, err, want)
+		}
+	}
+}
+
+// Any number of arguments is found by their names.
+func TestManyArguments(t *testing.T) {
+	var raw strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&raw, `,"k%d":%d`, i, i)
+	}
+	p := made(t, Config{Rules: []Rule{{Allow: `args.k0 == 0 && args.k12 == 12 && args.k13 == 13 && args.k14 == 14 && args.k99 == 99 && !has(args.k100) && size(args) == 100`}}})
+	if err := p.Before(t.Context(), called(t, "{"+raw.String()[1:]+"}")); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is remembered of definitions is bounded.
+func TestHints(t *testing.T) {
+	var c hintCache
+	for range maxHints + 10 {
+		c.of(&policy.Definition{Raw: []byte(`{}`)})
+	}
+	n := 0
+	c.known.Range(func(any, any) bool { n++; return true })
+	if n > maxHints {
+		t.Errorf("%d are remembered", n)
 	}
 }
 
@@ -248,6 +296,7 @@ func TestReceived(t *testing.T) {
 		"not denied":             {`{"mode":"form"}`, []Rule{{Deny: `args.mode == "url"`, Methods: elicitations}}, "allow"},
 		"allowed from another":   {`{}`, []Rule{{Allow: `upstream.name == "forms"`, Methods: elicitations}}, "deny"},
 		"allowed during a tool":  {`{}`, []Rule{{Allow: `tool.name == "read_file"`, Methods: elicitations}}, "allow"},
+		"to nobody":              {`{}`, []Rule{{Allow: `principal.anonymous && principal.name == ""`, Methods: elicitations}}, "allow"},
 		"a key twice":            {`{"mode":"form","mode":"url"}`, []Rule{{Deny: `args.mode == "url"`, Methods: elicitations}}, "error"},
 		"a key twice, deep down": {`{"x":{"mode":1,"mode":2}}`, []Rule{{Deny: `args.x.mode == 2`, Methods: elicitations}}, "error"},
 	} {
@@ -256,7 +305,7 @@ func TestReceived(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			msg := &policy.ServerMessage{Upstream: "files", Call: called(t, `{}`), Message: m}
+			msg := &policy.ServerMessage{Upstream: "files", Call: called(t, `{}`), Message: m} // to nobody in particular
 			if got := outcome(made(t, Config{Rules: c.rules}).Received(t.Context(), msg)); got != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}

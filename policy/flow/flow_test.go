@@ -138,6 +138,10 @@ func TestInFlight(t *testing.T) {
 	if len(reading.Notes()) != 1 {
 		t.Errorf("that they met is noted %d times", len(reading.Notes()))
 	}
+	again := call(t, "a/1 mail read")
+	if err := p.After(t.Context(), again, &policy.Answer{}); err != nil || len(again.Notes()) != 0 {
+		t.Errorf("an answer after they met: %v, noted %d times", err, len(again.Notes()))
+	}
 	if err := p.After(t.Context(), sending, &policy.Answer{}); err != nil {
 		t.Errorf("the answer of what was sent before: %v", err)
 	}
@@ -199,17 +203,19 @@ func TestReceived(t *testing.T) {
 		}
 		return &policy.ServerMessage{Principal: someone("a"), Session: "1", Upstream: from, Tags: upstreams[from], Message: m}
 	}
-	p := made(t, Config{})
+	p := made(t, Config{Tools: map[string][]string{"clock__get": {"private"}}})
 	refused := func(m *policy.ServerMessage) bool { return p.Received(t.Context(), m) != nil }
 	nobody := message("mail", "notifications/message", false)
 	nobody.Principal = nil
-	if refused(nobody) || do(t, p, "a/1 chat") != nil {
+	if refused(nobody) || do(t, p, "a/1 chat") != nil || do(t, p, "/1 chat") != nil {
 		t.Error("what nobody gets counts")
 	}
 	if refused(message("chat", "sampling/createMessage", true)) {
 		t.Error("refused before anything met")
 	}
-	if refused(message("files", "notifications/progress", false)) || refused(message("issues", "elicitation/create", true)) {
+	progress := message("clock", "notifications/progress", false)
+	progress.Call = call(t, "a/1 clock get") // the tool is private
+	if refused(progress) || refused(message("issues", "elicitation/create", true)) {
 		t.Error("refused where nothing leaves")
 	}
 	if do(t, p, "a/1 chat") == nil {

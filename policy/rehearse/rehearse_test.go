@@ -1,14 +1,17 @@
 package rehearse
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/access"
 	"github.com/interlock-mcp/interlock/policy/builtin"
+	"github.com/interlock-mcp/interlock/policy/flow"
 	"github.com/interlock-mcp/interlock/policy/pin"
 	"github.com/interlock-mcp/interlock/policy/rate"
 )
@@ -41,6 +44,7 @@ func TestRun(t *testing.T) {
 		"a resource":           {house(access.Rule{Allow: `method == "resources/read" && target == "file:///x" && args.uri == target`}), Case{Call: Call{URI: "file:///x"}}, "allow"},
 		"another method":       {house(access.Rule{Allow: `method == "completion/complete" && args.a == 1`}), Case{Call: Call{Method: "completion/complete", Args: map[string]any{"a": 1}}}, "allow"},
 		"a message":            {house(access.Rule{Deny: `args.a == 1 && tool.name == "x"`, Methods: []string{"notifications/*"}}), Case{Call: Call{Method: "notifications/message", Tool: "x", Args: map[string]any{"a": 1}}}, "deny house rule "},
+		"of a flow":            {[]builtin.Config{{Flow: new(flow.Config)}}, Case{Call: Call{Tool: "x", Tags: []string{"egress"}}, After: []Call{{Upstream: "u", Tool: "x", Tags: []string{"private", "untrusted"}}}}, "deny flow rule "},
 		"dry run":              {[]builtin.Config{{DryRun: true, Access: house(access.Rule{Deny: "true"})[0].Access}}, Case{Call: Call{Tool: "x"}}, "allow"},
 		"of a rate, the first": {[]builtin.Config{{Rate: &rate.Config{Limits: []rate.Limit{{Rate: "1/h", Burst: 1}}}}}, Case{Call: Call{Tool: "x"}}, "allow"},
 		"of a rate, the next":  {[]builtin.Config{{Rate: &rate.Config{Limits: []rate.Limit{{Rate: "1/h", Burst: 1}}}}}, Case{Call: Call{Tool: "x"}, After: []Call{{Upstream: "u", Tool: "x"}}}, "deny rate rule "},
@@ -95,5 +99,34 @@ func TestInside(t *testing.T) {
 	inside, others := Inside(append(house(), builtin.Config{Name: "locks", Pin: new(pin.Config)}))
 	if len(inside) != 1 || strings.Join(others, " ") != "locks" {
 		t.Errorf("%d inside, the others are %q", len(inside), others)
+	}
+}
+
+// hider hides everything.
+type hider struct{}
+
+func (*hider) Before(context.Context, *policy.Call) error                { return nil }
+func (*hider) After(context.Context, *policy.Call, *policy.Answer) error { return nil }
+func (*hider) Vet(all []*policy.Definition) []policy.Verdict {
+	return []policy.Verdict{{Definition: all[0], Effect: policy.Hide, Reason: "it is odd"}}
+}
+
+// What is hidden cannot be called, but in a dry run.
+func TestHidden(t *testing.T) {
+	for _, dry := range []bool{false, true} {
+		got, err := try(t.Context(), []policy.Step{{Name: "screen", Policy: new(hider), DryRun: dry}}, nil, &Call{Upstream: "u", Tool: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dry != (got.Effect == Allow) || !dry && (got.Policy != "screen" || got.Reason != "hidden: it is odd") {
+			t.Errorf("dry run %v: %+v", dry, got)
+		}
+	}
+}
+
+func TestElsewhere(t *testing.T) {
+	_, err := Run(t.Context(), house(access.Rule{Allow: "true"}), map[string]Upstream{"u": {}}, &Case{Call: Call{Upstream: "v", Tool: "x"}})
+	if err == nil || !strings.Contains(err.Error(), `no upstream "v"`) {
+		t.Errorf("of an upstream that is not there: %v", err)
 	}
 }
