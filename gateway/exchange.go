@@ -171,25 +171,6 @@ func (g *Gateway) rootsChanged(s *session, m jsonrpc.Message, told *sync.WaitGro
 	}
 }
 
-// scope says which link of an upstream serves the session, by the isolation
-// rules: a process is shared; a legacy remote has one session for each of ours.
-func (s *session) scope(u *upstream.Upstream) upstream.Scope {
-	if u.Modern() {
-		return upstream.Scope{} // it has no sessions
-	}
-	iso := u.Config().Isolation
-	if iso == upstream.AutoIsolation {
-		iso = upstream.PerSession
-		if u.Config().Kind() == upstream.Stdio {
-			iso = upstream.Shared
-		}
-	}
-	if iso != upstream.PerSession {
-		return upstream.Scope{}
-	}
-	return upstream.Scope{Key: s.key, Capabilities: s.capabilities().raw, Exclusive: true}
-}
-
 // owner names the client to upstream links.
 func (x *exchange) owner() string {
 	if x.modern != nil {

@@ -87,7 +87,7 @@ func (g *Gateway) findSession(sealed, view string, p *policy.Principal) (*sessio
 		if fresh.view != view || !fresh.of(p) {
 			return nil, errTicket
 		}
-		fresh.principal = p // which says more than the seal
+		fresh.belongsTo(p) // which says more than the seal
 		// What it knew of the lists may be old: have it look again. And it may
 		// still answer questions from before.
 		fresh.stale = listTools | listPrompts | listResources
@@ -136,8 +136,7 @@ func (g *Gateway) serveInitialize(w http.ResponseWriter, from visitor, view stri
 		writeJSON(w, http.StatusOK, invalidParams(id, err.Error()))
 		return
 	}
-	s := newSession(t, sealed).useStreams()
-	s.principal = from.principal
+	s := newSession(t, sealed).useStreams().belongsTo(from.principal)
 	if _, err := g.admit(s); err != nil {
 		full(w, id)
 		return

@@ -205,7 +205,7 @@ func (g *Gateway) setLevel(ctx context.Context, x *exchange) (answer, outcome) {
 	for i, u := range ups {
 		scope, wanted := s.scope(u), level
 		if !scope.Exclusive {
-			wanted = g.levels.with(linkName{upstream: u.Name()}, g.mildest(u.Name(), level))
+			wanted = g.levels.with(linkName{u.Name(), scope.Key}, g.mildest(u, scope, level))
 		}
 		told.Go(func() {
 			rec := new(record)

@@ -74,18 +74,18 @@ func (g *Gateway) levelFor(ctx context.Context, x *exchange, u *upstream.Upstrea
 	}
 	level := g.levels.with(link, "")
 	if !scope.Exclusive {
-		level = g.mildest(u.Name(), level)
+		level = g.mildest(u, scope, level)
 	}
 	ctx, cancel := context.WithTimeout(ctx, levelTimeout)
 	defer cancel()
 	u.SetLevel(ctx, scope, level)
 }
 
-// mildest returns the mildest of level and what sessions that see the upstream have
-// set, "" for none.
-func (g *Gateway) mildest(up, level string) string {
+// mildest returns the mildest of level and what sessions that see the upstream, and
+// have that link with it, have set; "" for none.
+func (g *Gateway) mildest(u *upstream.Upstream, scope upstream.Scope, level string) string {
 	for _, s := range g.sessions.all() {
-		if l := s.logLevel(); l != "" && (level == "" || levels[l] < levels[level]) && g.sees(s, up) {
+		if l := s.logLevel(); l != "" && (level == "" || levels[l] < levels[level]) && s.scope(u).Key == scope.Key && g.sees(s, u.Name()) {
 			level = l
 		}
 	}

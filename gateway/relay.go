@@ -99,8 +99,8 @@ func (s *session) note(up string, m jsonrpc.Message) {
 }
 
 // elicitationOver tells the session that was asked, whichever it is, that a URL
-// elicitation on a shared link is complete.
-func (g *Gateway) elicitationOver(up string, m jsonrpc.Message) {
+// elicitation on a link that several share is complete.
+func (g *Gateway) elicitationOver(up string, scope upstream.Scope, m jsonrpc.Message) {
 	id, ok := jsonrpc.Lookup(m.Raw, m.Params, "elicitationId")
 	if !ok {
 		return
@@ -110,7 +110,7 @@ func (g *Gateway) elicitationOver(up string, m jsonrpc.Message) {
 		s.mu.Lock()
 		asked := slices.Contains(s.elicited, key)
 		s.mu.Unlock()
-		if asked {
+		if asked && g.on(scope, s, up) {
 			s.tell(m.Raw, needed)
 		}
 	}

@@ -21,6 +21,7 @@ type session struct {
 	id        string            // sealed; "" on stdio
 	key       string            // the ticket's nonce; names the session inside the gateway
 	principal *policy.Principal // whose it is, never nil
+	apart     string            // names the links that its principal alone has, "" for none
 	view      string            // what it asked to see (catalogFor), "" for all
 	attached  bool              // carried by a bridge, which goes on with the next gateway
 	boot      string            // makes stream ids differ from those before a restart
@@ -80,8 +81,8 @@ func parseCapabilities(raw []byte, at jsonrpc.Span) clientCapabilities {
 func newSession(t ticket, id string) *session {
 	s := &session{
 		id: id, key: t.Nonce, view: t.View, version: t.Version, boot: randomHex(4),
-		principal: principalOf(t.Principal),
 	}
+	s.belongsTo(principalOf(t.Principal))
 	if t.Capabilities != nil {
 		s.client = parseCapabilities(t.Capabilities, jsonrpc.Whole(t.Capabilities))
 	}

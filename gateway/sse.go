@@ -31,8 +31,7 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := randomHex(16)
-	s := newSession(ticket{Nonce: key}, "")
-	s.principal = from.principal
+	s := newSession(ticket{Nonce: key}, "").belongsTo(from.principal)
 	out := newStream("e"+s.boot, "", false)
 	out.forgets = true
 	at := g.guard.Load().beside(r, g.cfg.Load().Server.Path, ssePost)

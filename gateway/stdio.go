@@ -30,7 +30,7 @@ func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) e
 func (g *Gateway) local() *session {
 	s := newSession(ticket{Nonce: randomHex(16)}, "")
 	if g.guard.Load().asks() {
-		s.principal = identity.Local()
+		s.belongsTo(identity.Local())
 	}
 	return s
 }

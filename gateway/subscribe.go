@@ -199,12 +199,12 @@ func (g *Gateway) heard(up string, scope upstream.Scope, m jsonrpc.Message) {
 		switch method {
 		case "notifications/resources/updated":
 			for s, uri := range g.subs.of(up, m.Text(m.URI)) {
-				if g.seesResource(s, uri) {
+				if g.on(scope, s, up) && g.seesResource(s, uri) {
 					s.updated(m, uri)
 				}
 			}
 		case "notifications/elicitation/complete":
-			g.elicitationOver(up, m)
+			g.elicitationOver(up, scope, m)
 		}
 		return
 	}

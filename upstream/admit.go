@@ -38,8 +38,7 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 		u.bulkhead.release() // gone at this moment
 		return u.admit(ctx, c)
 	}
-	// A modern server has no sessions, whatever was thought before it had started.
-	if c.Scope.Key == "" || u.Modern() {
+	if c.Scope.Key == "" || !u.divides(c.Scope) {
 		return seat{p.link, epoch, waited}, nil
 	}
 	l, err := u.pool.link(ctx, c, func() { waited = true; c.event("dial") })

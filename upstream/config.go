@@ -152,6 +152,10 @@ type Limits struct {
 	// Processes is how many child processes of their own sessions may have, or
 	// principals, beside the supervised one.
 	Processes int `koanf:"processes"`
+	// Idle is after how long without a call or a subscription the link of a
+	// principal is closed, and with it the process, 0 for never. It is made anew when
+	// it is needed.
+	Idle time.Duration `koanf:"idle"`
 }
 
 // Health says how often an upstream is probed and how long a probe may take.
@@ -216,7 +220,7 @@ func Defaults() Config {
 		MaxCallTimeout:      time.Hour,
 		StopTimeout:         5 * time.Second,
 		MaxMessage:          16 << 20,
-		Limits:              Limits{InFlight: 512, Queue: 1024, QueueTimeout: 5 * time.Second, Processes: 64},
+		Limits:              Limits{InFlight: 512, Queue: 1024, QueueTimeout: 5 * time.Second, Processes: 64, Idle: 15 * time.Minute},
 		Health:              Health{Timeout: 5 * time.Second},
 		Stats:               StatsConfig{Samples: 100},
 		Breaker:             BreakerConfig{Failures: 5, Ratio: 0.5, MinRequests: 10, Window: 30 * time.Second},
@@ -319,6 +323,7 @@ func (c *Config) Validate() error {
 		{c.StopTimeout, false, []string{"stop_timeout"}},
 		{c.ListGrace, true, []string{"list_grace"}},
 		{c.Limits.QueueTimeout, false, []string{"limits", "queue_timeout"}},
+		{c.Limits.Idle, true, []string{"limits", "idle"}},
 		{c.Health.Interval, true, []string{"health", "interval"}},
 		{c.Health.Timeout, false, []string{"health", "timeout"}},
 		{c.Breaker.Window, false, []string{"breaker", "window"}},

@@ -64,6 +64,9 @@ func (f *flight) send(ctx context.Context, s seat, now time.Time) (jsonrpc.Messa
 	f.u.calls.Add(1)
 	m, err := s.link.Do(ctx, &f.call.Request)
 	s.link.calls.Add(-1)
+	if x := s.link.pooled; x != nil {
+		f.u.pool.unused(x)
+	}
 	f.u.clocks.Leave(&f.clock)
 	f.land()
 	return m, err

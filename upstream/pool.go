@@ -9,13 +9,16 @@ import (
 )
 
 // pool holds the links that one scope each owns: a process or a session of its
-// own, made on first use.
+// own, made on first use. Those of one session end with it; the others, when nobody
+// has used them for limits.idle.
 type pool struct {
 	u *Upstream
 
-	mu    sync.Mutex // guards the rest
-	ready bool       // while the upstream is up
-	links map[string]*pooled
+	mu       sync.Mutex // guards the rest
+	ready    bool       // while the upstream is up
+	links    map[string]*pooled
+	idle     *time.Timer // rings when a link may have been idle for long enough
+	watching bool        // it is set
 }
 
 // pooled is a link of the pool, or its making.
@@ -24,6 +27,10 @@ type pooled struct {
 	link   *live
 	err    error
 	cancel context.CancelFunc // ends the making
+
+	lasts bool      // no session's end is its end
+	users int       // calls that have it, or wait for it
+	left  time.Time // when the last of them went
 }
 
 var (
@@ -35,6 +42,8 @@ var (
 func (p *pool) init(u *Upstream) {
 	p.u = u
 	p.links = make(map[string]*pooled)
+	p.idle = time.AfterFunc(time.Hour, p.rang)
+	p.idle.Stop()
 }
 
 // opened lets links be made.
@@ -46,7 +55,8 @@ func (p *pool) opened() {
 
 // link returns the link of a call's scope and blocks while it is made, once for
 // all who ask, as long as the call has time. dialling is called before it blocks.
-func (p *pool) link(ctx context.Context, c *Call, dialling func()) (*live, error) {
+// A link that is returned is in use until its leave.
+func (p *pool) link(ctx context.Context, c *Call, dialling func()) (l *live, err error) {
 	scope := c.Scope
 	p.mu.Lock()
 	x := p.links[scope.Key]
@@ -61,7 +71,13 @@ func (p *pool) link(ctx context.Context, c *Call, dialling func()) (*live, error
 			return nil, err
 		}
 	}
+	x.users++
 	p.mu.Unlock()
+	defer func() {
+		if err != nil {
+			p.unused(x)
+		}
+	}()
 	select {
 	case <-x.made:
 		return x.link, x.err
@@ -111,11 +127,11 @@ func (p *pool) make(scope Scope) (*pooled, error) {
 	if !p.ready {
 		return nil, errPoolClosed
 	}
-	if most := c.Limits.Processes; c.Kind() == Stdio && len(p.links) >= most {
+	if most := c.Limits.Processes; c.Kind() == Stdio && len(p.links) >= most && !p.makeRoom() {
 		return nil, fmt.Errorf("%w: %d, the most that limits.processes allows; raise it", errPoolFull, most)
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), c.StartTimeout, errStartTimeout)
-	x := &pooled{made: make(chan struct{}), cancel: cancel}
+	x := &pooled{made: make(chan struct{}), cancel: cancel, lasts: !scope.Exclusive, left: time.Now()}
 	p.links[scope.Key] = x
 	if !p.u.tasks.run(func() { p.dial(ctx, scope, x) }) {
 		cancel()
@@ -129,7 +145,7 @@ func (p *pool) make(scope Scope) (*pooled, error) {
 func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 	defer x.cancel()
 	u := p.u
-	l := &live{scope: scope, gen: u.phase.Load().status.Generation}
+	l := &live{scope: scope, gen: u.phase.Load().status.Generation, pooled: x}
 	capabilities := sharedCapabilities
 	if scope.Exclusive {
 		capabilities = scope.Capabilities
@@ -195,7 +211,8 @@ func (p *pool) release(key string) {
 // nothing of them is left.
 func (p *pool) closeAll(ctx context.Context) <-chan struct{} {
 	p.mu.Lock()
-	p.ready = false
+	p.ready, p.watching = false, false
+	p.idle.Stop()
 	links := p.links
 	p.links = make(map[string]*pooled)
 	p.mu.Unlock()

@@ -188,15 +188,33 @@ func (w *wants) level(key string) string {
 	return ""
 }
 
+// heard reports whether somebody wants the updates of a resource on the link of a
+// scope.
+func (w *wants) heard(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.links[key].heard()
+}
+
+// heard reports whether any resource's updates are wanted.
+func (x *want) heard() bool {
+	if x != nil {
+		for _, s := range x.subs {
+			if s.refs > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // any reports whether somebody wants the updates of a resource.
 func (w *wants) any() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.links {
-		for _, s := range x.subs {
-			if s.refs > 0 {
-				return true
-			}
+		if x.heard() {
+			return true
 		}
 	}
 	return false

@@ -72,6 +72,8 @@ type live struct {
 	scope Scope
 	gen   uint64
 	calls atomic.Int64 // inside their own deadline
+
+	pooled *pooled // nil for the supervised link
 }
 
 func (l *live) dead() bool {
