@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/pin"
 	"github.com/interlock-mcp/interlock/policy/plugin"
 	"github.com/interlock-mcp/interlock/policy/rate"
+	"github.com/interlock-mcp/interlock/policy/screen"
 	"github.com/interlock-mcp/interlock/policy/validate"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	Pin      *pin.Config      `koanf:"pin"`
 	Plugin   *plugin.Config   `koanf:"plugin"`
 	Rate     *rate.Config     `koanf:"rate"`
+	Screen   *screen.Config   `koanf:"screen"`
 	Validate *validate.Config `koanf:"validate"`
 }
 
@@ -99,6 +101,7 @@ var kinds = []struct {
 	{"pin", func(c *Config) section { return c.Pin }},
 	{"plugin", func(c *Config) section { return c.Plugin }},
 	{"rate", func(c *Config) section { return c.Rate }},
+	{"screen", func(c *Config) section { return c.Screen }},
 	{"validate", func(c *Config) section { return c.Validate }},
 }
 
