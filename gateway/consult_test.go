@@ -174,7 +174,7 @@ func TestSubscriptionsAreDecidedOn(t *testing.T) {
 func TestChangedArguments(t *testing.T) {
 	for sent, want := range map[string]string{
 		`{"name":"a__do","x":1.0,"arguments": {"n":9007199254740993} ,"y":2}`: `{"name":"do","x":1.0,"arguments": {"n":1, "m":2.50} ,"y":2}`,
-		`{"x":1.0,"name":"a__do"}`:                                            `{"arguments":{"n":1, "m":2.50},"x":1.0,"name":"do"}`,
+		`{"x":1.0,"name":"a__do"}`: `{"arguments":{"n":1, "m":2.50},"x":1.0,"name":"do"}`,
 	} {
 		d := dialer("do")
 		d.Server("a").OnRequest = echo
@@ -272,7 +272,9 @@ func TestDenials(t *testing.T) {
 			t.Errorf("a policy's own trouble is told: %s", got)
 		}
 		rule.before = nil
-		rule.after = func(context.Context, *policy.Call, *policy.Answer) error { return &policy.Denial{Reason: "it says too much"} }
+		rule.after = func(context.Context, *policy.Call, *policy.Answer) error {
+			return &policy.Denial{Reason: "it says too much"}
+		}
 		has(t, "withheld", call(), `it says too much. The request WAS executed; its answer is withheld.`, `"executed":"yes"`)
 		r.stop()
 	}

@@ -65,7 +65,9 @@ type customs struct {
 	received func(context.Context, *policy.ServerMessage) error
 }
 
-func (c *customs) Received(ctx context.Context, m *policy.ServerMessage) error { return c.received(ctx, m) }
+func (c *customs) Received(ctx context.Context, m *policy.ServerMessage) error {
+	return c.received(ctx, m)
+}
 
 // censor refuses what has the word "forbidden" in it, and writes "fine" for "foul".
 func censor(_ context.Context, m *policy.ServerMessage) error {
