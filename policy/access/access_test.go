@@ -133,7 +133,7 @@ func TestPlace(t *testing.T) {
 		`args["t" + "xt"] == 1`:                `rule "1": at 1:5: no such key`,
 		`args.text`:                            `rule "1": it is neither true nor false`,
 		`args.text.size() / 0 == 1`:            `rule "1": at 1:18: a division by zero`,
-		`args.path.matches("^" + args.regexp)`: `rule "1": at 1:18: it failed`,
+		`args.path.matches("^" + args.regexp)`: `rule "1": the regular expression is none`,
 	} {
 		err := made(t, Config{Rules: []Rule{{Allow: expression}}}).Before(t.Context(), called(t, plainArguments))
 		if err == nil || err.Error() != want {

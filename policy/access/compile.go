@@ -15,13 +15,17 @@ type compiler struct {
 	limit uint64
 }
 
-// maxExpression bounds the length of an expression, in characters.
-const maxExpression = 10_000
+// What bounds an expression: its characters, and the instructions of a regular
+// expression, which may come out of arguments.
+const (
+	maxExpression = 10_000
+	maxRegexp     = 10_000
+)
 
 func newCompiler(limit uint64) (*compiler, error) {
 	opts := append([]cel.EnvOption{
 		cel.OptionalTypes(), withObjects,
-		cel.CrossTypeNumericComparisons(true), cel.ParserExpressionSizeLimit(maxExpression),
+		cel.CrossTypeNumericComparisons(true), cel.ParserExpressionSizeLimit(maxExpression), cel.RegexProgramSizeLimit(maxRegexp),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 	}, variables()...)
 	env, err := cel.NewEnv(append(opts, functions()...)...)

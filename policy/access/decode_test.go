@@ -3,6 +3,7 @@ package access
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,11 +60,7 @@ func huge(v any) bool {
 		_, err := v.Float64()
 		return err != nil
 	case []any:
-		for _, e := range v {
-			if huge(e) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, huge)
 	case map[string]any:
 		for _, e := range v {
 			if huge(e) {
