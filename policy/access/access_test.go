@@ -1,9 +1,11 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -311,4 +313,22 @@ func TestReceived(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One policy is asked by many at once, and mixes nothing up.
+func TestParallel(t *testing.T) {
+	p := made(t, Config{Rules: []Rule{{Allow: `args.n == 1 && args.list.all(i, i == args.n) && tool.annotations.readOnlyHint`}}})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		call := called(t, fmt.Sprintf(`{"n":%d,"list":[%d,%d]}`, i%2, i%2, i%2))
+		wg.Go(func() {
+			for range 200 {
+				if got := outcome(p.Before(context.Background(), call)); (got == "allow") != (i%2 == 1) {
+					t.Errorf("n = %d: %s", i%2, got)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
