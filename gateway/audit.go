@@ -19,6 +19,7 @@ const (
 	auditCall   = "call"
 	auditAction = "action"
 	auditReload = "reload"
+	auditSignIn = "sign_in"
 )
 
 // audited writes down a request that was answered, if it was one for an upstream. It
@@ -86,12 +87,12 @@ func (g *Gateway) auditLine(ctx context.Context, x *exchange, r *router.Route, r
 		l.Client = by(ctx)
 	}
 	if r != nil {
-		l.Upstream, l.Target, l.Exposed = r.Upstream, r.Target, r.Exposed
+		l.Upstream, l.Target, l.Exposed = r.Upstream, withoutQuery(r.Target), withoutQuery(r.Exposed)
 		if d := x.definition(r); d != nil {
 			l.Definition = d.Hash()
 		}
 	} else {
-		l.Exposed = auditName(x)
+		l.Exposed, l.Effect = auditName(x), "" // nobody decided: it does not exist
 	}
 	if rec == nil {
 		return l
@@ -109,12 +110,20 @@ func (g *Gateway) auditLine(ctx context.Context, x *exchange, r *router.Route, r
 func auditName(x *exchange) string {
 	name := x.text(x.msg.Name)
 	if name == "" {
-		name = x.text(x.msg.URI)
+		name = withoutQuery(x.text(x.msg.URI))
 	}
 	if name == "" {
 		return ""
 	}
-	return clipName(name)
+	return clipURI(name)
+}
+
+// withoutQuery is a name, or a URI without its query, which may hold values.
+func withoutQuery(s string) string {
+	if path, query, ok := strings.Cut(s, "?"); ok && query != "" && strings.Contains(path, ":") {
+		return path + "?…"
+	}
+	return s
 }
 
 // acted writes down what an operator did.

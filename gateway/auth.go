@@ -11,7 +11,10 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/gateway/identity"
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
 )
 
 // newAuthenticator returns what server.auth asks for, nil for nothing.
@@ -85,14 +88,21 @@ func (g *Gateway) authenticated(w http.ResponseWriter, r *http.Request, by *guar
 	}
 	p, challenge := by.auth.Authenticate(r.Context(), r)
 	if challenge != nil {
-		g.challenged(w, r, challenge)
+		g.challenged(w, r, challenge, telemetry.AuditLine{})
 		return visitor{}, false
 	}
 	return visitor{r, p, by.auth}, true
 }
 
-func (g *Gateway) challenged(w http.ResponseWriter, r *http.Request, c *identity.Challenge) {
+// challenged answers a request with a challenge. line is what is known for the audit,
+// which is spared those who showed nothing: many a client begins so.
+func (g *Gateway) challenged(w http.ResponseWriter, r *http.Request, c *identity.Challenge, line telemetry.AuditLine) {
 	g.tel.CallRejected(c.Reason())
+	if c.Code != "" && g.tel.Auditing() {
+		line.Kind, line.Client = auditSignIn, r.RemoteAddr
+		line.Effect, line.Error, line.Executed = string(policy.Deny), c.Reason(), string(upstream.ExecutedNo)
+		g.tel.Audit(line)
+	}
 	c.Write(w, r)
 }
 
@@ -145,7 +155,11 @@ func (g *Gateway) overstepped(w http.ResponseWriter, from visitor, x *exchange) 
 	}
 	for _, name := range g.namesOfTool(from.request.Context(), x) {
 		if c := from.auth.Allowed(x.principal, name); c != nil {
-			g.challenged(w, from.request, c)
+			p := x.principal
+			g.challenged(w, from.request, c, telemetry.AuditLine{
+				Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,
+				Session: x.sessionKey(), Method: x.method, Exposed: clipURI(name), Reason: "it needs the scope " + strings.Join(c.Scopes, " "),
+			})
 			return true
 		}
 	}
