@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/plugin"
 	"github.com/interlock-mcp/interlock/policy/rate"
 	"github.com/interlock-mcp/interlock/policy/screen"
+	"github.com/interlock-mcp/interlock/policy/secrets"
 	"github.com/interlock-mcp/interlock/policy/validate"
 )
 
@@ -40,6 +41,7 @@ type Config struct {
 	Plugin   *plugin.Config   `koanf:"plugin"`
 	Rate     *rate.Config     `koanf:"rate"`
 	Screen   *screen.Config   `koanf:"screen"`
+	Secrets  *secrets.Config  `koanf:"secrets"`
 	Validate *validate.Config `koanf:"validate"`
 }
 
@@ -102,6 +104,7 @@ var kinds = []struct {
 	{"plugin", func(c *Config) section { return c.Plugin }},
 	{"rate", func(c *Config) section { return c.Rate }},
 	{"screen", func(c *Config) section { return c.Screen }},
+	{"secrets", func(c *Config) section { return c.Secrets }},
 	{"validate", func(c *Config) section { return c.Validate }},
 }
 

@@ -1,0 +1,295 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/interlock-mcp/interlock/policy/pointer"
+)
+
+// place is a secret in a document.
+type place struct {
+	rule, path string // the path is a JSON Pointer
+}
+
+// maxRounds is how often a document is looked through again after something in it
+// was replaced: what is left may look like a secret only then.
+const maxRounds = 4
+
+// examine returns the secrets in a JSON document, and the document without them:
+// raw itself if there are none. Only strings and numbers are changed. kept is told
+// the path of a string as keys, and says whether it is the protocol's and must stay
+// as it is.
+func (d *detector) examine(raw []byte, uri string, kept func(raw []byte, path []step) bool) ([]place, []byte, error) {
+	var all []place
+	for round := range maxRounds {
+		places, next, err := d.once(raw, uri, round, kept)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(places) == 0 {
+			return all, raw, nil
+		}
+		if round == 0 {
+			all = places
+		}
+		raw = next
+	}
+	return nil, nil, fmt.Errorf("what is left after redaction keeps looking like credentials")
+}
+
+// once is one round of examine.
+func (d *detector) once(raw []byte, uri string, round int, kept func(raw []byte, path []step) bool) ([]place, []byte, error) {
+	text := plain(raw)
+	found, err := d.find(text, uri)
+	if err != nil {
+		return nil, nil, err
+	}
+	blobs := bytes.Contains(raw, []byte(`"blob"`))
+	if len(found) == 0 && !blobs {
+		return nil, raw, nil
+	}
+	raise(raw, found)
+	w := walk{raw: raw}
+	r := redaction{detector: d, uri: uri, kept: kept, all: found, found: found, walk: &w, text: text, keys: round * 1000}
+	w.visit = r.token
+	w.value(0)
+	if r.err != nil || len(r.places) == 0 {
+		return nil, raw, r.err
+	}
+	return r.places, append(r.out, raw[r.copied:]...), nil
+}
+
+// redaction makes the document anew, from its start to its end.
+type redaction struct {
+	*detector
+	uri    string
+	kept   func([]byte, []step) bool
+	all    []finding
+	found  []finding // those that are left
+	walk   *walk
+	text   []byte // the document without escapes
+	places []place
+	keys   int // the number of the last one that was replaced
+	out    []byte
+	copied int // how much of raw is in out, or was replaced
+	err    error
+}
+
+// token looks at a string or number, with its quotes, in its order.
+func (r *redaction) token(start, end int, key bool) {
+	if r.err != nil {
+		return
+	}
+	for len(r.found) > 0 && r.found[0].end <= start {
+		r.found = r.found[1:]
+	}
+	hit := len(r.found) > 0 && r.found[0].start < end
+	path := r.walk.path
+	blob := !key && len(path) > 0 && r.walk.is("blob")
+	if !hit && !blob || r.kept(r.walk.raw, path) {
+		return
+	}
+	raw := r.walk.raw
+	if !key && raw[start] == '"' && r.encoded(raw[start+1:end-1]) {
+		if blob {
+			r.blob(start, end)
+		}
+		return
+	}
+	if !hit {
+		return
+	}
+	for _, f := range r.found { // the last may go on in the next string
+		if f.start >= end {
+			break
+		}
+		inside := f.start >= start && f.end <= end
+		switch from, to := max(f.start, start+1), min(f.end, end-1); {
+		case raw[start] != '"':
+			if inside {
+				r.replace(start, end, f.rule, `"`+mark(f.rule)+`"`)
+				return
+			}
+		case key && inside:
+			r.replace(from, to, f.rule, r.keyMark(f.rule))
+		case !key && from < to:
+			r.replace(from, to, f.rule, mark(f.rule))
+		}
+	}
+}
+
+// mark is what stands in the place of a secret.
+func mark(rule string) string { return "[REDACTED:" + rule + "]" }
+
+// keyMark is mark for a key: two keys of an object must not become the same.
+func (r *redaction) keyMark(rule string) string {
+	for {
+		m := mark(rule)
+		if r.keys++; r.keys > 1 {
+			m = fmt.Sprintf("[REDACTED:%s %d]", rule, r.keys)
+		}
+		if !bytes.Contains(r.text, []byte(m)) {
+			return m
+		}
+	}
+}
+
+// replace puts text in the place of a part of raw.
+func (r *redaction) replace(start, end int, rule, text string) {
+	r.places = append(r.places, place{rule, r.walk.pointer(r.all)})
+	r.out = append(append(r.out, r.walk.raw[r.copied:start]...), text...)
+	r.copied = end
+}
+
+// leastEncoded is how long base64 must be to be taken for what it says it is.
+const leastEncoded = 128
+
+// encoded reports whether a string is the base64 of an image, a sound or a
+// resource, which looks like anything here and there.
+func (r *redaction) encoded(inner []byte) bool {
+	if !r.walk.is("blob") && (!r.walk.is("data") || len(inner) < leastEncoded) || len(inner)%4 != 0 {
+		return false
+	}
+	for _, b := range bytes.TrimRight(inner, "=") {
+		if !(b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '+' || b == '/') {
+			return false
+		}
+	}
+	return true
+}
+
+// blob looks into a resource that is encoded in base64, if it is a text.
+func (r *redaction) blob(start, end int) {
+	inner := r.walk.raw[start+1 : end-1]
+	text := make([]byte, 1+base64.StdEncoding.DecodedLen(len(inner)))
+	text[0] = '\n' // see find
+	n, err := base64.StdEncoding.Decode(text[1:], inner)
+	text = text[:1+n]
+	if err != nil || !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return
+	}
+	found, err := r.detector.find(text, r.uri)
+	if err != nil || len(found) == 0 {
+		r.err = err
+		return
+	}
+	var clean []byte
+	from := 1
+	for _, f := range found {
+		clean = append(append(clean, text[from:f.start]...), mark(f.rule)...)
+		from = f.end
+		r.places = append(r.places, place{f.rule, r.walk.pointer(r.all)})
+	}
+	clean = append(clean, text[from:]...)
+	r.out = append(r.out, r.walk.raw[r.copied:start+1]...)
+	r.out = base64.StdEncoding.AppendEncode(r.out, clean)
+	r.copied = end - 1
+}
+
+// step is a key or an index on the way to a value.
+type step struct {
+	start, end int // the key with its quotes, in raw
+	index      int // of an element
+	object     bool
+}
+
+// walk goes through a well-formed JSON document once.
+type walk struct {
+	raw   []byte
+	path  []step
+	visit func(start, end int, key bool)
+}
+
+// is reports whether the value that is visited is the member of that name.
+func (w *walk) is(name string) bool {
+	last := w.path[max(0, len(w.path)-1):]
+	return len(last) > 0 && last[0].object && last[0].named(w.raw, name)
+}
+
+func (s *step) named(raw []byte, name string) bool {
+	return s.object && s.end-s.start == len(name)+2 && string(raw[s.start+1:s.end-1]) == name
+}
+
+// pointer is the path of the value that is visited. Keys in which there are secrets
+// are not told.
+func (w *walk) pointer(secrets []finding) string {
+	var p []byte
+	for _, s := range w.path {
+		switch {
+		case !s.object:
+			p = fmt.Appendf(p, "/%d", s.index)
+		case slices.ContainsFunc(secrets, func(f finding) bool { return f.start < s.end && f.end > s.start }):
+			p = append(p, "/*"...)
+		default:
+			p = pointer.Append(p, string(plain(w.raw[s.start+1:s.end-1])))
+		}
+	}
+	return string(p)
+}
+
+// value goes through the value at i, and returns where it ends.
+func (w *walk) value(i int) int {
+	switch i = w.space(i); w.raw[i] {
+	case '{':
+		return w.members(i+1, true, '}')
+	case '[':
+		return w.members(i+1, false, ']')
+	case '"':
+		end := w.string(i)
+		w.visit(i, end, false)
+		return end
+	}
+	end := i
+	for end < len(w.raw) && bytes.IndexByte([]byte(",]} \t\r\n"), w.raw[end]) < 0 {
+		end++
+	}
+	if w.raw[i] == '-' || w.raw[i] >= '0' && w.raw[i] <= '9' {
+		w.visit(i, end, false)
+	}
+	return end
+}
+
+func (w *walk) members(i int, object bool, end byte) int {
+	w.path = append(w.path, step{object: object})
+	at := len(w.path) - 1
+	for n := 0; ; n++ {
+		if i = w.space(i); w.raw[i] == end {
+			break
+		}
+		if w.raw[i] == ',' {
+			i = w.space(i + 1)
+		}
+		w.path[at].index = n
+		if object {
+			key := w.string(i)
+			w.path[at].start, w.path[at].end = i, key
+			w.visit(i, key, true)
+			i = w.space(key) + 1 // the colon
+		}
+		i = w.value(i)
+	}
+	w.path = w.path[:at]
+	return i + 1
+}
+
+func (w *walk) space(i int) int {
+	for i < len(w.raw) && (w.raw[i] == ' ' || w.raw[i] == '\n' || w.raw[i] == '\t' || w.raw[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// string returns where the string at i ends.
+func (w *walk) string(i int) int {
+	for i++; ; i++ {
+		n := bytes.IndexAny(w.raw[i:], `"\`)
+		if i += n; w.raw[i] == '"' {
+			return i + 1
+		}
+		i++
+	}
+}
