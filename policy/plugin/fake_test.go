@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -135,6 +136,8 @@ func after(_ context.Context, c *Call, a *Answer) error {
 		a.Replace([]byte(`{"content":[],"n":12345678901234567890}`))
 	case "after-tell":
 		return &policy.Denial{Reason: fmt.Sprintf("%s|%s|%s", a.Result, a.Failure, c.Arguments)}
+	case "after-id":
+		return &policy.Denial{Reason: fmt.Sprint(c.ID)}
 	case "after-broken":
 		a.Replace([]byte(`nonsense`))
 	}
@@ -208,6 +211,16 @@ func lieMain(lie string) int {
 	case "exit":
 		fmt.Fprintln(os.Stderr, "I have no licence")
 		return 7
+	case "heir": // something holds its stdout when it ends
+		fork()
+		return 7
+	case "mute": // it listens, and answers nobody
+		l, err := net.Listen("unix", dir+"/s")
+		if err != nil {
+			return 1
+		}
+		defer l.Close()
+		fmt.Print("1|1|unix|" + dir + "/s|grpc|\n")
 	default:
 		fmt.Print(hello[lie])
 	}

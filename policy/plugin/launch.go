@@ -86,11 +86,17 @@ func launch(ctx context.Context, c *Config, env policy.Env) (*process, error) {
 		},
 	})
 	if err := p.begin(ctx, c, env); err != nil {
-		if timeout := context.Cause(ctx); timeout != nil {
-			err = timeout
-		}
+		late := context.Cause(ctx)
 		p.end(0)
-		return nil, p.explain(err)
+		if how := p.runner.how(); late != nil {
+			err = late
+		} else if how != "" {
+			err = fmt.Errorf("the plugin ended (%s) before it was ready", how)
+		}
+		if tail := p.said.tail(); tail != "" {
+			err = fmt.Errorf("%w; it said: %s", err, tail)
+		}
+		return nil, err
 	}
 	return p, nil
 }
@@ -181,17 +187,6 @@ func (p *process) end(wait time.Duration) {
 
 // shutdownTime is how long a plugin has to end after it was told.
 const shutdownTime = time.Second
-
-// explain says why there is no plugin, and what it said last.
-func (p *process) explain(err error) error {
-	if how := p.runner.how(); how != "" {
-		err = fmt.Errorf("the plugin ended (%s) before it was ready", how)
-	}
-	if tail := p.said.tail(); tail != "" {
-		return fmt.Errorf("%w; it said: %s", err, tail)
-	}
-	return err
-}
 
 // checksum checks that the file has the sum, unless that is "".
 func checksum(path, want string) error {

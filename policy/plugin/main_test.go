@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -48,7 +49,28 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(run(m))
+}
+
+// run is the tests, after which no goroutine and no folder of sockets is left.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ilk")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv("TMPDIR", dir)
+	code := m.Run()
+	if left, _ := filepath.Glob(filepath.Join(dir, "plugin-dir*")); code == 0 && len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "left behind:", left)
+		return 1
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // world is what a plugin of a test runs in.

@@ -5,6 +5,7 @@ package plugin
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,24 @@ func TestAfter(t *testing.T) {
 				t.Errorf("answer %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// A call is known again by its number.
+func TestNumbers(t *testing.T) {
+	p, _ := started(t, config(t))
+	var calls []*policy.Call
+	for range 3 {
+		calls = append(calls, request(t, "after-id", "{}"))
+		if err := p.Before(t.Context(), calls[len(calls)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, call := range calls {
+		err := p.After(t.Context(), call, answer(t, `{"jsonrpc":"2.0","id":1,"result":{}}`))
+		if d, _ := errors.AsType[*policy.Denial](err); d == nil || d.Reason != strconv.Itoa(i+1) {
+			t.Errorf("call %d: %v, want its number", i+1, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package plugin
 
 import (
+	"crypto/tls"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,11 +13,43 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
 	"github.com/interlock-mcp/interlock/policy"
+	policyv1 "github.com/interlock-mcp/interlock/policy/plugin/proto/v1"
 )
+
+// Only the gateway that started a plugin can talk to it.
+func TestMutualTLS(t *testing.T) {
+	p, _ := started(t, config(t))
+	socket := p.(*inbound).running.Load().client.ReattachConfig().Addr.String()
+	for name, creds := range map[string]credentials.TransportCredentials{
+		"without TLS":           insecure.NewCredentials(),
+		"without a certificate": credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}),
+	} {
+		conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(creds))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = policyv1.NewPolicyClient(conn).Configure(t.Context(), &policyv1.ConfigureRequest{Config: []byte("{}")})
+		if status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: %v, want no connection", name, err)
+		}
+		conn.Close()
+	}
+	eventually(t, p)
+}
 
 // A plugin that cannot be used says why, and leaves nothing behind.
 func TestNewFails(t *testing.T) {
+	garbage := filepath.Join(t.TempDir(), "garbage")
+	if err := os.WriteFile(garbage, []byte("\x00\x01garbage"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	sum := strings.Repeat("ab", 32)
 	lie := func(what string) func(*Config) { return func(c *Config) { c.Env[testLie] = what } }
 	for name, c := range map[string]struct {
@@ -26,9 +59,12 @@ func TestNewFails(t *testing.T) {
 		"no such program":    {func(c *Config) { c.Command = "/no/such" }, []string{"/no/such"}},
 		"not in PATH":        {func(c *Config) { c.Command, c.Env["PATH"] = "no-such", "/a:/b" }, []string{`"no-such"`, "/a:/b"}},
 		"not executable":     {func(c *Config) { c.Command = "plugin_test.go" }, []string{"plugin_test.go"}},
+		"no program":         {func(c *Config) { c.Command = garbage }, []string{"exec format error"}},
 		"wrong checksum":     {func(c *Config) { c.SHA256 = sum }, []string{"SHA-256", "not that of the configuration"}},
 		"no plugin":          {func(c *Config) { c.Command = "/bin/true" }, []string{"ended (exit status 0)"}},
 		"ends at once":       {lie("exit"), []string{"ended (exit status 7)", "I have no licence"}},
+		"leaves something":   {lie("heir"), []string{"ended (exit status 7)"}},
+		"answers nobody":     {lie("mute"), []string{"not ready within"}},
 		"says nothing":       {lie("silent"), []string{"not ready within"}},
 		"says nonsense":      {lie("nonsense"), []string{"hello, world"}},
 		"one endless line":   {lie("no line"), []string{"Unrecognized"}},
