@@ -59,10 +59,20 @@ func (g *Gateway) runAuthenticators(ctx context.Context) {
 		if auth := g.guard.Load().auth; auth != nil {
 			running.Go(func() { _ = auth.Run(own) }) // it ends with its context
 		}
-		select {
-		case <-g.rekeyed:
-		case <-ctx.Done():
+		again := time.NewTicker(recheckEvery)
+	wait:
+		for {
+			select {
+			case <-again.C:
+				g.present.recheck(own, g.guard.Load())
+			case <-g.rekeyed:
+				running.Go(func() { g.present.recheck(ctx, g.guard.Load()) })
+				break wait
+			case <-ctx.Done():
+				break wait
+			}
 		}
+		again.Stop()
 		stop()
 		running.Wait()
 	}
@@ -71,27 +81,34 @@ func (g *Gateway) runAuthenticators(ctx context.Context) {
 // authenticated finds out who sent a request, before its body is read, or answers
 // what it lacks and reports false.
 func (g *Gateway) authenticated(w http.ResponseWriter, r *http.Request, by *guard) (visitor, bool) {
-	if !by.asks() {
-		return visitor{request: r, principal: anonymous}, true
-	}
-	if by.tls != nil && by.tls.authorities != nil {
-		p, err := by.tls.certified(r, time.Now())
-		if err != nil {
-			g.tel.CallRejected("unauthenticated")
-			w.Header().Set("Connection", "close")
-			plainText(w, http.StatusForbidden, err.Error())
-			return visitor{}, false
-		}
-		if by.auth == nil {
-			return visitor{request: r, principal: p}, true
-		}
-	}
-	p, challenge := by.auth.Authenticate(r.Context(), r)
-	if challenge != nil {
+	p, challenge, err := by.identify(r.Context(), r)
+	switch {
+	case err != nil:
+		g.tel.CallRejected("unauthenticated")
+		w.Header().Set("Connection", "close")
+		plainText(w, http.StatusForbidden, err.Error())
+		return visitor{}, false
+	case challenge != nil:
 		g.challenged(w, r, challenge, telemetry.AuditLine{})
 		return visitor{}, false
 	}
-	return visitor{r, p, by.auth}, true
+	return visitor{r, p, by}, true
+}
+
+// identify tells whose a request is, or with which challenge it is answered, or what
+// is wrong with the certificate of its connection.
+func (by *guard) identify(ctx context.Context, r *http.Request) (p *policy.Principal, _ *identity.Challenge, err error) {
+	p = anonymous
+	if by.tls != nil && by.tls.authorities != nil {
+		if p, err = by.tls.certified(r, time.Now()); err != nil {
+			return nil, nil, err
+		}
+	}
+	if by.auth == nil {
+		return p, nil, nil
+	}
+	p, challenge := by.auth.Authenticate(ctx, r)
+	return p, challenge, nil
 }
 
 // challenged answers a request with a challenge. line is what is known for the audit,
@@ -150,11 +167,11 @@ func (g *Gateway) describes(path string) (view string, ok bool) {
 // that is so, and reports it (MCP 2026-07-28 basic/authorization, "Scope Challenge
 // Handling"). Nothing has seen the call before.
 func (g *Gateway) overstepped(w http.ResponseWriter, from visitor, x *exchange) bool {
-	if from.auth == nil {
+	if from.auth() == nil {
 		return false
 	}
 	for _, name := range g.namesOfTool(from.request.Context(), x) {
-		if c := from.auth.Allowed(x.principal, name); c != nil {
+		if c := from.auth().Allowed(x.principal, name); c != nil {
 			p := x.principal
 			g.challenged(w, from.request, c, telemetry.AuditLine{
 				Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,

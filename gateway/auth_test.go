@@ -1,14 +1,18 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/gateway/identity"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 // keyed has cfg ask for a key, and returns one of each principal.
@@ -178,6 +182,67 @@ func TestAuthReloads(t *testing.T) {
 	bob.key = ""
 	if got := bob.post(call); got.status != http.StatusNotFound {
 		t.Errorf("his session for nobody in particular: %d", got.status)
+	}
+}
+
+// Streams that are open end when their clients may not listen any longer, and those
+// of others stay.
+func TestStreamsEndWithTheirKey(t *testing.T) {
+	for _, later := range []bool{false, true} { // because of a reload, or of time
+		synctest.Test(t, func(t *testing.T) {
+			cfg := settings(t, "a")
+			keys := keyed(cfg, "alice", "bob")
+			if later {
+				cfg.Server.Auth.APIKeys[0].Expires = time.Now().Add(time.Hour).Format(time.RFC3339)
+			}
+			r := start(t, cfg, dialer("echo")).running()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			open := map[string]<-chan jsonrpc.Event{}
+			for who, key := range keys {
+				open[who] = r.as(key).listen(ctx)
+				m := r.user(key, "{}")
+				open[who+" modern"] = m.events(ctx, m.ask(ctx, m.body("1", "subscriptions/listen", `{"notifications":{"toolsListChanged":true}}`)))
+				old := &client{r: r, path: "/sse", key: key}
+				open[who+" older"] = old.listen(ctx)
+			}
+			ended := func(who string) bool {
+				for {
+					select {
+					case _, more := <-open[who]:
+						if !more {
+							return true
+						}
+					default:
+						return false
+					}
+				}
+			}
+			synctest.Wait()
+			if later {
+				time.Sleep(time.Hour - time.Second)
+			}
+			for who := range open {
+				if ended(who) {
+					t.Errorf("%s ended before", who)
+				}
+			}
+			if later {
+				time.Sleep(recheckEvery + time.Second)
+			} else {
+				next := *r.cfg.Load()
+				next.Server.Auth.APIKeys = cfg.Server.Auth.APIKeys[1:]
+				if _, err := r.Apply(t.Context(), &next); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			for who := range open {
+				if want := strings.HasPrefix(who, "alice"); ended(who) != want {
+					t.Errorf("%s ended: %v", who, !want)
+				}
+			}
+		})
 	}
 }
 

@@ -97,7 +97,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, pa
 
 // anyOverstepped is overstepped for messages that have no exchange yet.
 func (g *Gateway) anyOverstepped(w http.ResponseWriter, from visitor, s *session, all [][]byte) bool {
-	if from.auth == nil {
+	if from.auth() == nil {
 		return false
 	}
 	for _, raw := range all {

@@ -73,6 +73,7 @@ type Gateway struct {
 	moderns   modernClients
 	levels    modernLevels
 	posts     posts
+	present   presences
 	listeners *listeners
 	parks     parks
 	tasks     tasks

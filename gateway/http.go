@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -309,7 +310,10 @@ func (g *Gateway) serveGet(w http.ResponseWriter, v visitor, view string) {
 		s.catchUp() // into the buffer: the connection below takes it along
 		s.mu.Unlock()
 	}
-	_ = st.carry(r.Context(), w, from, resumed)
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	defer g.stay(v, end)()
+	_ = st.carry(ctx, w, from, resumed)
 	s.touch()
 }
 

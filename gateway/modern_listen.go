@@ -162,6 +162,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, from visitor, m *jsonrpc.Me
 		g.unavailable(w, x.id())
 		return
 	}
+	defer g.stay(from, l.full)()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)

@@ -46,6 +46,7 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
 	defer context.AfterFunc(g.closing, stop)()
+	defer g.stay(from, stop)()
 	_ = out.carry(ctx, w, 0, false)
 }
 

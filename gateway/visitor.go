@@ -11,8 +11,16 @@ import (
 // which is whoever its session says.
 type visitor struct {
 	request   *http.Request
-	principal *policy.Principal       // never nil with a request
-	auth      *identity.Authenticator // that knows it; nil if nobody is asked
+	principal *policy.Principal // never nil with a request
+	by        *guard            // that let it in
+}
+
+// auth is what knows the principal, nil if nobody was asked.
+func (v visitor) auth() *identity.Authenticator {
+	if v.by == nil {
+		return nil
+	}
+	return v.by.auth
 }
 
 // anonymous is whoever comes while nobody has to say who it is. It is never
