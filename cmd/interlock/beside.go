@@ -30,6 +30,9 @@ func (a *app) beside(ctx context.Context, cfg *config.Config, each func(admin.Up
 	for i := range mine.Upstreams {
 		mine.Upstreams[i].Start, mine.Upstreams[i].Restart.Policy = upstream.Eager, upstream.Never
 	}
+	if mine.Policies, err = pinsApart(cfg.Policies, dir); err != nil {
+		return err
+	}
 	log := slog.New(slog.DiscardHandler)
 	watcher, err := upstream.StartWatcher(log)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy/pin"
 )
 
 // The exit codes; 0 is fine.
@@ -94,11 +95,12 @@ func failed(err error) error {
 		f *failure
 		e *admin.Error
 		c *config.Errors
+		l *pin.LockError
 	)
 	switch {
 	case err == nil || errors.As(err, &f):
 		return err
-	case errors.As(err, &c), errors.Is(err, config.ErrNoFile):
+	case errors.As(err, &c), errors.Is(err, config.ErrNoFile), errors.As(err, &l) && !errors.As(err, &e):
 		return &failure{exitBadConfig, err, ""}
 	case errors.Is(err, admin.ErrUnreachable):
 		return &failure{exitUnreachable, err, "start it with interlock serve, or name the one that runs with -c FILE or --admin ADDRESS; interlock doctor finds out more"}

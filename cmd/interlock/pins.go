@@ -229,7 +229,7 @@ func short(hash string) string {
 // shellWord quotes a word for a shell if it needs that.
 func shellWord(w string) string {
 	w = printable(w)
-	if regexp.MustCompile(`^[A-Za-z0-9_./:@=+-]+$`).MatchString(w) {
+	if strings.Trim(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:@=+-") == "" {
 		return w
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"

@@ -2,9 +2,14 @@ package main
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/policy/pin"
 )
 
@@ -42,4 +47,29 @@ func (r *reach) keptPins(names []string) (*admin.PinList, error) {
 		return list, nil
 	}
 	return nil, nil
+}
+
+// pinsApart are the policies with a copy of the lock file in dir: servers that are
+// started to look at them are not approved by that. The error is a *pin.LockError for a
+// file that is not whole.
+func pinsApart(policies []builtin.Config, dir string) ([]builtin.Config, error) {
+	own := slices.Clone(policies)
+	for i := range own {
+		if own[i].Pin == nil {
+			continue
+		}
+		mine := *own[i].Pin
+		if _, err := pin.Read(mine.File); err != nil {
+			return nil, err
+		}
+		raw, err := os.ReadFile(mine.File)
+		if mine.File = filepath.Join(dir, pin.FileName); err == nil {
+			err = os.WriteFile(mine.File, raw, 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		own[i].Pin = &mine
+	}
+	return own, nil
 }
