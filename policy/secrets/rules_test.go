@@ -54,7 +54,7 @@ func TestRulesHaveNothingNew(t *testing.T) {
 	where := map[where]int{}
 	for _, r := range d.rules {
 		where[r.ready().where]++
-		if !legalID.MatchString(r.id) {
+		if !legalID(r.id) {
 			t.Errorf("%q cannot stand in the place of a secret", r.id)
 		}
 		if r.where == anywhere {
