@@ -19,6 +19,13 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }
 
+// trial is the key of what says that a call is asked about in a dry run.
+type trial struct{}
+
+// Trial reports whether Before is asked in a dry run, with the context that it was
+// given. A policy that would keep the call waiting must not do so then.
+func Trial(ctx context.Context) bool { return ctx.Value(trial{}) != nil }
+
 // apart reports whether the policy works on a copy: its changes count for nothing,
 // or come too late.
 func (s *Step) apart() bool { return s.DryRun || s.Timeout > 0 }
@@ -32,6 +39,9 @@ func (s *Step) before(ctx context.Context, c *Call, observe Observer) error {
 	ask, free := func(ctx context.Context) error { return s.Policy.Before(ctx, seen) }, func() {}
 	if f, ok := s.Policy.(Finisher); ok && s.Timeout > 0 {
 		ask, free = freed(ask, f, seen)
+	}
+	if s.DryRun {
+		ctx = context.WithValue(ctx, trial{}, true)
 	}
 	d, err := s.decide(ctx, PhaseBefore, ask)
 	if errors.Is(d.Err, errLate) {

@@ -104,7 +104,11 @@ func (p *Policy) ration(ctx context.Context, c *policy.Call) error {
 		}
 		longest = max(longest, d)
 	}
-	if longest == 0 {
+	switch {
+	case longest == 0:
+		return nil
+	case policy.Trial(ctx):
+		c.Annotate("wait", "it would have waited "+longest.String())
 		return nil
 	}
 	t := time.NewTimer(longest)

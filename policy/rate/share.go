@@ -74,7 +74,11 @@ func newShare(c *Share) *share {
 // enter takes a slot for the principal, and blocks until there is one, ctx ends or
 // the wait is over. The error is a *policy.Denial or the cause of ctx's end.
 func (s *share) enter(ctx context.Context, key string) error {
-	p, w, reason := s.ask(key)
+	wait := s.wait
+	if policy.Trial(ctx) {
+		wait = 0
+	}
+	p, w, reason := s.ask(key, wait)
 	if reason != "" {
 		return &policy.Denial{Reason: reason, RetryAfter: comeBack}
 	}
@@ -101,8 +105,9 @@ func (s *share) enter(ctx context.Context, key string) error {
 	return err
 }
 
-// ask takes a slot, or a place in the line, or says why there is neither.
-func (s *share) ask(key string) (*party, *waiter, string) {
+// ask takes a slot, or a place in the line if there may be a wait, or says why there
+// is neither.
+func (s *share) ask(key string, wait time.Duration) (*party, *waiter, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.all[key]
@@ -117,7 +122,7 @@ func (s *share) ask(key string) (*party, *waiter, string) {
 		return p, nil, ""
 	}
 	switch {
-	case s.wait == 0:
+	case wait == 0:
 		s.forget(p)
 		return nil, nil, s.taken
 	case len(p.waiting) >= s.queue:

@@ -255,7 +255,7 @@ func TestShareHoldsProperties(t *testing.T) {
 			switch rapid.IntRange(0, 2).Draw(rt, "what") {
 			case 0:
 				key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "who")
-				if p, w, no := s.ask(key); w != nil {
+				if p, w, no := s.ask(key, s.wait); w != nil {
 					waiting = append(waiting, waits{p, w})
 				} else if no == "" {
 					has = append(has, key)
@@ -316,5 +316,40 @@ func TestShareHoldsProperties(t *testing.T) {
 		if s.free != total || len(s.all) != 0 || len(s.lines) != 0 {
 			rt.Fatalf("%d of %d are free, %d are remembered, %d wait", s.free, total, len(s.all), len(s.lines))
 		}
+	})
+}
+
+// A dry run says what it would do, and keeps nobody waiting.
+func TestDryRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := made(t, Config{
+			Limits:      []Limit{{Rate: "1/m", Wait: time.Hour}},
+			Concurrency: []Share{{Total: 2}},
+		})
+		var told []policy.Decision
+		chain := policy.NewChain(func(_ context.Context, _ *policy.Call, d policy.Decision) { told = append(told, d) },
+			policy.Step{Name: "rate", Policy: p, DryRun: true})
+		began := time.Now()
+		var calls []*policy.Call
+		for range 3 {
+			c := call("a", "u", "x")
+			calls = append(calls, c)
+			chain.Enter()
+			if err := chain.Before(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it took %s", took)
+		}
+		for i, want := range []policy.Effect{policy.Allow, policy.Report, policy.Deny} {
+			if told[i].Effect != want || !told[i].Passed {
+				t.Errorf("decision %d is %s, passed %v", i, told[i].Effect, told[i].Passed)
+			}
+		}
+		for _, c := range calls {
+			chain.Done(c)
+		}
+		empty(t, p)
 	})
 }
