@@ -9,7 +9,7 @@ import (
 
 // A person is shown what is to be approved, and asked.
 func TestPinsAreAskedFor(t *testing.T) {
-	p := launch(t, map[string]string{"interlock.yaml": quiet + "policies: [{pin: {first: hide}}]\n" + clock}, nil, "serve")
+	p := launch(t, map[string]string{"interlock.yaml": "policies: [{pin: {first: hide}}]\n" + quiet + clock}, nil, "serve")
 	p.expect(`^1 of 1 server ready`)
 	for _, c := range []struct{ says, want string }{{"\n", "nothing was approved"}, {"n\n", "nothing was approved"}, {"y\n", "clock/now  \x1b[32mapproved"}} {
 		master, slave := terminal(t, 120)
