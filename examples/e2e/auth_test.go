@@ -5,11 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -90,13 +94,19 @@ func guarded(ctx context.Context, t *testing.T, dir string, auth, upstreams fiel
 // auth writes server.auth into the configuration.
 func (g *gateway) auth(auth fields) {
 	g.t.Helper()
+	g.edit(func(whole map[string]any) { whole["server"].(map[string]any)["auth"] = auth })
+}
+
+// edit changes the configuration.
+func (g *gateway) edit(change func(whole map[string]any)) {
+	g.t.Helper()
 	text, err := os.ReadFile(g.config)
 	var whole map[string]any
 	if err == nil {
 		err = json.Unmarshal(text, &whole)
 	}
 	if err == nil {
-		whole["server"].(map[string]any)["auth"] = auth
+		change(whole)
 		text, err = json.Marshal(whole)
 	}
 	if err == nil {
@@ -289,6 +299,77 @@ func TestSignIn(t *testing.T) {
 					t.Errorf("signed in for %q, want %q", state.Asked, want)
 				}
 			})
+		}
+	}
+}
+
+// TestCredentialsStayHere: what clients present is seen by no upstream, and is in no log,
+// audit or file of the gateway.
+func TestCredentialsStayHere(t *testing.T) {
+	t.Parallel()
+	ctx, dir := deadline(t, 3*time.Minute), home(t)
+	by := newIssuer(ctx, t, dir)
+	remote, err := url.Parse(everythingRemote(ctx, t, dir, "streamableHttp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire, err := os.Create(filepath.Join(dir, "wire"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { wire.Close() })
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		whole, err := httputil.DumpRequest(r, true)
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = wire.Write(whole)
+		proxy := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host = remote.Scheme, remote.Host
+			p.Out.Host = remote.Host
+		}}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(between.Close) // after the gateway has stopped
+	g := guarded(ctx, t, dir, fields{"oidc": []fields{{"issuer": by.url}}, "scopes": fields{"required": []string{"mcp"}}}, fields{
+		"every": fields{"url": between.URL + remote.Path, "required": true},
+		"files": filesystem(dir),
+	})
+	audit := filepath.Join(dir, "audit.jsonl")
+	g.edit(func(whole map[string]any) {
+		whole["telemetry"] = fields{"logs": fields{"level": "debug"}, "audit": fields{"path": audit}}
+	})
+	g.start()
+	for _, mode := range []any{nil, "auto"} {
+		client := newClient(ctx, t, home(t))
+		client.must("connect", fields{"url": g.url(), "signIn": true, "mode": mode}, nil)
+		client.must("callTool", fields{"params": fields{"name": "every__echo", "arguments": fields{"message": "hello"}}}, nil)
+		client.must("callTool", fields{"params": fields{"name": "files__list_allowed_directories", "arguments": fields{}}}, nil)
+		client.must("readResource", fields{"params": fields{"uri": "demo://resource/dynamic/text/3"}}, nil)
+	}
+	g.stop()
+	seen := map[string]string{"the log": g.log.String()}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		seen[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(seen[wire.Name()], "hello") || !strings.Contains(seen[audit], `"ada"`) || len(seen["the log"]) >= 64<<10 {
+		t.Errorf("not all was seen: wire %d bytes, log %d, audit %s", len(seen[wire.Name()]), len(seen["the log"]), seen[audit])
+	}
+	for where, text := range seen {
+		// eyJ begins the header of each token, and Authorization its line.
+		if i := strings.Index(text, "eyJ"); i >= 0 {
+			t.Errorf("%s: a token: %.80s", where, text[i:])
+		}
+		if where == wire.Name() && strings.Contains(strings.ToLower(text), "authorization:") {
+			t.Errorf("%s: a header of a client's:\n%s", where, text)
 		}
 	}
 }
