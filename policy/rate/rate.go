@@ -40,7 +40,7 @@ func (c *Config) New(policy.Env) (policy.Policy, error) {
 // each share. It blocks for as long as the configuration says, and no longer than
 // ctx lasts.
 func (p *Policy) Before(ctx context.Context, c *policy.Call) error {
-	if ends(c.Method) {
+	if ends(c.Method) || c.Resumed { // what is resumed has its slot, and was counted
 		return nil
 	}
 	if err := p.ration(ctx, c); err != nil {
