@@ -7,9 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
@@ -27,8 +30,8 @@ func (s *sink) Write(b []byte) (int, error) { s.size += len(b); return len(b), n
 
 var benchAnswer = json.RawMessage(`{"content":[{"type":"text","text":"hello"}]}`)
 
-// benchHandler is a gateway in front of a server that costs nothing.
-func benchHandler(b *testing.B) http.Handler {
+// benchHandler is a gateway in front of a server that costs nothing, with policies.
+func benchHandler(b *testing.B, steps ...policy.Step) http.Handler {
 	b.Helper()
 	d := new(linktest.Dialer)
 	d.Server("a").Tools = []string{"echo"}
@@ -43,7 +46,10 @@ func benchHandler(b *testing.B) http.Handler {
 	u := upstream.Defaults()
 	u.Name, u.Command = "a", "fake"
 	cfg.Upstreams = []upstream.Config{u}
-	g, err := New(&cfg, Options{Dialer: d, Version: "test"})
+	for _, s := range steps {
+		cfg.Policies = append(cfg.Policies, builtin.Config{Name: s.Name})
+	}
+	g, err := New(&cfg, Options{Dialer: d, Version: "test", makePolicies: these(steps...)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -85,6 +91,29 @@ func BenchmarkPost(b *testing.B) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, benchRequest("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
 	benchPosts(b, h, benchRequest(w.Header().Get(headerSession), ""), []byte(calls("1", "a__echo", `{"message":"hello"}`)))
+}
+
+// idle is a policy that does nothing.
+type idle struct{}
+
+func (*idle) Before(context.Context, *policy.Call) error                { return nil }
+func (*idle) After(context.Context, *policy.Call, *policy.Answer) error { return nil }
+
+// BenchmarkPolicies is BenchmarkPost without a policy, with one, and with five that
+// do nothing: what the chain itself costs.
+func BenchmarkPolicies(b *testing.B) {
+	for _, n := range []int{0, 1, 5} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var steps []policy.Step
+			for i := range n {
+				steps = append(steps, policy.Step{Name: "idle" + strconv.Itoa(i), Policy: &idle{}})
+			}
+			h := benchHandler(b, steps...)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, benchRequest("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
+			benchPosts(b, h, benchRequest(w.Header().Get(headerSession), ""), []byte(calls("1", "a__echo", `{"message":"hello"}`)))
+		})
+	}
 }
 
 // BenchmarkModernPost is the same for a client of 2026-07-28: no session, but

@@ -320,12 +320,7 @@ func TestNoDenialAfterACancel(t *testing.T) {
 func TestRetriesAreDecidedOn(t *testing.T) {
 	f, runs := asks(t, formQuestion)
 	d := dialer("do")
-	d.Server("a").OnRequest = func(ctx context.Context, _ *linktest.Link, method string, r *upstream.Request) (json.RawMessage, error) {
-		if method != "tools/call" {
-			return nil, nil
-		}
-		return f(ctx, r)
-	}
+	d.Server("a").OnRequest = askingTool(f)
 	rule := &ruler{
 		before: func(_ context.Context, c *policy.Call) error {
 			if strings.Contains(string(c.Message.InputResponses.Of(c.Message.Raw)), "forbidden") {

@@ -124,6 +124,9 @@ func (g *Gateway) observing(all scores) policy.Observer {
 		}
 		switch d.Effect {
 		case policy.Failed:
+			if ctx.Err() != nil { // nobody waits any more, and that is no fault of the policy
+				return
+			}
 			if unsaid, ok := t.warns(d.Began); ok {
 				g.log.Warn("policy could not decide", "policy", d.Policy, "phase", string(d.Phase), "method", what,
 					"passed", d.Passed, "err", d.Err, "also", unsaid)

@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
 
 // ruler is a policy that a test scripts. What is nil lets all pass.
@@ -91,6 +94,16 @@ func (i *inspector) Vet(all []*policy.Definition) []policy.Verdict { return i.ve
 
 // step is the policy as the one of a chain, under the name that governed gives it.
 func step(name string, p policy.Policy) policy.Step { return policy.Step{Name: name, Policy: p} }
+
+// askingTool answers tools/call with what f does.
+func askingTool(f func(context.Context, *upstream.Request) (json.RawMessage, error)) func(context.Context, *linktest.Link, string, *upstream.Request) (json.RawMessage, error) {
+	return func(ctx context.Context, _ *linktest.Link, method string, r *upstream.Request) (json.RawMessage, error) {
+		if method != "tools/call" {
+			return nil, nil
+		}
+		return f(ctx, r)
+	}
+}
 
 func denies(context.Context, *policy.Call) error {
 	return &policy.Denial{Reason: "not on my watch"}

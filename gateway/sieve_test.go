@@ -19,12 +19,7 @@ import (
 func screened(t *testing.T, received func(context.Context, *policy.ServerMessage) error, f func(ctx context.Context, r *upstream.Request) (json.RawMessage, error)) (*rig, *customs) {
 	t.Helper()
 	d := dialer("do")
-	d.Server("a").OnRequest = func(ctx context.Context, _ *linktest.Link, method string, r *upstream.Request) (json.RawMessage, error) {
-		if method != "tools/call" {
-			return nil, nil
-		}
-		return f(ctx, r)
-	}
+	d.Server("a").OnRequest = askingTool(f)
 	c := &customs{received: received}
 	r := startWith(t, governed(settings(t, "a"), "customs"), Options{Dialer: d, makePolicies: these(step("customs", c))})
 	r.dialer = d

@@ -152,11 +152,10 @@ func (c *Chain) Received(ctx context.Context, m *ServerMessage) error {
 	}
 	for i := range c.steps {
 		s := &c.steps[i]
-		p, ok := s.Policy.(Inbound)
-		if !ok {
+		if _, ok := s.Policy.(Inbound); !ok {
 			continue
 		}
-		if err := s.received(ctx, p, m, c.observe); err != nil {
+		if err := s.received(ctx, m, c.observe); err != nil {
 			return err
 		}
 	}

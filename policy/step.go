@@ -36,17 +36,21 @@ func (s *Step) before(ctx context.Context, c *Call, observe Observer) error {
 		seen = c.sketch()
 	}
 	changes, notes := seen.changes, len(seen.notes)
-	ask, free := func(ctx context.Context) error { return s.Policy.Before(ctx, seen) }, func() {}
-	if f, ok := s.Policy.(Finisher); ok && s.Timeout > 0 {
-		ask, free = freed(ask, f, seen)
+	q := question{phase: PhaseBefore, call: seen}
+	f, holds := s.Policy.(Finisher)
+	if holds && s.Timeout > 0 {
+		q.over = make(chan struct{})
 	}
+	asked := ctx
 	if s.DryRun {
-		ctx = context.WithValue(ctx, trial{}, true)
+		asked = context.WithValue(ctx, trial{}, true)
 	}
-	d, err := s.decide(ctx, PhaseBefore, ask)
-	if errors.Is(d.Err, errLate) {
-		free()
-	} else { // it is not at work on its copy any more
+	d, err := s.decide(asked, q)
+	if late := errors.Is(d.Err, errLate); late && holds {
+		// What the policy holds for the call it has kept in a copy that nobody else
+		// has, and is told by it to let go once it has returned.
+		go func() { <-q.over; f.Done(seen) }()
+	} else if !late { // it is not at work on its copy any more
 		for i := range seen.notes[notes:] {
 			seen.notes[notes+i].Policy = s.Name
 		}
@@ -62,17 +66,6 @@ func (s *Step) before(ctx context.Context, c *Call, observe Observer) error {
 	return s.tell(ctx, c, d, err, observe)
 }
 
-// freed returns ask, and what to do if it is late: what the policy holds for the
-// call it has kept in a copy that nobody else has, and is told by it to let go once
-// it has returned.
-func freed(ask func(context.Context) error, f Finisher, c *Call) (func(context.Context) error, func()) {
-	returned := make(chan struct{})
-	return func(ctx context.Context) error {
-		defer close(returned)
-		return ask(ctx)
-	}, func() { go func() { <-returned; f.Done(c) }() }
-}
-
 func (s *Step) after(ctx context.Context, c *Call, a *Answer, observe Observer) error {
 	seen, answer := c, a
 	if s.apart() {
@@ -80,7 +73,7 @@ func (s *Step) after(ctx context.Context, c *Call, a *Answer, observe Observer) 
 		seen, answer = c.sketch(), &copied
 	}
 	changes, notes := answer.changes, len(seen.notes)
-	d, err := s.decide(ctx, PhaseAfter, func(ctx context.Context) error { return s.Policy.After(ctx, seen, answer) })
+	d, err := s.decide(ctx, question{phase: PhaseAfter, call: seen, answer: answer})
 	if !errors.Is(d.Err, errLate) {
 		for i := range seen.notes[notes:] {
 			seen.notes[notes+i].Policy = s.Name
@@ -96,18 +89,22 @@ func (s *Step) after(ctx context.Context, c *Call, a *Answer, observe Observer) 
 	return s.tell(ctx, c, d, err, observe)
 }
 
-func (s *Step) received(ctx context.Context, p Inbound, m *ServerMessage, observe Observer) error {
+func (s *Step) received(ctx context.Context, m *ServerMessage, observe Observer) error {
 	seen := m
 	if s.apart() {
 		copied := *m
-		seen = &copied
+		if seen = &copied; m.Call != nil { // one that is late may still read it when the call's answer is decided on
+			seen.Call = m.Call.sketch()
+		}
 	}
 	changes := seen.changes
-	d, err := s.decide(ctx, PhaseReceived, func(ctx context.Context) error { return p.Received(ctx, seen) })
+	d, err := s.decide(ctx, question{phase: PhaseReceived, message: seen})
 	if !errors.Is(d.Err, errLate) {
 		d.did(seen.changes != changes, false)
 		if seen != m && !s.DryRun {
+			call := m.Call
 			*m = *seen
+			m.Call = call
 		}
 	}
 	return s.tell(ctx, m.Call, d, err, observe)
@@ -147,9 +144,14 @@ func (s *Step) vet(p Vetter, all []*Definition, observe Observer) (verdicts []Ve
 
 // decide asks the policy, within its time, and says what came of it. The error is
 // the *Denial that ends the call, nil if it goes on.
-func (s *Step) decide(ctx context.Context, phase Phase, ask func(context.Context) error) (Decision, error) {
-	d := Decision{Policy: s.Name, Phase: phase, Effect: Allow, Passed: true, DryRun: s.DryRun, Began: time.Now()}
-	err := s.within(ctx, ask)
+func (s *Step) decide(ctx context.Context, q question) (Decision, error) {
+	d := Decision{Policy: s.Name, Phase: q.phase, Effect: Allow, Passed: true, DryRun: s.DryRun, Began: time.Now()}
+	var err error
+	if s.Timeout <= 0 {
+		err = s.put(ctx, q)
+	} else {
+		err = s.within(ctx, q)
+	}
 	d.Took = time.Since(d.Began)
 	switch {
 	case err == nil:
@@ -175,23 +177,45 @@ func (s *Step) decide(ctx context.Context, phase Phase, ask func(context.Context
 	return d, denial
 }
 
-// within asks, and gives up when the time is over. A panic is an error.
-func (s *Step) within(ctx context.Context, ask func(context.Context) error) error {
-	safely := func(ctx context.Context) (err error) {
-		defer func() {
-			if fault := recover(); fault != nil {
-				err = &panicked{fault, debug.Stack()}
-			}
-		}()
-		return ask(ctx)
+// question is what a policy is asked. It is no closure: one for each policy and
+// call would be most of what a chain costs.
+type question struct {
+	phase   Phase
+	call    *Call
+	answer  *Answer
+	message *ServerMessage
+	over    chan struct{} // closed when the policy has returned; nil for nobody to know
+}
+
+// put puts a question to the policy. A panic is an error.
+func (s *Step) put(ctx context.Context, q question) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = &panicked{fault, debug.Stack()}
+		}
+		if q.over != nil {
+			close(q.over)
+		}
+	}()
+	switch q.phase {
+	case PhaseBefore:
+		return s.Policy.Before(ctx, q.call)
+	case PhaseAfter:
+		return s.Policy.After(ctx, q.call, q.answer)
 	}
-	if s.Timeout <= 0 {
-		return safely(ctx)
+	p, ok := s.Policy.(Inbound)
+	if !ok { // it is asked nothing else
+		return nil
 	}
+	return p.Received(ctx, q.message)
+}
+
+// within is put, and gives up when the time is over.
+func (s *Step) within(ctx context.Context, q question) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, errLate)
 	defer cancel()
 	done := make(chan error, 1) // one that is late has nobody to tell
-	go func() { done <- safely(ctx) }()
+	go func() { done <- s.put(ctx, q) }()
 	select {
 	case err := <-done:
 		return err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +122,9 @@ func attrs(kvs []*common.KeyValue) map[string]string {
 		all[kv.Key] = kv.Value.GetStringValue()
 		if i, ok := kv.Value.Value.(*common.AnyValue_IntValue); ok {
 			all[kv.Key] = time.Duration(i.IntValue).String()
+		}
+		if b, ok := kv.Value.Value.(*common.AnyValue_BoolValue); ok {
+			all[kv.Key] = strconv.FormatBool(b.BoolValue)
 		}
 	}
 	return all
