@@ -19,7 +19,13 @@ import (
 // all clients is bounded. Where out has write deadlines, as a net.Conn does, it
 // may take no longer for a piece than an HTTP client may.
 func (g *Gateway) Attach(ctx context.Context, in io.Reader, out io.Writer) error {
-	s := g.local()
+	return g.AttachIn(ctx, "", in, out)
+}
+
+// AttachIn is Attach for a client that sees a profile and no more, "" for what it
+// gets without. While there is none of that name it sees nothing.
+func (g *Gateway) AttachIn(ctx context.Context, profile string, in io.Reader, out io.Writer) error {
+	s := g.local(profile)
 	s.attached = true
 	// It may still answer questions of a gateway before this one.
 	s.asked = rand.Uint64N(1 << 40)

@@ -53,7 +53,7 @@ func TestListsWaitOnceForAServerThatHangs(t *testing.T) {
 // that one all the same: about one start in a hundred once gave a list without.
 func TestListShowsWhatMadeItReady(t *testing.T) {
 	r := echoing(t, "a")
-	s := operator()
+	s := operator("")
 	m := serverMessage(t, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	x := r.exchange(s, m, s.home, visitor{}, func(error) {})
 	before := *x.view

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
@@ -157,4 +159,84 @@ func (g *Gateway) findsResource(asked string, p *policy.Principal, uri string) b
 	}
 	_, err := c.Resource(uri)
 	return err == nil
+}
+
+// catalogIn returns the catalog of a profile, "" for the whole. The error is an
+// *admin.Error.
+func (g *Gateway) catalogIn(profile string) (*router.Catalog, error) {
+	v := g.view.Load()
+	if c, ok := v.catalogFor(givenProfile+profile, nil); ok {
+		return c, nil
+	}
+	return nil, noProfile(v.cfg.Profiles, profile)
+}
+
+func noProfile(all []config.Profile, name string) error {
+	e := &admin.Error{Code: admin.CodeUnknownProfile, Detail: fmt.Sprintf("no profile is named %.128q", name), Mend: "the configuration has no profiles"}
+	var names []string
+	for i := range all {
+		names = append(names, all[i].Name)
+	}
+	if names != nil {
+		e.Mend = "the profiles are " + strings.Join(names, ", ")
+	}
+	return e
+}
+
+// HasProfile returns an *admin.Error if there is no profile of that name; "" is the
+// whole.
+func (g *Gateway) HasProfile(name string) error {
+	_, err := g.catalogIn(name)
+	return err
+}
+
+// Profiles returns the profiles, in the order of the file.
+func (g *Gateway) Profiles() []admin.Profile {
+	v := g.view.Load()
+	var out []admin.Profile
+	for i := range v.cfg.Profiles {
+		p := &v.cfg.Profiles[i]
+		c, ok := v.catalog.Profile(p.Name)
+		if !ok {
+			continue
+		}
+		a := admin.Profile{
+			Name: p.Name, Description: p.Description, Default: p.Default, Principals: p.Principals,
+			Path: strings.TrimSuffix(v.cfg.Server.Path, "/") + "/p/" + p.Name, Upstreams: []string{},
+		}
+		for _, u := range v.order {
+			if c.Sees(u.Name()) {
+				a.Upstreams = append(a.Upstreams, u.Name())
+			}
+		}
+		for kind, n := range map[router.Kind]*int{router.Tools: &a.Tools, router.Prompts: &a.Prompts, router.Resources: &a.Resources, router.Templates: &a.Resources} {
+			for _, of := range c.Listed(kind) {
+				*n += of
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// ToolsIn returns the tools as Tools does, of a profile. The error is an
+// *admin.Error.
+func (g *Gateway) ToolsIn(profile string) ([]admin.Tool, error) {
+	c, err := g.catalogIn(profile)
+	if err != nil {
+		return nil, err
+	}
+	return toolsOf(c), nil
+}
+
+// IdleRules returns the rules of profiles that match nothing of what is known.
+func (g *Gateway) IdleRules() []admin.Problem {
+	v := g.view.Load()
+	var out []admin.Problem
+	for i := range v.cfg.Profiles {
+		if c, ok := v.catalog.Profile(v.cfg.Profiles[i].Name); ok {
+			out = append(out, adminProblems(c.IdleRules())...)
+		}
+	}
+	return out
 }

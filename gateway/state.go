@@ -79,8 +79,10 @@ func upstreamView(u *upstream.Upstream) admin.Upstream {
 
 // Tools returns the catalog's tools: those that clients are listed, in their order,
 // then those that are known but not listed.
-func (g *Gateway) Tools() []admin.Tool {
-	entries := g.view.Load().catalog.Entries(router.Tools)
+func (g *Gateway) Tools() []admin.Tool { return toolsOf(g.view.Load().catalog) }
+
+func toolsOf(c *router.Catalog) []admin.Tool {
+	entries := c.Entries(router.Tools)
 	out := make([]admin.Tool, len(entries))
 	for i, e := range entries {
 		var item struct {
@@ -97,15 +99,24 @@ func (g *Gateway) Tools() []admin.Tool {
 // Problems returns what clients see differently from what the upstreams say.
 func (g *Gateway) Problems() []admin.Problem {
 	v := g.view.Load()
-	problems := v.catalog.Problems()
-	out := make([]admin.Problem, len(problems), len(problems)+len(v.verdicts))
-	for i, p := range problems {
-		out[i] = admin.Problem{
-			Kind: string(p.Kind), Upstream: p.Upstream, Name: p.Name, Exposed: p.Exposed, Other: p.Other, Text: p.Text, Mend: p.Mend,
+	out := adminProblems(v.catalog.Problems())
+	for i := range v.cfg.Profiles {
+		if c, ok := v.catalog.Profile(v.cfg.Profiles[i].Name); ok {
+			out = append(out, adminProblems(c.Problems())...)
 		}
 	}
 	for i := range v.verdicts {
 		out = append(out, problemOf(&v.verdicts[i]))
+	}
+	return out
+}
+
+func adminProblems(problems []router.Problem) []admin.Problem {
+	out := make([]admin.Problem, len(problems))
+	for i, p := range problems {
+		out[i] = admin.Problem{
+			Kind: string(p.Kind), Upstream: p.Upstream, Profile: p.Profile, Name: p.Name, Exposed: p.Exposed, Other: p.Other, Text: p.Text, Mend: p.Mend,
+		}
 	}
 	return out
 }
@@ -118,8 +129,8 @@ const (
 
 // operator is the session of calls that the admin API makes: a client that can
 // be asked nothing.
-func operator() *session {
-	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}"), View: givenProfile}, "")
+func operator(profile string) *session {
+	s := newSession(ticket{Nonce: "operator-" + randomHex(8), Version: legacyVersions[0], Capabilities: json.RawMessage("{}"), View: givenProfile + profile}, "")
 	s.principal = &policy.Principal{Issuer: operatorIssuer, Subject: operatorSubject, Name: operatorSubject}
 	s.home = nowhere{}
 	return s
@@ -129,6 +140,14 @@ func operator() *session {
 // call takes, and blocks for the bytes of its result. A client that asks so can
 // be asked nothing. The error is an *admin.Error, or ctx's.
 func (g *Gateway) Call(ctx context.Context, tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	return g.CallIn(ctx, "", tool, arguments)
+}
+
+// CallIn is Call for a client that sees a profile, "" for the whole.
+func (g *Gateway) CallIn(ctx context.Context, profile, tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	if _, err := g.catalogIn(profile); err != nil {
+		return nil, err
+	}
 	params := append(jsonrpc.AppendString([]byte(`{"name":`), tool), `,"arguments":`...)
 	if len(arguments) == 0 {
 		arguments = json.RawMessage("{}")
@@ -142,7 +161,7 @@ func (g *Gateway) Call(ctx context.Context, tool string, arguments json.RawMessa
 		return nil, &admin.Error{Code: admin.CodeDraining, Detail: "the gateway is shutting down"}
 	}
 	defer g.leave()
-	ses := operator()
+	ses := operator(profile)
 	defer g.release(ses)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -21,14 +21,25 @@ var errStuck = errors.New("the client on stdio does not read its answers")
 // before in ended is still answered, within drain_timeout; then calls in flight
 // are cancelled.
 func (g *Gateway) ServeStdio(ctx context.Context, in io.Reader, out io.Writer) error {
-	return g.serveLines(ctx, g.local(), newPipe(), in, out)
+	return g.ServeStdioIn(ctx, "", in, out)
+}
+
+// ServeStdioIn is ServeStdio for a client that sees a profile and no more, ""
+// for what it gets without. While there is none of that name it sees nothing.
+func (g *Gateway) ServeStdioIn(ctx context.Context, profile string, in io.Reader, out io.Writer) error {
+	return g.serveLines(ctx, g.local(profile), newPipe(), in, out)
 }
 
 // local returns a session of a client that the operating system lets in: it
 // started the gateway, or may use its socket. Where others have to say who they
-// are, it is a principal of its own.
-func (g *Gateway) local() *session {
-	s := newSession(ticket{Nonce: randomHex(16)}, "")
+// are, it is a principal of its own. profile is what it was given to see, "" for
+// nothing in particular.
+func (g *Gateway) local(profile string) *session {
+	t := ticket{Nonce: randomHex(16)}
+	if profile != "" {
+		t.View = givenProfile + profile
+	}
+	s := newSession(t, "")
 	if g.guard.Load().asks() {
 		s.belongsTo(identity.Local())
 	}

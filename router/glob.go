@@ -8,8 +8,17 @@ import (
 // glob is a pattern in the syntax of path.Match, but for * and ?, which match / as
 // well: a tool's name is no path, and deny: ["*"] means all.
 type glob struct {
-	text string // unslashed
+	text string // unslashed, and without the * of a prefix
 	form form
+}
+
+// String is the pattern as it was written.
+func (g glob) String() string {
+	text := strings.ReplaceAll(g.text, "\x00", "/")
+	if g.form == prefix {
+		text += "*"
+	}
+	return text
 }
 
 // form is what a pattern comes to: most need no more than a comparison.

@@ -357,6 +357,49 @@ func TestProfileChanges(t *testing.T) {
 	}
 }
 
+// Rules that match nothing are found, and no others.
+func TestIdleRules(t *testing.T) {
+	a, b := offer("a", "x", "y"), offer("b", "x")
+	a.Tags = []string{"red"}
+	a.Templates = []json.RawMessage{json.RawMessage(`{"uriTemplate":"s:{x}","name":"x"}`)}
+	a.Resources = []json.RawMessage{json.RawMessage(`{"uri":"s:/1","name":"x"}`)}
+	c := seen(t, Profile{
+		Upstreams: []string{"a", "c*", "!d"}, Tags: []string{"red", "!blue"},
+		Tools: ProfileTools{
+			Allow: []string{"a__*", "b__*"}, Deny: []string{"a__y", "?__q"},
+			Rename:   map[string]string{"a__x": "new", "a__y": "hidden", "b__x": "other"},
+			Describe: map[string]string{"a__x": "so", "never": "so"},
+		},
+		Prompts:   ProfileRules{Deny: []string{"p"}},
+		Resources: ProfileRules{Allow: []string{"s:{x}", "s:/*", "t:/x/*"}},
+	}, a, b)
+	var got []string
+	for _, p := range c.IdleRules() {
+		got = append(got, p.Text)
+		if p.Kind != Idle || p.Profile != "p" || p.Mend == "" {
+			t.Errorf("%+v", p)
+		}
+	}
+	want := []string{
+		`prompts.deny of profile "p": "p" matches no prompt that is listed`,
+		`resources.allow of profile "p": "t:/x/*" matches no resource that is listed`,
+		`tags of profile "p": "blue" matches no upstream's tag`,
+		`tools.allow of profile "p": "b__*" matches no tool that is listed`,
+		`tools.deny of profile "p": "?__q" matches no tool that is listed`,
+		`tools.describe of profile "p": "never" matches no tool that the profile shows`,
+		`tools.rename of profile "p": "a__y" matches no tool that the profile shows`,
+		`tools.rename of profile "p": "b__x" matches no tool that the profile shows`,
+		`upstreams of profile "p": "c*" matches no upstream`,
+		`upstreams of profile "p": "d" matches no upstream`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error("-want +got", d)
+	}
+	if whole := Build(Defaults(), []Offer{a}); whole.IdleRules() != nil {
+		t.Error("the whole has no rules")
+	}
+}
+
 // halves are profiles each of which shows another half of many, in pieces.
 func halves(n int) []Profile {
 	profiles := make([]Profile, n)

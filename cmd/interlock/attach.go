@@ -30,12 +30,17 @@ func (s *service) other(files []string) error {
 
 // attach lets in a client that a bridge carries. It must mean the very
 // configuration that the gateway was started with.
-func (s *service) attach(files []string) (func(context.Context, io.Reader, io.Writer) error, error) {
+func (s *service) attach(files []string, profile string) (func(context.Context, io.Reader, io.Writer) error, error) {
 	if len(files) > 0 && !slices.Equal(files, s.roots) {
 		return nil, s.other(files)
 	}
 	if s.gw.Draining() {
 		return nil, &admin.Error{Code: admin.CodeDraining, Detail: "the gateway is shutting down"}
 	}
-	return s.gw.Attach, nil
+	if err := s.gw.HasProfile(profile); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, in io.Reader, out io.Writer) error {
+		return s.gw.AttachIn(ctx, profile, in, out)
+	}, nil
 }

@@ -31,15 +31,16 @@ It exits with 1 when the tool says that it failed.`,
 	}
 	r.flags(cmd)
 	output := outputFlag(cmd)
+	profile := r.profileFlag(cmd, "call as a client that sees this `PROFILE`")
 	cmd.ValidArgsFunction = once(r.completing(toolNames))
 	// The call is cancelled at the upstream when its caller is interrupted.
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, args []string) error {
-		arguments, err := a.arguments(ctx, c, args[0], args[1:])
+		arguments, err := a.arguments(ctx, c, *profile, args[0], args[1:])
 		if err != nil {
 			return err
 		}
 		wait := a.awaiting(args[0])
-		result, err := c.Call(ctx, args[0], arguments)
+		result, err := c.CallIn(ctx, *profile, args[0], arguments)
 		wait.stop()
 		if err != nil {
 			return err
@@ -50,7 +51,7 @@ It exits with 1 when the tool says that it failed.`,
 }
 
 // arguments returns the JSON object that the words mean.
-func (a *app) arguments(ctx context.Context, c *admin.Client, tool string, words []string) (json.RawMessage, error) {
+func (a *app) arguments(ctx context.Context, c *admin.Client, profile, tool string, words []string) (json.RawMessage, error) {
 	const how = `write '{"key": "value"}' or key=value`
 	switch {
 	case len(words) == 0:
@@ -69,7 +70,7 @@ func (a *app) arguments(ctx context.Context, c *admin.Client, tool string, words
 		}
 		return raw, nil
 	}
-	schema := schemaOf(ctx, c, tool)
+	schema := schemaOf(ctx, c, profile, tool)
 	object := map[string]json.RawMessage{}
 	for _, w := range words {
 		key, value, ok := strings.Cut(w, "=")
@@ -107,9 +108,9 @@ type schema struct {
 func (s schema) wantsString(key string) bool { return string(s.Properties[key].Type) == `"string"` }
 
 // schemaOf returns the schema of a tool, an empty one when it is not known.
-func schemaOf(ctx context.Context, c *admin.Client, tool string) schema {
+func schemaOf(ctx context.Context, c *admin.Client, profile, tool string) schema {
 	var s schema
-	tools, _, err := c.Tools(ctx)
+	tools, _, err := c.ToolsIn(ctx, profile)
 	if err != nil {
 		return s // the call will say it
 	}

@@ -68,6 +68,18 @@ func upstreamNames(ctx context.Context, c *admin.Client) []string {
 	return names
 }
 
+func profileNames(ctx context.Context, c *admin.Client) []string {
+	all, err := c.Profiles(ctx)
+	if err != nil {
+		return nil
+	}
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = cobra.CompletionWithDesc(p.Name, p.Description)
+	}
+	return names
+}
+
 func toolNames(ctx context.Context, c *admin.Client) []string {
 	tools, _, err := c.Tools(ctx)
 	if err != nil {

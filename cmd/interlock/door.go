@@ -19,6 +19,8 @@ type door struct {
 	app    *app
 	reach  reach
 	linger time.Duration
+	// profile is what the client is to see, "" for what it gets without.
+	profile string
 
 	kept time.Time // when to start one at the earliest: before, somebody else is expected to
 }
@@ -125,7 +127,7 @@ func (d *door) connect(ctx context.Context, roots []string) (*admin.Attached, er
 	defer c.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, errMute)
 	defer cancel()
-	return c.Attach(ctx, roots...)
+	return c.AttachIn(ctx, d.profile, roots...)
 }
 
 // aMoment waits for d before something is looked for again, or returns the cause

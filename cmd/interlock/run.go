@@ -46,7 +46,7 @@ func (s *service) run(ctx context.Context) error {
 	} else if s.o.stdio {
 		defer surviveClosedPipes()()
 		tasks.Go(func() {
-			err := s.gw.ServeStdio(operators, s.app.in, s.app.out)
+			err := s.gw.ServeStdioIn(operators, s.o.profile, s.app.in, s.app.out)
 			if err == nil || errors.Is(err, context.Canceled) {
 				err = errStop
 			}

@@ -16,7 +16,9 @@ type serveOptions struct {
 	files  []string
 	listen string // instead of the configuration's, "" for that
 	stdio  bool   // one client on stdin and stdout, no listener
-	quiet  bool   // leave out the opening lines
+	// profile is what that client sees, "" for what it gets without.
+	profile string
+	quiet   bool // leave out the opening lines
 	// background is for a gateway that a client's need started: its log goes to a
 	// file, and it does without the addresses that others have.
 	background bool
@@ -50,13 +52,19 @@ telemetry.logs.level is debug, else JSON. systemd is told when the gateway is re
 	configFlag(cmd, &o.files)
 	cmd.Flags().StringVar(&o.listen, "listen", "", "`ADDRESS` to listen on instead of the configuration's server.listen")
 	cmd.Flags().BoolVar(&o.stdio, "stdio", false, "serve one client on stdin and stdout instead of listening")
+	cmd.Flags().StringVar(&o.profile, "profile", "", "with --stdio, have the client see this `PROFILE` and no more")
 	cmd.Flags().BoolVar(&o.background, "background", false, "log to state_dir, and do without addresses that are taken")
 	cmd.Flags().DurationVar(&o.linger, "linger", 0, "end when no client has used the gateway for so long")
 	for _, hidden := range []string{"background", "linger"} { // interlock stdio sets them
 		_ = cmd.Flags().MarkHidden(hidden)
 	}
 	cmd.MarkFlagsMutuallyExclusive("listen", "stdio")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return failed(a.serve(cmd.Context(), o)) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.profile != "" && !o.stdio {
+			return usage("its clients use its path, SERVER.PATH/p/"+o.profile, "--profile is for --stdio")
+		}
+		return failed(a.serve(cmd.Context(), o))
+	}
 	return cmd
 }
 
@@ -72,6 +80,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) error {
 	cfg, err := o.load()
 	if err != nil {
 		return err
+	}
+	if o.profile != "" && cfg.Profile(o.profile) == nil {
+		return &failure{exitBadConfig, fmt.Errorf("no profile is named %q", o.profile), "the configuration has its profiles below profiles"}
 	}
 	s.cfg, s.roots = cfg, rootFiles(o.files, cfg)
 	if o.background {

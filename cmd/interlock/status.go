@@ -15,6 +15,7 @@ type statusReport struct {
 	Waiting   []string         `json:"waiting"`
 	Upstreams []admin.Upstream `json:"upstreams"`
 	Problems  []admin.Problem  `json:"problems"`
+	Profiles  []admin.Profile  `json:"profiles,omitempty"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -71,7 +72,11 @@ func ask(ctx context.Context, c *admin.Client, names []string) (*statusReport, e
 	if _, report.Problems, err = c.Tools(ctx); err != nil {
 		return nil, err
 	}
+	if report.Profiles, err = c.Profiles(ctx); err != nil {
+		return nil, err
+	}
 	if len(names) > 0 {
+		report.Profiles = nil
 		report.Problems = slices.DeleteFunc(report.Problems, func(p admin.Problem) bool { return !slices.Contains(names, p.Upstream) })
 	}
 	return report, nil
@@ -93,6 +98,10 @@ func (s *screen) status(r *statusReport) {
 			s.printf("  %s\n", s.faint(printable(line)))
 		}
 	}
+	if len(r.Profiles) > 0 {
+		s.printf("\n")
+		s.profiles(r.Profiles)
+	}
 	s.problems(r.Problems)
 }
 
@@ -102,7 +111,11 @@ func (s *screen) problems(all []admin.Problem) {
 		if i == 0 {
 			s.printf("\n")
 		}
-		s.printf("%s %s: %s", s.yellow(p.Kind), p.Upstream, printable(p.Text))
+		about := p.Upstream
+		if about == "" {
+			about = p.Profile
+		}
+		s.printf("%s %s: %s", s.yellow(p.Kind), about, printable(p.Text))
 		if p.Mend != "" {
 			s.printf(" (%s)", printable(p.Mend))
 		}

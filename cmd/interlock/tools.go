@@ -16,16 +16,18 @@ func (a *app) toolsCommand() *cobra.Command {
 		Short: "List the tools that clients see",
 		Example: `  interlock tools
   interlock tools files
+  interlock tools --profile reader
   interlock tools -o json | jq -r '.[].name'`,
 	}
 	r.flags(cmd)
 	output := outputFlag(cmd)
+	profile := r.profileFlag(cmd, "list what this `PROFILE` shows")
 	cmd.ValidArgsFunction = r.completing(upstreamNames)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, names []string) error {
 		if _, err := picked(ctx, c, names); err != nil {
 			return err
 		}
-		tools, problems, err := c.Tools(ctx)
+		tools, problems, err := c.ToolsIn(ctx, *profile)
 		if err != nil {
 			return err
 		}

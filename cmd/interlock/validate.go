@@ -127,7 +127,7 @@ func (a *app) tryStart(ctx context.Context, cfg *config.Config, v *verdict, outp
 			a.out.line(u, width, false, began)
 		}
 	}, func(gw *gateway.Gateway) error {
-		if v.Problems = gw.Problems(); output == asTable {
+		if v.Problems = append(gw.Problems(), gw.IdleRules()...); output == asTable {
 			a.out.problems(v.Problems)
 		}
 		return nil

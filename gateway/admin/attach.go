@@ -19,6 +19,8 @@ const (
 	// headerConfig names a configuration file that the gateway must have been
 	// started with, path-escaped; there is one for each.
 	headerConfig = "Interlock-Config"
+	// headerProfile names the profile that the client is to see, path-escaped.
+	headerProfile = "Interlock-Profile"
 	// headerBackground is in the answer of a gateway that was started in the
 	// background.
 	headerBackground = "Interlock-Background"
@@ -26,9 +28,10 @@ const (
 
 // Attach lets a client in whose connection will be taken over. files are the
 // absolute paths of the configuration files that the client means, none for
-// any. It returns what serves the client until in ends or ctx is done, or an
+// any, and profile is the profile that it is to see, "" for what it gets without.
+// It returns what serves the client until in ends or ctx is done, or an
 // *Error.
-type Attach func(files []string) (serve func(ctx context.Context, in io.Reader, out io.Writer) error, err error)
+type Attach func(files []string, profile string) (serve func(ctx context.Context, in io.Reader, out io.Writer) error, err error)
 
 // attach turns the connection into a byte stream on which one client is served
 // as on stdio.
@@ -48,7 +51,11 @@ func (a *api) attach(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	serve, err := a.Attach(files)
+	profile, err := url.PathUnescape(r.Header.Get(headerProfile))
+	if err != nil {
+		return &Error{Code: CodeBadRequest, Detail: headerProfile + " is not path-escaped"}
+	}
+	serve, err := a.Attach(files, profile)
 	if err != nil {
 		return err
 	}

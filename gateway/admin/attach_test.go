@@ -72,8 +72,9 @@ func attachable(t *testing.T, o Options) (c *Client, stop func()) {
 
 func TestAttach(t *testing.T) {
 	var asked []string
-	c, stop := attachable(t, Options{Background: true, Attach: func(files []string) (func(context.Context, io.Reader, io.Writer) error, error) {
-		asked = files
+	var profile string
+	c, stop := attachable(t, Options{Background: true, Attach: func(files []string, p string) (func(context.Context, io.Reader, io.Writer) error, error) {
+		asked, profile = files, p
 		return echoLines, nil
 	}})
 	files := []string{"/a folder/100%.yaml", "/é\n.yaml"}
@@ -84,9 +85,14 @@ func TestAttach(t *testing.T) {
 	if !one.Background || !slices.Equal(asked, files) {
 		t.Errorf("background %v, files %q", one.Background, asked)
 	}
+	if other, err := c.AttachIn(t.Context(), "a %"); err != nil || profile != "a %" {
+		t.Errorf("profile %q, %v", profile, err)
+	} else {
+		_ = other.Close()
+	}
 	other, err := c.Attach(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || profile != "" {
+		t.Fatalf("profile %q, %v", profile, err)
 	}
 	defer other.Close()
 	hear := bufio.NewReader(other)
@@ -130,7 +136,7 @@ func TestAttachEagerClient(t *testing.T) {
 
 func TestAttachRefuses(t *testing.T) {
 	refusal := &Error{Code: CodeOtherConfig, Detail: "other files", Mend: "move"}
-	c, _ := attachable(t, Options{Attach: func([]string) (func(context.Context, io.Reader, io.Writer) error, error) { return nil, refusal }})
+	c, _ := attachable(t, Options{Attach: func([]string, string) (func(context.Context, io.Reader, io.Writer) error, error) { return nil, refusal }})
 	_, err := c.Attach(t.Context())
 	if e := new(Error); !errors.As(err, &e) || e.Code != CodeOtherConfig || e.Detail != "other files" || e.Mend != "move" {
 		t.Errorf("got %v", err)
@@ -146,6 +152,7 @@ func TestAttachRefuses(t *testing.T) {
 		{"no Connection", echoing, http.Header{"Upgrade": {"mcp-stdio"}}, 426},
 		{"a broken path", echoing, http.Header{"Connection": {"upgrade"}, "Upgrade": {"mcp-stdio"}, "Interlock-Config": {"%zz"}}, 400},
 		{"nothing to attach to", nil, http.Header{"Connection": {"upgrade"}, "Upgrade": {"mcp-stdio"}}, 404},
+		{"a broken profile", echoing, http.Header{"Connection": {"upgrade"}, "Upgrade": {"mcp-stdio"}, "Interlock-Profile": {"%zz"}}, 400},
 		{"no connection to take", echoing, http.Header{"Connection": {"upgrade"}, "Upgrade": {"mcp-stdio"}}, 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -162,7 +169,7 @@ func TestAttachRefuses(t *testing.T) {
 	}
 }
 
-func echoing([]string) (func(context.Context, io.Reader, io.Writer) error, error) {
+func echoing([]string, string) (func(context.Context, io.Reader, io.Writer) error, error) {
 	return echoLines, nil
 }
 

@@ -56,14 +56,7 @@ func route(name, below string) string {
 }
 
 // Tools returns the catalog's tools and what is odd about their names.
-func (c *Client) Tools(ctx context.Context) ([]Tool, []Problem, error) {
-	var out struct {
-		Tools    []Tool
-		Problems []Problem
-	}
-	err := c.get(ctx, "/v1/tools", &out)
-	return out.Tools, out.Problems, err
-}
+func (c *Client) Tools(ctx context.Context) ([]Tool, []Problem, error) { return c.ToolsIn(ctx, "") }
 
 // Policies returns the policies in the order in which they are consulted before a
 // call.
@@ -82,7 +75,12 @@ func (c *Client) Ready(ctx context.Context) (Readiness, error) {
 
 // Call calls a tool and returns the bytes of its CallToolResult.
 func (c *Client) Call(ctx context.Context, tool string, arguments json.RawMessage) (json.RawMessage, error) {
-	body, err := json.Marshal(callBody{tool, arguments})
+	return c.CallIn(ctx, "", tool, arguments)
+}
+
+// CallIn is Call for a client that sees a profile, "" for the whole.
+func (c *Client) CallIn(ctx context.Context, profile, tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	body, err := json.Marshal(callBody{tool, arguments, profile})
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}

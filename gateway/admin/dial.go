@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // Attached is a connection on which a gateway serves one client as on stdio.
@@ -19,12 +20,22 @@ type Attached struct {
 // wraps ErrUnreachable or is an *Error: CodeDraining from a gateway about to
 // end, CodeOtherConfig from one with other files.
 func (c *Client) Attach(ctx context.Context, files ...string) (*Attached, error) {
+	return c.AttachIn(ctx, "", files...)
+}
+
+// AttachIn is Attach for a client that is to see a profile, "" for what it gets
+// without. The error is an *Error with CodeUnknownProfile if there is none of that
+// name.
+func (c *Client) AttachIn(ctx context.Context, profile string, files ...string) (*Attached, error) {
 	req, err := c.request(ctx, http.MethodPost, "/v1/attach", files, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", attachProtocol)
+	if profile != "" {
+		req.Header.Set(headerProfile, url.PathEscape(profile))
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreached(ctx, err)

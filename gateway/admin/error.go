@@ -50,6 +50,7 @@ const (
 	CodeUnknownUpstream = "unknown_upstream"
 	CodeDisabled        = "disabled"
 	CodeUnknownTool     = "unknown_tool"
+	CodeUnknownProfile  = "unknown_profile"
 	CodeBadMethod       = "method_not_allowed"
 	CodeNotReloadable   = "not_reloadable"
 	CodeOtherConfig     = "other_config"
@@ -116,6 +117,7 @@ var codes = []Code{
 	{CodeUnknownUpstream, http.StatusNotFound, "No upstream has that name.", "`interlock list` shows the names; the nearest are in the mend."},
 	{CodeDisabled, http.StatusNotFound, "The upstream is there with `enabled: false`.", "Set `enabled: true` and reload."},
 	{CodeUnknownTool, http.StatusNotFound, "No tool has that name.", "`interlock tools` shows the names."},
+	{CodeUnknownProfile, http.StatusNotFound, "No profile has that name.", "`interlock profiles` shows the names; the nearest is in the mend."},
 	{CodeNoPins, http.StatusNotFound, "No policy of kind `pin` runs.", "Add one to `policies` and reload."},
 	{CodeUnknownPin, http.StatusNotFound, "Nothing that is pinned, and no upstream, has that name.", "`interlock pins list` shows the names."},
 	{CodeBadMethod, http.StatusMethodNotAllowed, "The route takes other methods.", "The Allow header names them."},

@@ -33,10 +33,12 @@ func newAPI(o Options) *api {
 	return &api{o}
 }
 
-func (a *api) tools(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]any{
-		"tools": orEmpty(a.State.Tools()), "problems": orEmpty(a.State.Problems()),
-	})
+func (a *api) tools(w http.ResponseWriter, r *http.Request) error {
+	tools, err := a.State.ToolsIn(r.URL.Query().Get("profile"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"tools": orEmpty(tools), "problems": orEmpty(a.State.Problems())})
 }
 
 func (a *api) policies(w http.ResponseWriter, _ *http.Request) error {
@@ -47,6 +49,8 @@ func (a *api) policies(w http.ResponseWriter, _ *http.Request) error {
 type callBody struct {
 	Tool      string          `json:"tool"`
 	Arguments json.RawMessage `json:"arguments,omitempty"`
+	// Profile is what the caller sees, "" for the whole.
+	Profile string `json:"profile,omitempty"`
 }
 
 func (a *api) call(w http.ResponseWriter, r *http.Request) error {
@@ -63,7 +67,7 @@ func (a *api) call(w http.ResponseWriter, r *http.Request) error {
 	case body.Arguments[0] != '{':
 		return &Error{Code: CodeBadRequest, Detail: "arguments must be a JSON object"}
 	}
-	result, err := a.State.Call(r.Context(), body.Tool, body.Arguments)
+	result, err := a.State.CallIn(r.Context(), body.Profile, body.Tool, body.Arguments)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,23 @@ func (f *fakeState) Ready() (bool, []string) {
 }
 
 func (f *fakeState) Problems() []Problem { return nil }
-func (f *fakeState) Policies() []Policy  { return nil }
+func (f *fakeState) Profiles() []Profile { return nil }
+
+func (f *fakeState) ToolsIn(profile string) ([]Tool, error) {
+	if profile != "" {
+		return nil, &Error{Code: CodeUnknownProfile, Detail: "no profile is named " + profile}
+	}
+	return f.Tools(), nil
+}
+
+func (f *fakeState) CallIn(ctx context.Context, profile, tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	if _, err := f.ToolsIn(profile); err != nil {
+		return nil, err
+	}
+	return f.Call(ctx, tool, arguments)
+}
+
+func (f *fakeState) Policies() []Policy { return nil }
 
 func (f *fakeState) Status(name string) (string, error) {
 	for _, u := range f.all() {

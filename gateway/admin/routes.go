@@ -38,6 +38,7 @@ func (a *api) routes() []entry {
 		{"POST", "/v1/reload", a.reload},
 		{"GET", "/v1/config", a.config},
 		{"GET", "/v1/tools", a.tools},
+		{"GET", "/v1/profiles", a.profiles},
 		{"GET", "/v1/policies", a.policies},
 		{"POST", "/v1/call", a.call},
 		{"GET", "/v1/pins", a.pins},

@@ -16,6 +16,7 @@ import (
 // logged and told as CodeInternal.
 type State interface {
 	Face
+	Views
 	Fleet
 	Orders
 	Settings
@@ -230,10 +231,12 @@ type Policy struct {
 
 // Problem is a name that clients do not see as the upstream has it.
 type Problem struct {
-	// Kind is a stable word: collision, hidden, shortened, replaced, malformed;
+	// Kind is a stable word: collision, hidden, shortened, replaced, malformed, idle;
 	// of what policies say of definitions: withheld, altered, noted.
 	Kind     string `json:"kind"`
 	Upstream string `json:"upstream"`
+	// Profile is the profile that it is about, "" for none.
+	Profile string `json:"profile,omitempty"`
 	// Name is the upstream's own name, Exposed what clients see, "" for nothing.
 	Name    string `json:"name,omitempty"`
 	Exposed string `json:"exposed,omitempty"`

@@ -63,9 +63,10 @@ func (p *Profile) Lists(who *policy.Principal) bool {
 }
 
 // principalGlob takes an entry of principals apart. An issuer is a URL, which has
-// no fragment (OpenID Connect Core 1.0 section 2), or the gateway's own.
+// no fragment (OpenID Connect Core 1.0 section 2), the gateway itself, or x509: and
+// the authority of a client's certificate.
 func principalGlob(entry string) (issuer, glob string, group bool) {
-	if before, after, ok := strings.Cut(entry, "#"); ok && (before == "interlock" || strings.Contains(before, "://")) {
+	if before, after, ok := strings.Cut(entry, "#"); ok && (before == "interlock" || strings.HasPrefix(before, "x509:") || strings.Contains(before, "://")) {
 		issuer, entry = before, after
 	}
 	glob, group = strings.CutPrefix(entry, "group:")
@@ -120,7 +121,7 @@ func (l *loader) profiles(cfg *Config) {
 				bad("is not a glob: "+quote(glob), `write *, ? and [a-z], and \ before one that is meant`, at...)
 			}
 		}
-		if len(p.Principals) > 0 && !cfg.Server.Auth.Enabled() {
+		if len(p.Principals) > 0 && !cfg.Server.Auth.Enabled() && cfg.Server.TLS.ClientCA == "" {
 			path := child(section, "principals")
 			l.problems.warn(l.places.find(path), dotted(path), `"principals" name nobody: without server.auth every client is anonymous`, "set server.auth, or choose the profile by its path or with default: true")
 		}

@@ -25,6 +25,7 @@ func TestProfileLists(t *testing.T) {
 		"https://other.example#*":        {false, false},
 		"https://i.example#group:ops":    {true, false},
 		"https://i.example/#auth0|alice": {false, false},
+		"x509:CA of us#*":                {false, false},
 		"c#i":                            {false, false},
 	} {
 		p := &Profile{Principals: []string{"nobody", entry}}
