@@ -34,7 +34,7 @@ upstreams:
 		}
 	}
 	out, _ := json.Marshal(cfg.Keys(cfg.Upstreams[0]))
-	for _, want := range []string{`"--port","8080"`, `"call_timeout":"1m30s"`, `"prefix":""`, `"depends_on":{"b":{"condition":"running","restart":false}}`, `"A":"***"`, `"limits":{"in_flight":512`} {
+	for _, want := range []string{`"--port","8080"`, `"call_timeout":"1m30s"`, `"prefix":""`, `"depends_on":{"b":{"condition":"running","restart":false}}`, `"A":"***"`, `"limits":{"idle":"15m0s","in_flight":512`} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("no %s in %s", want, out)
 		}
