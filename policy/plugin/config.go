@@ -125,13 +125,20 @@ func (c *Config) Validate() error {
 
 // Warnings are what is not wrong, but worth a thought.
 func (c *Config) Warnings() []*policy.FieldError {
-	if c.SHA256 != "" || c.Command == "" {
-		return nil
+	var all []*policy.FieldError
+	if c.Command == "" {
+		return all
 	}
-	return []*policy.FieldError{{
-		Path: []string{"command"}, Text: "has no checksum: whoever can write the file decides what passes",
-		Mend: "add sha256, which sha256sum prints",
-	}}
+	if _, err := c.program(); err != nil {
+		all = append(all, &policy.FieldError{Path: []string{"command"}, Text: "cannot be started: " + err.Error()})
+	}
+	if c.SHA256 == "" {
+		all = append(all, &policy.FieldError{
+			Path: []string{"command"}, Text: "has no checksum: whoever can write the file decides what passes",
+			Mend: "add sha256, which sha256sum prints",
+		})
+	}
+	return all
 }
 
 // Files are the keys that name files: the command if it is a path, and where it

@@ -49,15 +49,16 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// Only a program without a checksum is worth a warning, and only paths are relative to
-// the file.
+// A program that is not there, or has no checksum, is worth a warning, and only paths
+// are relative to the file.
 func TestWarningsAndFiles(t *testing.T) {
 	for _, c := range []struct {
 		config          Config
 		warnings, files int
 	}{
-		{Config{Command: "./x"}, 1, 2},
-		{Config{Command: "x", SHA256: strings.Repeat("ab", 32)}, 0, 1},
+		{Config{Command: "./x"}, 2, 2},
+		{Config{Command: "/bin/sh"}, 1, 2},
+		{Config{Command: "sh", SHA256: strings.Repeat("ab", 32)}, 0, 1},
 		{Config{}, 0, 1},
 	} {
 		if got := len(c.config.Warnings()); got != c.warnings {

@@ -190,6 +190,20 @@ func TestDownIsUndecidedAtOnce(t *testing.T) {
 	// And the end does not wait for the restart, either: the cleanup closes it.
 }
 
+// The timeout of the step counts as well, if it is the shorter one.
+func TestStepTimeoutFindsWhatHangs(t *testing.T) {
+	c := config(t)
+	c.Timeout = 20 * time.Millisecond
+	p, w := started(t, c)
+	chain := policy.NewChain(nil, policy.Step{Name: "p", Policy: p, Timeout: 10 * time.Millisecond})
+	for len(w.restarted) == 0 {
+		call := request(t, "hang", "{}")
+		if err := chain.Before(t.Context(), call); err == nil {
+			t.Fatal("it passed")
+		}
+	}
+}
+
 // A call that its client gave up says nothing of the plugin.
 func TestCancelledCallsAreNotLate(t *testing.T) {
 	p, w := started(t, config(t))

@@ -146,6 +146,9 @@ func (p *Plugin) ask(ctx context.Context, do func(context.Context, policyv1.Poli
 	case err == nil:
 		p.answered()
 		return d, nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded): // the timeout of the step, if that is shorter
+		p.wasLate(now)
+		return nil, context.Cause(ctx)
 	case ctx.Err() != nil: // the call ended, which says nothing of the plugin
 		return nil, context.Cause(ctx)
 	case in.Err() != nil:
