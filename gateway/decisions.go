@@ -91,6 +91,9 @@ func (g *Gateway) Policies() []admin.Policy {
 		if s.OnError == policy.Allow {
 			out[i].OnError = string(policy.Allow)
 		}
+		if r, ok := s.Policy.(policy.Reporter); ok {
+			out[i].State = r.State()
+		}
 		for n := range effects {
 			if count := t.counts[n].Load(); count > 0 {
 				out[i].Decisions[string(effects[n])] = count

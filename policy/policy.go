@@ -48,6 +48,14 @@ type Finisher interface {
 	Done(c *Call)
 }
 
+// Reporter is a policy that has something to say of itself, such as one in another
+// process.
+type Reporter interface {
+	// State is how it is, in a few words of which the first is "running" or "down". It
+	// does not block.
+	State() string
+}
+
 // Denial is a policy's refusal.
 type Denial struct {
 	// Policy is the name of the policy; the chain fills it in.

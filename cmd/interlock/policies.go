@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/spf13/cobra"
@@ -45,6 +46,9 @@ func (s *screen) policies(all []admin.Policy) {
 		mode := cell{"enforced", s.green}
 		if p.DryRun {
 			mode = cell{"dry run", s.yellow}
+		}
+		if strings.HasPrefix(p.State, "down") {
+			mode = cell{"down", s.red}
 		}
 		count := func(effects ...string) string {
 			var n uint64

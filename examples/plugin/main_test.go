@@ -157,6 +157,18 @@ func (g *gateway) reload() (string, error) {
 	return string(out), err
 }
 
+// run runs another command against this gateway, and returns what it prints.
+func (g *gateway) run(args ...string) string {
+	g.t.Helper()
+	cmd := exec.CommandContext(g.t.Context(), interlock, append(args, "-c", g.config)...)
+	cmd.Dir, cmd.Env = g.dir, []string{"HOME=" + g.dir}
+	out, err := cmd.Output()
+	if err != nil {
+		g.t.Errorf("interlock %v: %v", args, err)
+	}
+	return string(out)
+}
+
 // dial is a client.
 func (g *gateway) dial() *demo.Client {
 	g.t.Helper()

@@ -169,12 +169,18 @@ func TestNode(t *testing.T) {
 			_ = syscall.Kill(n, syscall.SIGKILL)
 		}
 	}
+	if out := g.run("policies", "-o", "json"); !strings.Contains(out, `"kind": "plugin"`) {
+		t.Errorf("interlock policies: %s", out)
+	}
 	g.await("back", func() bool {
 		said := g.call(c, "notes__add", `{"text":"milk, for OPS-8"}`)
 		return !strings.HasPrefix(said, "error")
 	})
 	if said := g.call(c, "notes__add", `{"text":"milk"}`); !strings.Contains(said, "name a ticket such as OPS-123") {
 		t.Errorf("after a restart: %q", said)
+	}
+	if out := g.run("policies", "-o", "json"); !strings.Contains(out, `"state": "running ticket 1.0.0, pid `) || !strings.Contains(out, "restarts: 1") {
+		t.Errorf("interlock policies: %s", out)
 	}
 }
 

@@ -227,6 +227,9 @@ type Policy struct {
 	Decisions map[string]uint64 `json:"decisions"`
 	// LastReason is why it last did anything but allow, "" for never.
 	LastReason string `json:"last_reason,omitempty"`
+	// State is how a policy is that has a process of its own: running or down, and
+	// more of it. "" for others.
+	State string `json:"state,omitempty"`
 }
 
 // Problem is a name that clients do not see as the upstream has it.

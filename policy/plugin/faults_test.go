@@ -187,6 +187,9 @@ func TestDownIsUndecidedAtOnce(t *testing.T) {
 	if err := p.Before(t.Context(), request(t, "allow", "{}")); !errors.Is(err, errDown) {
 		t.Errorf("error %v, want %v", err, errDown)
 	}
+	if got := in.State(); got != "down: it ended: exit status 3" && got != "down: its connection ended" {
+		t.Errorf("state %q", got)
+	}
 	// And the end does not wait for the restart, either: the cleanup closes it.
 }
 

@@ -23,6 +23,7 @@ func (p *Plugin) keep(ctx context.Context, now *process) {
 	}
 	for now != nil {
 		why := p.watch(ctx, now)
+		p.isLost(why)
 		p.running.Store(nil)
 		if ctx.Err() != nil {
 			now.end(grace)
@@ -35,13 +36,13 @@ func (p *Plugin) keep(ctx context.Context, now *process) {
 			pause.Reset()
 		}
 		p.env.Log.Warn("plugin lost", "error", why, "pid", now.runner.ID(), "lived", lived)
-		now = p.again(ctx, pause)
+		now = p.another(ctx, pause)
 	}
 }
 
-// again starts another process, after a pause, and again until there is one. It
+// another starts another process, after a pause, and again until there is one. It
 // returns nil when ctx is done.
-func (p *Plugin) again(ctx context.Context, pause *backoff.ExponentialBackOff) *process {
+func (p *Plugin) another(ctx context.Context, pause *backoff.ExponentialBackOff) *process {
 	for {
 		wait := time.NewTimer(pause.NextBackOff())
 		select {
@@ -57,6 +58,7 @@ func (p *Plugin) again(ctx context.Context, pause *backoff.ExponentialBackOff) *
 		}
 		switch {
 		case err == nil:
+			p.again.Add(1)
 			p.running.Store(next)
 			p.env.Log.Info("plugin started again", "plugin", next.info.GetName(), "version", next.info.GetVersion(), "pid", next.runner.ID(), "took", time.Since(next.born))
 			if p.env.Restarted != nil {
@@ -66,7 +68,16 @@ func (p *Plugin) again(ctx context.Context, pause *backoff.ExponentialBackOff) *
 		case ctx.Err() != nil:
 			return nil
 		}
+		p.isLost(err)
 		p.env.Log.Error("plugin not started", "error", err)
+	}
+}
+
+// isLost keeps why there is no process.
+func (p *Plugin) isLost(why error) {
+	if why != nil {
+		text := clip(why.Error(), maxReason)
+		p.lost.Store(&text)
 	}
 }
 
@@ -92,7 +103,12 @@ func (p *Plugin) watch(ctx context.Context, now *process) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return errors.New("its connection ended")
+			select { // mostly because it did
+			case <-now.runner.process().Exited():
+				return fmt.Errorf("it ended: %s", now.runner.process().Exit())
+			case <-time.After(lastMoment):
+				return errors.New("its connection ended")
+			}
 		case which := <-p.hung:
 			if which == now {
 				return fmt.Errorf("it was late %d times in a row", lateLimit)

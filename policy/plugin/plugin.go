@@ -35,6 +35,8 @@ type Plugin struct {
 	running atomic.Pointer[process] // nil while there is none
 	calls   atomic.Uint64           // the number of the last call
 	hung    chan *process           // holds one that does not answer in time
+	lost    atomic.Pointer[string]  // why there is none
+	again   atomic.Int64            // how often one was started again
 	late    atomic.Int32            // decisions in a row that were late
 	lateAt  atomic.Int64            // Unix ns at which the first of them was
 
@@ -73,6 +75,20 @@ func (p *Plugin) Close() error {
 	p.cancel()
 	p.tasks.Wait()
 	return nil
+}
+
+// State says which process runs, or why none does.
+func (p *Plugin) State() string {
+	state := "down"
+	if now := p.running.Load(); now != nil {
+		state = fmt.Sprintf("running %s %s, pid %s", clip(now.info.GetName(), 64), clip(now.info.GetVersion(), 64), now.runner.ID())
+	} else if why := p.lost.Load(); why != nil {
+		state += ": " + *why
+	}
+	if n := p.again.Load(); n > 0 {
+		state += fmt.Sprintf(", restarts: %d", n)
+	}
+	return state
 }
 
 // Before asks the plugin about a request.
