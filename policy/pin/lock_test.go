@@ -202,6 +202,39 @@ func TestEdited(t *testing.T) {
 	}
 }
 
+// What could not be written is not forgotten when the file comes to be another one,
+// and what is said of a change goes by what is approved now.
+func TestUnsaved(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pins.yaml")
+	d := open(t, Config{File: file})
+	// A folder in the place of the file cannot be written, or read.
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mine, is := tool("mine", "x", ""), tool("files", "add", "three")
+	d.vet(mine)
+	_ = d.Close()
+	for _, approved := range []string{"one", "two"} {
+		if err := os.RemoveAll(file); err != nil {
+			t.Fatal(err)
+		}
+		friend := open(t, Config{File: file})
+		friend.vet(tool("files", "add", approved))
+		_ = friend.Close()
+		got := d.Vet([]*policy.Definition{mine, is})
+		if len(got) != 1 || !strings.Contains(got[0].Reason, `"`+approved+`" is now "three"`) || !strings.Contains(string(got[0].Raw), approved) {
+			t.Errorf("%s: %+v", approved, got)
+		}
+	}
+	// A rewritten file is read at the same look.
+	if err := os.WriteFile(file, format(nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"x change"}, d.vet(tool("mine", "x", "another"))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A link stays a link, and a file keeps its mode.
 func TestLink(t *testing.T) {
 	dir := t.TempDir()

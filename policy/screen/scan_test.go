@@ -139,6 +139,7 @@ func TestFound(t *testing.T) {
 		"selectors behind an emoji":  {"😀" + selectors("hi!"), "😀", smuggled, 3, 0xe0158},
 		"a second selector":          {"❤\ufe0f\ufe0fx", "❤\ufe0fx", smuggled, 1, 0xfe0f},
 		"a selector behind a letter": {"a\ufe0fb\ufe01", "ab", smuggled, 2, 0xfe0f},
+		"another zero":               {"0\ufe01", "0", smuggled, 1, 0xfe01},
 		"plane 14":                   {"a\U000e0fffb", "ab", smuggled, 1, 0xe0fff},
 		"zero width":                 {"re\u200bad\u2060_\u200cfi\u200dle\ufeff", "read_file", invisible, 5, 0x200b},
 		"joiners as bits":            {"\u200b\u200c\u200d\u200b", "", invisible, 4, 0x200b},
