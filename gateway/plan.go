@@ -7,6 +7,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/upstream"
 )
@@ -43,9 +44,36 @@ func (g *Gateway) plan(cfg, files *config.Config, warnings []string) admin.Plan 
 			p.Removed = append(p.Removed, c.Name)
 		}
 	}
+	p.PoliciesAdded, p.PoliciesRemoved, p.PoliciesChanged = comparePolicies(old.Policies, cfg.Policies)
 	now, then := g.toolNames(old, before), g.toolNames(cfg, after)
 	p.ToolsAdded, p.ToolsRemoved = less(then, now), less(now, then)
 	return p
+}
+
+// comparePolicies returns the names of the policies that are new, gone, or not as or
+// where they were.
+func comparePolicies(before, after []builtin.Config) (added, removed, changed []string) {
+	at := func(all []builtin.Config, name string) int {
+		return slices.IndexFunc(all, func(c builtin.Config) bool { return c.Called() == name })
+	}
+	for i := range before {
+		if name := before[i].Called(); at(after, name) < 0 {
+			removed = append(removed, name)
+		}
+	}
+	last := -1 // where the one before stood
+	for i := range after {
+		was := at(before, after[i].Called())
+		switch {
+		case was < 0:
+			added = append(added, after[i].Called())
+			continue
+		case was < last, !reflect.DeepEqual(before[was], after[i]):
+			changed = append(changed, after[i].Called())
+		}
+		last = max(last, was)
+	}
+	return added, removed, changed
 }
 
 // sameConfig tells whether a change of one into the other is none.

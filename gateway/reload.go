@@ -191,6 +191,9 @@ func summary(p *admin.Plan) string {
 		{"removed", p.Removed},
 		{"restarted", p.Restarted},
 		{"changed", p.Changed},
+		{"policies added:", p.PoliciesAdded},
+		{"policies removed:", p.PoliciesRemoved},
+		{"policies changed:", p.PoliciesChanged},
 		{"applies after a restart of the gateway:", p.NeedRestart},
 	} {
 		if len(x.names) > 0 {

@@ -111,7 +111,15 @@ func (s *sieve) notified(to recipient, m jsonrpc.Message, on func(jsonrpc.Messag
 			on(next)
 		}
 	}) {
-		s.g.messagesDropped.Add(1)
+		s.g.dropped(to.name)
+	}
+}
+
+// dropped counts a notification that was dropped because too many of its kind wait
+// for policies, and tells the log the first time and at each doubling.
+func (g *Gateway) dropped(upstream string) {
+	if n := g.messagesDropped.Add(1); n&(n-1) == 0 {
+		g.log.Warn("notifications of servers dropped: the policies do not keep up with them", "upstream", upstream, "dropped", n)
 	}
 }
 
@@ -121,7 +129,7 @@ func (s *sieve) asked(to recipient, q *upstream.Question, on func(*upstream.Ques
 	if !s.add(func() {
 		next, err := s.received(to, q.Message)
 		if err != nil {
-			deny(q, err)
+			go deny(q, err)
 			return
 		}
 		own := *q

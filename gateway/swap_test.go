@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/policy"
@@ -181,5 +183,44 @@ func TestPoliciesOfAGatewayThatIsNot(t *testing.T) {
 	}
 	if rule.closed.Load() != 1 {
 		t.Errorf("closed %d times", rule.closed.Load())
+	}
+}
+
+// A plan says what becomes of the policies.
+func TestPlanOfPolicies(t *testing.T) {
+	of := func(names ...string) []builtin.Config { return governed(settings(t), names...).Policies }
+	strict := of("a", "b")
+	strict[1].DryRun = true
+	for name, c := range map[string]struct {
+		before, after           []builtin.Config
+		added, removed, changed []string
+	}{
+		"none":      {},
+		"the same":  {before: of("a", "b"), after: of("a", "b")},
+		"one more":  {before: of("a"), after: of("b", "a"), added: []string{"b"}},
+		"one less":  {before: of("a", "b"), after: of("b"), removed: []string{"a"}},
+		"the order": {before: of("a", "b", "c"), after: of("c", "a", "b"), changed: []string{"a", "b"}},
+		"a key":     {before: of("a", "b"), after: strict, changed: []string{"b"}},
+	} {
+		added, removed, changed := comparePolicies(c.before, c.after)
+		if !slices.Equal(added, c.added) || !slices.Equal(removed, c.removed) || !slices.Equal(changed, c.changed) {
+			t.Errorf("%s: added %v, removed %v, changed %v", name, added, removed, changed)
+		}
+	}
+}
+
+// The log is told once a minute of a policy that cannot decide, and how often it
+// could not.
+func TestFailingPoliciesAreToldOnceAMinute(t *testing.T) {
+	var s score
+	now := time.Now()
+	for i, c := range []struct {
+		after  time.Duration
+		unsaid int
+		ok     bool
+	}{{0, 0, true}, {time.Second, 0, false}, {59 * time.Second, 0, false}, {time.Minute, 2, true}, {61 * time.Second, 0, false}, {2 * time.Minute, 1, true}} {
+		if unsaid, ok := s.warns(now.Add(c.after)); unsaid != c.unsaid || ok != c.ok {
+			t.Errorf("%d: %d, %v", i, unsaid, ok)
+		}
 	}
 }

@@ -70,6 +70,9 @@ func (s *screen) plan(p *admin.Plan) {
 		{"kept", s.faint, p.Kept, false},
 		{"tools added", s.green, p.ToolsAdded, false},
 		{"tools removed", s.red, p.ToolsRemoved, false},
+		{"policies added", s.green, p.PoliciesAdded, false},
+		{"policies removed", s.red, p.PoliciesRemoved, false},
+		{"policies changed", s.yellow, p.PoliciesChanged, false},
 		{"applies after a restart of the gateway", s.yellow, p.NeedRestart, false},
 	} {
 		if len(part.names) == 0 {

@@ -201,6 +201,11 @@ type Plan struct {
 	// known before an upstream was started.
 	ToolsAdded   []string `json:"tools_added"`
 	ToolsRemoved []string `json:"tools_removed"`
+	// PoliciesAdded, PoliciesRemoved and PoliciesChanged are names; a policy is changed
+	// if it is configured otherwise or stands in another place.
+	PoliciesAdded   []string `json:"policies_added,omitempty"`
+	PoliciesRemoved []string `json:"policies_removed,omitempty"`
+	PoliciesChanged []string `json:"policies_changed,omitempty"`
 	// NeedRestart names changed keys that apply when the gateway starts next.
 	NeedRestart []string `json:"need_restart"`
 	// Warnings are those of the configuration.
