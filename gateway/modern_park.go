@@ -17,6 +17,8 @@ const (
 	// maxParked bounds how many calls are kept open for clients that have been
 	// asked something and may never come back.
 	maxParked = 1000
+	// maxParkedOfOne is how many of them may be one principal's that said who it is.
+	maxParkedOfOne = 250
 	// gather is how long a call waits for further questions after one, so that
 	// those which a server asks at once are one round.
 	gather = 15 * time.Millisecond

@@ -15,8 +15,10 @@ import (
 const tasksExtension = jsonrpc.MetaPrefix + "tasks"
 
 const (
-	maxTasks  = 10_000
-	taskForgo = 24 * time.Hour // after which a task is forgotten
+	maxTasks = 10_000
+	// maxTasksOfOne is how many of them may be one principal's that said who it is.
+	maxTasksOfOne = 2_000
+	taskForgo     = 24 * time.Hour // after which a task is forgotten
 )
 
 // tasks remembers whose the tasks are that clients were told of. Their ids go as
@@ -24,7 +26,8 @@ const (
 type tasks struct {
 	mu    sync.Mutex // guards all
 	byKey map[taskKey]taskHome
-	order []taskKey // oldest first
+	order []taskKey      // oldest first
+	of    map[string]int // how many there are of each principal
 }
 
 type taskKey struct{ principal, view, id string }
@@ -46,29 +49,57 @@ func (t *tasks) remember(x *exchange, upstream string, m jsonrpc.Message) {
 	defer t.mu.Unlock()
 	n := 0
 	for n < len(t.order) && (len(t.order)-n >= maxTasks || now.Sub(t.byKey[t.order[n]].since) > taskForgo) {
-		delete(t.byKey, t.order[n])
+		t.forget(t.order[n])
 		n++
 	}
 	t.order = slices.Clone(t.order[n:])
 	if t.byKey == nil {
-		t.byKey = make(map[taskKey]taskHome)
+		t.byKey, t.of = make(map[taskKey]taskHome), make(map[string]int)
 	}
 	home, known := t.byKey[key]
 	switch {
 	case !known:
+		if key.principal != "" && t.of[key.principal] >= maxTasksOfOne {
+			i := slices.IndexFunc(t.order, func(k taskKey) bool { return k.principal == key.principal })
+			t.forget(t.order[i])
+			t.order = slices.Delete(t.order, i, i+1)
+		}
 		t.byKey[key] = taskHome{[]string{upstream}, now}
 		t.order = append(t.order, key)
+		t.of[key.principal]++
 	case !slices.Contains(home.upstreams, upstream):
 		home.upstreams = append(slices.Clone(home.upstreams), upstream)
 		t.byKey[key] = home
 	}
 }
 
-// of returns the upstreams that gave the client a task of that id.
-func (t *tasks) of(x *exchange, id string) []string {
+// forget drops a task from all but the order. The caller holds mu.
+func (t *tasks) forget(k taskKey) {
+	delete(t.byKey, k)
+	if t.of[k.principal]--; t.of[k.principal] == 0 {
+		delete(t.of, k.principal)
+	}
+}
+
+// at returns the upstreams that gave the client a task of that id.
+func (t *tasks) at(x *exchange, id string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byKey[taskKey{x.session.principal.Key(), x.session.view, id}].upstreams
+}
+
+// foreign reports whether the task is known to be other principals' alone.
+func (t *tasks) foreign(x *exchange, id string) bool {
+	mine, theirs := x.session.principal.Key(), false
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k := range t.byKey {
+		if k.id == id && k.principal == mine { // in another view
+			return false
+		}
+		theirs = theirs || k.id == id
+	}
+	return theirs
 }
 
 // task serves tasks/get, tasks/update and tasks/cancel: it carries them to where
@@ -89,9 +120,12 @@ func (g *Gateway) task(ctx context.Context, x *exchange) (answer, outcome) {
 // taskHome returns the upstream that a task is at, or why it is not known: it was
 // given by this gateway since it was started, or only one can have given it.
 func (g *Gateway) taskHome(x *exchange, id string) (up, why string) {
-	ups := slices.DeleteFunc(slices.Clone(g.tasks.of(x, id)), func(up string) bool { return !x.catalog.Sees(up) })
+	ups := slices.DeleteFunc(slices.Clone(g.tasks.at(x, id)), func(up string) bool { return !x.catalog.Sees(up) })
 	switch len(ups) {
 	case 0:
+		if g.tasks.foreign(x, id) {
+			return "", "this gateway gave no such task"
+		}
 	case 1:
 		return ups[0], ""
 	default:

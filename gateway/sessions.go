@@ -24,6 +24,7 @@ type sessions struct {
 	mu    sync.RWMutex // guards all below
 	byID  map[string]*session
 	byKey map[string]*session
+	of    map[owner]int        // how many there are of each principal that said who it is
 	ended map[string]time.Time // keys of ended sessions, and when they ended
 	order []string             // the keys in ended, oldest first
 	left  time.Time            // when the last one went
@@ -31,7 +32,7 @@ type sessions struct {
 
 func newSessions() *sessions {
 	return &sessions{
-		byID: make(map[string]*session), byKey: make(map[string]*session), ended: make(map[string]time.Time), left: time.Now(),
+		byID: make(map[string]*session), byKey: make(map[string]*session), of: make(map[owner]int), ended: make(map[string]time.Time), left: time.Now(),
 	}
 }
 
@@ -51,8 +52,9 @@ func (t *sessions) named(key string) *session {
 
 // add puts s in the table and returns it, or the one with its key that came
 // first. At max sessions the one that is idle longest makes room, if any may
-// go, and is returned as out; else the error is errFull. A session that has ended
-// is not let in again: errTicket.
+// go, and is returned as out; else the error is errFull. With half of them a
+// principal makes room itself, so that it cannot push others out. A session that has
+// ended is not let in again: errTicket.
 func (t *sessions) add(s *session, max int) (in, out *session, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,30 +64,45 @@ func (t *sessions) add(s *session, max int) (in, out *session, err error) {
 	if old := t.byKey[s.key]; old != nil {
 		return old, nil, nil
 	}
-	if len(t.byKey) >= max {
-		if out = t.evict(); out == nil {
+	all := !s.principal.Anonymous() && t.of[ownerOf(s.principal)] >= (max+1)/2
+	if all || len(t.byKey) >= max {
+		if out = t.evict(func(other *session) bool { return !all || other.of(s.principal) }); out == nil {
 			return nil, nil, errFull
 		}
 	}
 	t.byKey[s.key] = s
+	t.count1(s, 1)
 	if s.id != "" {
 		t.byID[s.id] = s
 	}
 	return s, out, nil
 }
 
-// evict forgets the session that was idle longest among those whose id alone
-// can bring them back, and returns it; nil if there is none. The caller holds mu.
-func (t *sessions) evict() *session {
+// count1 counts a session that comes, 1, or goes, -1. The caller holds mu.
+func (t *sessions) count1(s *session, n int) {
+	if s.principal.Anonymous() {
+		return
+	}
+	who := ownerOf(s.principal)
+	if t.of[who] += n; t.of[who] == 0 {
+		delete(t.of, who)
+	}
+}
+
+// evict forgets the session that was idle longest among those that may go and whose
+// id alone can bring them back, and returns it; nil if there is none. The caller
+// holds mu.
+func (t *sessions) evict(may func(*session) bool) *session {
 	var oldest *session
 	for _, s := range t.byKey {
-		if (oldest == nil || s.used.Load() < oldest.used.Load()) && !s.busy() {
+		if (oldest == nil || s.used.Load() < oldest.used.Load()) && may(s) && !s.busy() {
 			oldest = s
 		}
 	}
 	if oldest != nil {
 		delete(t.byKey, oldest.key)
 		delete(t.byID, oldest.id)
+		t.count1(oldest, -1)
 	}
 	return oldest
 }
@@ -97,6 +114,7 @@ func (t *sessions) remove(s *session) {
 	if t.byKey[s.key] == s {
 		delete(t.byKey, s.key)
 		delete(t.byID, s.id)
+		t.count1(s, -1)
 		t.left = time.Now()
 	}
 	if s.id == "" { // no seal brings it back
