@@ -93,8 +93,25 @@ func (p *sight) permits(uri string, r *Route) bool {
 }
 
 // permitsOwn reports whether a URI of the one upstream of p may be used, whichever
-// way it was asked for.
+// way it was asked for and however it is spelt.
 func (p *sight) permitsOwn(uri string) bool {
+	rules, u := &p.rules[Resources], &p.of.uris
+	if !p.permitsSpelt(uri) {
+		return false
+	}
+	if len(rules.allow)+len(rules.deny) == 0 || u.exact[uri] != nil || u.texts[uri] != nil {
+		return true
+	}
+	meant := decoded(uri)
+	if meant != uri && !p.permitsSpelt(meant) {
+		return false
+	}
+	least := plainest(meant)
+	return least == meant || !rules.deny.match(least, true)
+}
+
+// permitsSpelt is permitsOwn for the very URI.
+func (p *sight) permitsSpelt(uri string) bool {
 	rules, u := &p.rules[Resources], &p.of.uris
 	if rules.deny.match(uri, true) {
 		return false

@@ -212,6 +212,50 @@ func TestProfileResources(t *testing.T) {
 	}
 }
 
+// A server may take several spellings for one URI: what is denied is so however it is
+// spelt, and what is allowed leads nowhere else.
+func TestProfileSpellings(t *testing.T) {
+	o := offer("a", "x")
+	o.Capabilities = json.RawMessage(`{"resources":{}}`)
+	o.Resources = append(o.Resources, json.RawMessage(`{"uri":"file:///pub/%2e%2e/listed","name":"x"}`))
+	o.Templates = append(o.Templates, json.RawMessage(`{"uriTemplate":"file:///pub/{+path}","name":"x"}`))
+	for name, x := range map[string]struct {
+		rules   ProfileRules
+		yes, no []string
+	}{
+		"denied": {
+			ProfileRules{Deny: []string{"file:///srv/secret*"}},
+			[]string{"file:///srv/public", "FILE:///srv/x", "https://a//b?c", "file:///srv/a%20b", "file:///pub/%2e%2e/listed", "urn:x"},
+			[]string{
+				"file:///srv/secret", "file:///srv/%73ecret", "file:///srv/%2573ecret", "FILE:///srv/secret", "file:////srv/secret", "file:///srv//secret",
+				"file:///srv/./secret", "file:///x/../srv/secret", "file:///x/%2e%2e/srv/secret", "file:///x%2f..%2fsrv%2fsecret", "file:///srv/x/../secret",
+				"file:///pub/../srv/secret", "file:///srv/secret#x", "file:///srv/secre%74?x=y", "file:///../srv/secret",
+			},
+		},
+		"allowed": {
+			ProfileRules{Allow: []string{"file:///pub/*", "web://https://a/*"}},
+			[]string{"file:///pub/x", "file:///pub/a%20b", "file:///pub/a/../b", "file:///pub/", "web://https://a/b", "file:///pub/x/.", "file:///pub/%2e%2e/listed", "file:///pub/.x"},
+			[]string{"file:///pub/../srv/secret", "file:///pub/%2e%2e/srv/secret", "file:///pub/%252e%252e/srv", "file:///pub/..", "file:///pub%2f..%2fsrv", "file:///pub/x/../../srv"},
+		},
+		"an allowed template": {
+			ProfileRules{Allow: []string{"file:///pub/{+path}"}},
+			[]string{"file:///pub/x", "file:///pub/x/y%20z"},
+			[]string{"file:///pub/../srv/secret", "file:///pub/%2e%2e/srv/secret"},
+		},
+	} {
+		c := seen(t, Profile{Resources: x.rules}, o)
+		for want, uris := range map[bool][]string{true: x.yes, false: x.no} {
+			for _, uri := range uris {
+				for _, form := range []string{uri, AlwaysURI("a", uri)} {
+					if r, err := c.Resource(form); (err == nil) != want {
+						t.Errorf("%s: %s leads to %+v, %v", name, form, r, err)
+					}
+				}
+			}
+		}
+	}
+}
+
 // The only upstream with resources gets what nobody lists, unless it is hidden; it
 // does not become the only one by the others' being hidden.
 func TestProfileSole(t *testing.T) {
