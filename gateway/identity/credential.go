@@ -89,6 +89,9 @@ func credentialInQuery(raw string) bool {
 		return true
 	}
 	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
+		if plain, err := url.QueryUnescape(pair); err == nil && strings.Contains(plain, KeyPrefix) {
+			return true
+		}
 		name, _, _ := strings.Cut(pair, "=")
 		if plain, err := url.QueryUnescape(name); err == nil {
 			name = plain

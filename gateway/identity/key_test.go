@@ -126,6 +126,7 @@ func TestPresented(t *testing.T) {
 		"token in the own header":    {header: http.Header{"X-Api-Key": {"a.b.c"}}, want: "invalid_token"},
 		"not ASCII":                  {header: http.Header{"Authorization": {"Bearer ilk_é"}}, want: "invalid_token"},
 		"in the query":               {query: "access_token=" + key, want: "invalid_token"},
+		"in the query, escaped":      {header: http.Header{"Authorization": {"Bearer " + key}}, query: "a=%zz&x=%69lk_" + key[len(KeyPrefix):], want: "invalid_token"},
 		"in the query, another name": {query: "k=" + key, want: "invalid_token"},
 		"a token in the query":       {query: "a=1;Access%5Ftoken=a.b.c", want: "invalid_token"},
 		"api key in the query":       {query: "api-key=x", want: "invalid_token"},
