@@ -55,7 +55,7 @@ type fields = map[string]any
 
 // gateway is `interlock serve` in front of the demo's notes, with one policy.
 type gateway struct {
-	t                 *testing.T
+	t                 testing.TB
 	dir, config, addr string
 	cmd               *exec.Cmd
 	exited            chan struct{}
@@ -80,8 +80,8 @@ func (s *said) String() string {
 	return s.text.String()
 }
 
-// newGateway starts one with the plugin.
-func newGateway(t *testing.T, plugin fields) *gateway {
+// newGateway starts one with the plugin, or with none at all.
+func newGateway(t testing.TB, plugin fields) *gateway {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ilk")
 	if err != nil {
@@ -133,13 +133,17 @@ func newGateway(t *testing.T, plugin fields) *gateway {
 // configure writes the configuration.
 func (g *gateway) configure(plugin fields) {
 	g.t.Helper()
+	policies := []fields{}
+	if plugin != nil {
+		policies = append(policies, fields{"name": "house", "plugin": plugin})
+	}
 	raw, err := json.Marshal(fields{
 		"server": fields{"listen": g.addr}, "state_dir": filepath.Join(g.dir, "state"),
 		"upstreams": fields{"notes": fields{
 			"command": interlock, "args": []string{"__demo", "notes", "--notes", filepath.Join(g.dir, "notes.json")},
 			"trust_annotations": true, "required": true,
 		}},
-		"policies": []fields{{"name": "house", "plugin": plugin}},
+		"policies": policies,
 	})
 	if err != nil {
 		g.t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 )
 
 // hours are office hours that are always open, or closed for some days.
-func hours(t *testing.T, open bool) fields {
+func hours(t testing.TB, open bool) fields {
 	t.Helper()
 	raw, err := os.ReadFile(officeHours)
 	if err != nil {
