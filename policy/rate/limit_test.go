@@ -163,6 +163,18 @@ func TestBucketsAreBounded(t *testing.T) {
 	})
 }
 
+// Who keeps calling is not forgotten for others that come.
+func TestBucketInUseStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := made(t, Config{Limits: []Limit{{Per: []string{"principal"}, Rate: "1/d"}}})
+		pass(t, p, call("busy", "u", "x"))
+		for i := range maxBuckets + 10 {
+			refuse(t, p, call("busy", "u", "x"))
+			pass(t, p, call(strconv.Itoa(i), "u", "x"))
+		}
+	})
+}
+
 func TestResourcesShareABucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := made(t, Config{Limits: []Limit{{Per: []string{"tool"}, Rate: "1/h"}}})

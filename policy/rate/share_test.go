@@ -179,6 +179,32 @@ func TestNothingIsKept(t *testing.T) {
 	})
 }
 
+// One that is given its slot after it stopped waiting, and before it said so, gives
+// it back.
+func TestAdmittedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := made(t, Config{Concurrency: []Share{{Total: 1}}})
+		s := p.shares[0]
+		pass(t, p, call("a", "u", "x"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Before(ctx, call("b", "u", "x")) }()
+		synctest.Wait()
+		s.mu.Lock()
+		cancel() // it goes on, as far as the lock
+		a := s.all["test\x00a"]
+		a.has--
+		s.free++
+		s.admit()
+		s.forget(a)
+		s.mu.Unlock()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		empty(t, p)
+	})
+}
+
 // One agent that keeps a hundred calls waiting and nine that make one after the
 // other: each of the nine gets nearly what it would get if all were modest.
 func TestOneGreedyNineModest(t *testing.T) {

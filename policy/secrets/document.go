@@ -114,12 +114,21 @@ func (r *redaction) token(start, end int, key bool) {
 				r.replace(start, end, f.rule, `"`+mark(f.rule)+`"`)
 				return
 			}
-		case key && inside:
+		case key && f.hasKey(start, end):
 			r.replace(from, to, f.rule, r.keyMark(f.rule))
 		case !key && from < to:
 			r.replace(from, to, f.rule, mark(f.rule))
 		}
 	}
+}
+
+// shortKey is how long a key may be, with its quotes, that is no line of a secret.
+const shortKey = 34
+
+// hasKey reports whether the key from start to end is part of the secret. A short
+// one in the midst of it is not: it tells the parts of a secret from each other.
+func (f finding) hasKey(start, end int) bool {
+	return f.start < end && f.end > start && (f.start >= start || f.end <= end || end-start > shortKey)
 }
 
 // mark is what stands in the place of a secret.
@@ -222,7 +231,7 @@ func (w *walk) pointer(secrets []finding) string {
 		switch {
 		case !s.object:
 			p = fmt.Appendf(p, "/%d", s.index)
-		case slices.ContainsFunc(secrets, func(f finding) bool { return f.start < s.end && f.end > s.start }):
+		case slices.ContainsFunc(secrets, func(f finding) bool { return f.hasKey(s.start, s.end) }):
 			p = append(p, "/*"...)
 		default:
 			p = pointer.Append(p, string(plain(w.raw[s.start+1:s.end-1])))

@@ -52,6 +52,24 @@ func written(t *rapid.T, s string) string {
 	return b.String()
 }
 
+// plain undoes escapes as any reader of JSON does.
+func TestPlain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.SampledFrom([]rune("ab/\n\u00e9\u20ac\U0001F600\U0010FFFF\"\\"))).Draw(t, "text")
+		raw := written(t, text)
+		if got, want := string(plain([]byte(raw))), `"`+text+`"`; got != want {
+			t.Fatalf("%s is %q, want %q", raw, got, want)
+		}
+	})
+	for raw, want := range map[string]string{
+		`\ud83d`: "\ufffd", `\ud83dx`: "\ufffdx", `\ud83d\ud83d\ude00`: "\ufffd\U0001F600", `\ude00\u0041`: "\ufffdA", `\b\f\r\t\u001B`: "\b\f\r\t\x1b",
+	} {
+		if got := string(plain([]byte(raw))); got != want {
+			t.Errorf("%s is %q, want %q", raw, got, want)
+		}
+	}
+}
+
 // Whatever a document holds, of it nothing but the secrets changes, however they
 // are escaped; it stays JSON, and nothing more is found in it.
 func TestOnlySecretsChange(t *testing.T) {

@@ -77,13 +77,13 @@ func codeUnit(b []byte) rune {
 }
 
 // raise changes the offsets of findings, which are in order and apart, from those in
-// plain(raw) to those in raw. What is a part of an escape becomes all of it.
+// plain(raw) to those in raw.
 func raise(raw []byte, found []finding) {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return
 	}
 	at, i := 0, 0 // where we are in the plain text, and in raw
-	to := func(offset int) (start, end int) {
+	to := func(offset int) int {
 		for i < len(raw) {
 			if raw[i] != '\\' {
 				n := bytes.IndexByte(raw[i:], '\\')
@@ -91,25 +91,22 @@ func raise(raw []byte, found []finding) {
 					n = len(raw) - i
 				}
 				if offset < at+n {
-					return i + offset - at, i + offset - at
+					return i + offset - at
 				}
 				at, i = at+n, i+n
 				continue
 			}
 			r, n := unescape(raw[i:])
-			switch size := utf8.RuneLen(r); {
-			case offset == at:
-				return i, i
-			case offset < at+size:
-				return i, i + n
-			default:
-				at, i = at+size, i+n
+			size := utf8.RuneLen(r)
+			if offset < at+size { // no pattern ends within a character
+				return i
 			}
+			at, i = at+size, i+n
 		}
-		return len(raw), len(raw)
+		return len(raw)
 	}
 	for f := range found {
-		found[f].start, _ = to(found[f].start)
-		_, found[f].end = to(found[f].end)
+		found[f].start = to(found[f].start)
+		found[f].end = to(found[f].end)
 	}
 }

@@ -97,11 +97,23 @@ func TestArguments(t *testing.T) {
 			want: "noted: credentials are in the arguments (private-key at /k/0, private-key at /k/1, private-key at /k/2 and 1 more)",
 			then: `{"k":["[REDACTED:private-key]","[REDACTED:private-key]", "[REDACTED:private-key]","[REDACTED:private-key]"],"z":1}`,
 		},
-		"disabled":   {config: Config{Rules: Rules{Disable: []string{"github-pat"}}}, arguments: `{"a":"` + pat + `"}`},
-		"allowed":    {config: Config{Allow: []string{`^x$`, `^ghp_016C`}}, arguments: `{"a":"` + pat + `"}`},
-		"an example": {arguments: `{"a":"AKIAIOSFODNN7EXAMPLE"}`},
-		"an extra":   {config: Config{Rules: Rules{Extra: []Extra{{ID: "ours", Regex: `acme-([0-9]{4})`, Keywords: []string{"ACME-"}}}}}, arguments: `{"a":"acme-1234"}`, want: "denied: a credential is in the arguments (ours at /a)"},
-		"a comment":  {arguments: `{"a":"` + pat + ` # gitleaks:allow"}`, want: "denied: a credential is in the arguments (github-pat at /a)"},
+		"a key in between": {
+			config: Config{Arguments: "redact"}, arguments: `{"a":"-----BEGIN ` + `PRIVATE KEY-----MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj","b": 12, "c":"x-----END ` + `PRIVATE KEY-----"}`,
+			want: "noted: credentials are in the arguments (private-key at /a, private-key at /c)",
+			then: `{"a":"[REDACTED:private-key]","b": 12, "c":"[REDACTED:private-key]"}`,
+		},
+		"lines as keys": {
+			config: Config{Arguments: "redact"}, arguments: `{"-----BEGIN ` + `PRIVATE KEY-----":0, "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj":{"x":0,"-----END ` + `PRIVATE KEY-----":0}}`,
+			want: "noted: credentials are in the arguments (private-key at /*, private-key at /*, private-key at /*/*)",
+			then: `{"[REDACTED:private-key]":0, "[REDACTED:private-key 2]":{"x":0,"[REDACTED:private-key 3]":0}}`,
+		},
+		"too regular":  {arguments: `{"a":"ghp_` + strings.Repeat("ab", 18) + `"}`},
+		"the alphabet": {arguments: `{"a":"ghp_` + "abcdefghijklmnopqrstuvwxyz0123456789" + `"}`},
+		"disabled":     {config: Config{Rules: Rules{Disable: []string{"github-pat"}}}, arguments: `{"a":"` + pat + `"}`},
+		"allowed":      {config: Config{Allow: []string{`^x$`, `^ghp_016C`}}, arguments: `{"a":"` + pat + `"}`},
+		"an example":   {arguments: `{"a":"AKIAIOSFODNN7EXAMPLE"}`},
+		"an extra":     {config: Config{Rules: Rules{Extra: []Extra{{ID: "ours", Regex: `acme-([0-9]{4})`, Keywords: []string{"ACME-"}}}}}, arguments: `{"a":"acme-1234"}`, want: "denied: a credential is in the arguments (ours at /a)"},
+		"a comment":    {arguments: `{"a":"` + pat + ` # gitleaks:allow"}`, want: "denied: a credential is in the arguments (github-pat at /a)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.arguments[0] == '[' {
@@ -166,6 +178,7 @@ func TestResults(t *testing.T) {
 		"no text":         {`"result":{"contents":[{"blob":"` + encoded("\xff"+pat) + `"}]}`, "", ""},
 		"an image":        {`"result":{"content":[{"type":"image","data":"` + image[:120] + awsKey + image[140:] + `"}]}`, "", ""},
 		"no image":        {`"result":{"content":[{"type":"image","data":"` + pat + `"}]}`, noted + "(github-pat at /content/0/data)", `"result":{"content":[{"type":"image","data":"[REDACTED:github-pat]"}]}`},
+		"a short one":     {`"result":{"content":[{"type":"image","data":"` + awsKey + `"}]}`, noted + "(aws-access-token at /content/0/data)", `"result":{"content":[{"type":"image","data":"[REDACTED:aws-access-token]"}]}`},
 		"a cursor":        {`"result":{"content":[],"nextCursor":"` + pat + `","requestState":"` + pat + `","task":{"taskId":"` + pat + `"}}`, "", ""},
 		"a deeper cursor": {`"result":{"structuredContent":{"nextCursor":"` + pat + `"}}`, noted + "(github-pat at /structuredContent/nextCursor)", `"result":{"structuredContent":{"nextCursor":"[REDACTED:github-pat]"}}`},
 		"a key twice":     {`"result":{"a":"` + pat + `","a":1}`, noted + "(github-pat at /a)", `"result":{"a":"[REDACTED:github-pat]","a":1}`},

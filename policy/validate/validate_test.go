@@ -225,6 +225,7 @@ func TestCompiledOnce(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	p := made(t, Config{}, nil)
 	first := &policy.Definition{Raw: []byte(`{"n":"first"}`)}
+	e := p.cache.entry(cacheKey{first.Hash(), "inputSchema"})
 	for i := range maxSchemas + 10 {
 		_, _, _ = p.cache.schema(first, "inputSchema")
 		_, _, _ = p.cache.schema(&policy.Definition{Raw: fmt.Appendf(nil, `{"n":%d}`, i)}, "inputSchema")
@@ -232,7 +233,7 @@ func TestCacheIsBounded(t *testing.T) {
 	if len(p.cache.all) != maxSchemas || p.cache.used.Len() != maxSchemas {
 		t.Errorf("%d schemas, %d in order", len(p.cache.all), p.cache.used.Len())
 	}
-	if p.cache.all[cacheKey{first.Hash(), "inputSchema"}] == nil {
+	if p.cache.entry(e.key) != e {
 		t.Error("what is used most is gone")
 	}
 }
