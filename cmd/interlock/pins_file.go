@@ -49,9 +49,20 @@ func (r *reach) keptPins(names []string) (*admin.PinList, error) {
 	return nil, nil
 }
 
+// pinsWhole returns what is wrong with the lock file of a configuration.
+func pinsWhole(cfg *config.Config) error {
+	for _, c := range cfg.Policies {
+		if c.Pin != nil {
+			if _, err := pin.Read(c.Pin.File); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // pinsApart are the policies with a copy of the lock file in dir: servers that are
-// started to look at them are not approved by that. The error is a *pin.LockError for a
-// file that is not whole.
+// started to look at them are not approved by that.
 func pinsApart(policies []builtin.Config, dir string) ([]builtin.Config, error) {
 	own := slices.Clone(policies)
 	for i := range own {
@@ -59,9 +70,6 @@ func pinsApart(policies []builtin.Config, dir string) ([]builtin.Config, error) 
 			continue
 		}
 		mine := *own[i].Pin
-		if _, err := pin.Read(mine.File); err != nil {
-			return nil, err
-		}
 		raw, err := os.ReadFile(mine.File)
 		if mine.File = filepath.Join(dir, pin.FileName); err == nil {
 			err = os.WriteFile(mine.File, raw, 0o600)

@@ -60,6 +60,9 @@ exits with 4 when one does not start.`,
 			}
 			return &failure{code: exitBadConfig}
 		}
+		if err == nil {
+			err = pinsWhole(cfg)
+		}
 		if err != nil {
 			return failed(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -249,7 +250,7 @@ func TestLink(t *testing.T) {
 	d.vet(tool("a", "x", ""))
 	_ = d.Close()
 	info, err := os.Lstat(file)
-	if err != nil || info.Mode() != 0o640 || info.Size() < 400 {
+	if err != nil || info.Mode() != 0o640 && runtime.GOOS != "windows" || info.Size() < 400 {
 		t.Errorf("%v %v", info, err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".interlock*")); left != nil {
