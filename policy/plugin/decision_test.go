@@ -60,6 +60,12 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// undecided reports whether err says that there was no decision.
+func undecided(err error) bool {
+	_, denied := errors.AsType[*policy.Denial](err)
+	return err != nil && !denied
+}
+
 func TestNotesAreBounded(t *testing.T) {
 	d := new(policyv1.Decision)
 	for range 1000 {

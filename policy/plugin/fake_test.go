@@ -117,7 +117,7 @@ func before(ctx context.Context, c *Call) error {
 		cut()
 		select {}
 	case "flood":
-		flood(200 << 20)
+		flood(64 << 20)
 	case "poison": // what ends a host that has go-plugin read stderr
 		for range 100 {
 			fmt.Fprintln(os.NewFile(2, ""), `{"@message":1,"@level":2}`)

@@ -4,7 +4,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -167,12 +166,6 @@ func answer(t testing.TB, raw string) *policy.Answer {
 		t.Fatal(err)
 	}
 	return &policy.Answer{Message: m}
-}
-
-// undecided reports whether err says that there was no decision.
-func undecided(err error) bool {
-	_, denied := errors.AsType[*policy.Denial](err)
-	return err != nil && !denied
 }
 
 // wait waits for a restart.
