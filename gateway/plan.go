@@ -45,6 +45,7 @@ func (g *Gateway) plan(cfg, files *config.Config, warnings []string) admin.Plan 
 		}
 	}
 	p.PoliciesAdded, p.PoliciesRemoved, p.PoliciesChanged = comparePolicies(old.Policies, cfg.Policies)
+	p.Profiles = otherProfiles(old.Profiles, cfg.Profiles)
 	now, then := g.toolNames(old, before), g.toolNames(cfg, after)
 	p.ToolsAdded, p.ToolsRemoved = less(then, now), less(now, then)
 	return p
@@ -74,6 +75,27 @@ func comparePolicies(before, after []builtin.Config) (added, removed, changed []
 		last = max(last, was)
 	}
 	return added, removed, changed
+}
+
+// otherProfiles names the profiles that only one of two configurations has, or that
+// differ, sorted.
+func otherProfiles(before, after []config.Profile) []string {
+	were := make(map[string]config.Profile, len(before))
+	for _, p := range before {
+		were[p.Name] = p
+	}
+	var names []string
+	for _, p := range after {
+		if was, ok := were[p.Name]; !ok || !reflect.DeepEqual(was, p) {
+			names = append(names, p.Name)
+		}
+		delete(were, p.Name)
+	}
+	for name := range were {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // sameConfig tells whether a change of one into the other is none.

@@ -194,6 +194,7 @@ func summary(p *admin.Plan) string {
 		{"policies added:", p.PoliciesAdded},
 		{"policies removed:", p.PoliciesRemoved},
 		{"policies changed:", p.PoliciesChanged},
+		{"profiles:", p.Profiles},
 		{"applies after a restart of the gateway:", p.NeedRestart},
 	} {
 		if len(x.names) > 0 {

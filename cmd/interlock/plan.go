@@ -68,6 +68,7 @@ func (s *screen) plan(p *admin.Plan) {
 		{"restarted", s.yellow, p.Restarted, true},
 		{"changed", s.yellow, p.Changed, true},
 		{"kept", s.faint, p.Kept, false},
+		{"profiles", s.yellow, p.Profiles, false},
 		{"tools added", s.green, p.ToolsAdded, false},
 		{"tools removed", s.red, p.ToolsRemoved, false},
 		{"policies added", s.green, p.PoliciesAdded, false},

@@ -197,6 +197,8 @@ type Plan struct {
 	Kept      []string `json:"kept"`
 	// Keys are the changed keys of each upstream that is Restarted or Changed.
 	Keys map[string][]string `json:"keys,omitempty"`
+	// Profiles are those that come, go or change.
+	Profiles []string `json:"profiles,omitempty"`
 	// ToolsAdded and ToolsRemoved are names as clients see them, as far as they are
 	// known before an upstream was started.
 	ToolsAdded   []string `json:"tools_added"`
