@@ -29,7 +29,8 @@ func Parse(raw []byte) (Message, error) {
 // requests and notifications, the params are read; a result or error is checked
 // for its grammar but for what its strings hold. Duplicate keys are tolerated
 // and the last one counts, as it does for whoever reads the message next; but a
-// key of the envelope in another case is refused, since readers differ on it.
+// key of the envelope in another case is refused, since readers differ on it, and
+// so is a second method, params, result or error: policies look at one.
 //
 // The error is nil or an *Error; its ID then says which call was answered badly.
 func ParseServer(raw []byte) (Message, error) {
@@ -109,6 +110,7 @@ func (p *parser) member(key []byte) (ok bool) {
 			return p.halfPair(p.m.ID)
 		}
 	case `"method"`:
+		p.once(p.m.Method, "method")
 		p.m.Method, ok = p.span()
 		if ok && p.strict && p.lone > int(p.m.Method.Start) {
 			return p.halfPair(p.m.Method)
@@ -116,16 +118,27 @@ func (p *parser) member(key []byte) (ok bool) {
 	case `"jsonrpc"`:
 		p.version, ok = p.span()
 	case `"params"`:
+		p.once(p.m.Params, "params")
 		ok = p.params()
 	case `"result"`:
+		p.once(p.m.Result, "result")
 		p.m.Result, ok = p.result()
 	case `"error"`:
+		p.once(p.m.Error, "error")
 		p.m.Error, ok = p.answer()
 	default:
 		p.twin(key, "", "jsonrpc", "id", "method", "params", "result", "error")
 		_, ok = p.carried(1)
 	}
 	return ok
+}
+
+// once refuses a key that was there before, at s. Of a client's message that is said
+// of any key.
+func (p *parser) once(s Span, key string) {
+	if s.Ok() && !p.strict {
+		p.refuse("duplicate key " + key)
+	}
 }
 
 // answer scans a result or an error: from a server only for its grammar.

@@ -40,19 +40,12 @@ func TestParseServerTolerates(t *testing.T) {
 // Of duplicate keys the last counts, since that is what the client that reads
 // the message after us takes: an id that we did not see would pass unchanged.
 func TestParseServerTakesTheLastOfDuplicates(t *testing.T) {
-	m, err := ParseServer([]byte(`{"id":1,"result":{"old":1},"\u0069d":2,"result":{"new":1},"id":3}`))
+	m, err := ParseServer([]byte(`{"id":1,"result":{"new":1,"isError":true,"isError":false},"\u0069d":2,"id":3}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(m.ID.Of(m.Raw)) + string(m.Result.Of(m.Raw)); got != `3{"new":1}` {
+	if got := string(m.ID.Of(m.Raw)) + string(m.Outcome.IsError.Of(m.Raw)); got != `3false` {
 		t.Errorf("got %s", got)
-	}
-	m, err = ParseServer([]byte(`{"method":"m","params":{"name":"a","uri":"u"},"params":{"name":"b"}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Text(m.Name) != "b" || m.URI.Ok() {
-		t.Errorf("got %q %v", m.Text(m.Name), m.URI)
 	}
 }
 
@@ -60,6 +53,10 @@ func TestParseServerRefuses(t *testing.T) {
 	for _, c := range []struct{ name, raw, id, says string }{
 		{"result and error", `{"jsonrpc":"2.0","id":1,"result":{},"error":{}}`, "1", "both"},
 		{"neither", `{"jsonrpc":"2.0","id":1}`, "1", "no method"},
+		{"two results", `{"jsonrpc":"2.0","id":1,"result":{"unseen":1},"\u0072esult":{}}`, "1", "duplicate key result"},
+		{"two errors", `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"unseen"},"error":{"code":1,"message":"x"}}`, "1", "duplicate key error"},
+		{"two params", `{"jsonrpc":"2.0","method":"m","params":{"name":"unseen"},"params":{}}`, "", "duplicate key params"},
+		{"two methods", `{"jsonrpc":"2.0","id":1,"method":"m","method":"n"}`, "1", "duplicate key method"},
 		{"wrong version", `{"jsonrpc":"1.0","id":1,"result":{}}`, "1", `"2.0"`},
 		{"ID beside id", `{"jsonrpc":"2.0","id":1,"result":{},"ID":2}`, "1", "must be written id"},
 		{"id 1.5", `{"jsonrpc":"2.0","id":1.5,"result":{}}`, "", "needs an id"},
