@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/interlock-mcp/interlock/policy/pointer"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 // place is a secret in a document.
@@ -94,10 +95,13 @@ func (r *redaction) token(start, end int, key bool) {
 		return
 	}
 	raw := r.walk.raw
-	if !key && raw[start] == '"' && r.encoded(raw[start+1:end-1]) {
-		if blob {
-			r.blob(start, end)
+	switch {
+	case key || raw[start] != '"':
+	case blob:
+		if r.blob(start, end) {
+			return
 		}
+	case r.encoded(raw[start+1 : end-1]):
 		return
 	}
 	if !hit {
@@ -157,10 +161,10 @@ func (r *redaction) replace(start, end int, rule, text string) {
 // leastEncoded is how long base64 must be to be taken for what it says it is.
 const leastEncoded = 128
 
-// encoded reports whether a string is the base64 of an image, a sound or a
-// resource, which looks like anything here and there.
+// encoded reports whether a string is the base64 of an image or a sound, which
+// looks like anything here and there.
 func (r *redaction) encoded(inner []byte) bool {
-	if !r.walk.is("blob") && (!r.walk.is("data") || len(inner) < leastEncoded) || len(inner)%4 != 0 {
+	if !r.walk.is("data") || len(inner) < leastEncoded || len(inner)%4 != 0 {
 		return false
 	}
 	for _, b := range bytes.TrimRight(inner, "=") {
@@ -171,20 +175,51 @@ func (r *redaction) encoded(inner []byte) bool {
 	return true
 }
 
-// blob looks into a resource that is encoded in base64, if it is a text.
-func (r *redaction) blob(start, end int) {
-	inner := r.walk.raw[start+1 : end-1]
-	text := make([]byte, 1+base64.StdEncoding.DecodedLen(len(inner)))
+// unwrapped is base64, a JSON string with its quotes, as it is read by those who are
+// lenient: without escapes, line breaks and padding, and in the one alphabet.
+func unwrapped(quoted []byte) []byte {
+	inner := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		inner = []byte(jsonrpc.Text(quoted, jsonrpc.Whole(quoted)))
+	}
+	inner = bytes.TrimRight(inner, "=")
+	if !bytes.ContainsAny(inner, "-_=\r\n\t ") {
+		return inner
+	}
+	out := make([]byte, 0, len(inner))
+	for _, b := range inner {
+		switch b {
+		case '\r', '\n', '\t', ' ', '=':
+			continue
+		case '-':
+			b = '+'
+		case '_':
+			b = '/'
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// blob looks into a resource that is encoded in base64, if it is a text. It reports
+// whether that was all there is to look for: what is short may be a secret itself.
+func (r *redaction) blob(start, end int) bool {
+	inner := unwrapped(r.walk.raw[start:end])
+	text := make([]byte, 1+base64.RawStdEncoding.DecodedLen(len(inner)))
 	text[0] = '\n' // see find
-	n, err := base64.StdEncoding.Decode(text[1:], inner)
+	n, err := base64.RawStdEncoding.Decode(text[1:], inner)
+	if err != nil {
+		return false
+	}
 	text = text[:1+n]
-	if err != nil || !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
-		return
+	long := len(inner) >= leastEncoded
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return long
 	}
 	found, err := r.detector.find(text, r.uri)
 	if err != nil || len(found) == 0 {
 		r.err = err
-		return
+		return long || err != nil
 	}
 	var clean []byte
 	from := 1
@@ -197,6 +232,7 @@ func (r *redaction) blob(start, end int) {
 	r.out = append(r.out, r.walk.raw[r.copied:start+1]...)
 	r.out = base64.StdEncoding.AppendEncode(r.out, clean)
 	r.copied = end - 1
+	return true
 }
 
 // step is a key or an index on the way to a value.
