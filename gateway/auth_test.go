@@ -72,12 +72,12 @@ func TestEveryRequestIsAuthenticated(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/livez", "/readyz", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource/mcp/u/a"} {
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", r.url+path, nil)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
 		if got := s.do(req); got.status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
-	req, _ := http.NewRequestWithContext(t.Context(), "OPTIONS", r.url+"/mcp", nil)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodOptions, r.url+"/mcp", nil)
 	if got := s.do(req); got.status != http.StatusNoContent {
 		t.Errorf("OPTIONS: %d", got.status)
 	}
@@ -308,4 +308,33 @@ func raw(t *testing.T, r *rig, request string) string {
 	}
 	got, _ := io.ReadAll(conn)
 	return string(got)
+}
+
+// Whom the operating system lets in is a principal of its own, who needs neither a
+// credential nor scopes, but only where others are asked who they are.
+func TestLocalClients(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		cfg := settings(t, "a")
+		if asked {
+			keyed(cfg, "alice")
+			cfg.Server.Auth.Scopes.Tools = map[string][]string{"*": {"write"}}
+		}
+		d := dialer("echo")
+		d.Server("a").OnRequest = echo
+		r := start(t, cfg, d).running()
+		p := r.pipe(t)
+		p.say(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
+		p.hear()
+		p.say(calls("1", "a__echo", "{}"))
+		if got := p.hear(); !strings.Contains(got, `"content"`) || strings.Contains(got, "isError") {
+			t.Errorf("asked %v: %s", asked, got)
+		}
+		s := r.sessions.all()[0]
+		if is := s.principal.Issuer == "interlock" && s.principal.Subject == "local"; is != asked || s.principal.Anonymous() == asked {
+			t.Errorf("asked %v: it is %+v", asked, s.principal)
+		}
+		if n := len(d.Server("a").Links()); (n == 2) != asked {
+			t.Errorf("asked %v: %d processes", asked, n)
+		}
+	}
 }

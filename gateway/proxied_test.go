@@ -37,7 +37,7 @@ func TestTrustedProxies(t *testing.T) {
 		"nonsense":          {"192.0.2.7:5", header{"Forwarded": `;;=,"`, "X-Forwarded-For": ",,"}, "192.0.2.7:5", "", ""},
 		"many":              {"192.0.2.7:5", header{"X-Forwarded-For": strings.Repeat("10.0.0.1,", 5000) + "10.0.0.2"}, "10.0.0.1", "", ""},
 	} {
-		r, _ := http.NewRequestWithContext(context.Background(), "POST", "http://backend/mcp", nil)
+		r, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://backend/mcp", nil)
 		r.RemoteAddr = tt.peer
 		for k, v := range tt.header {
 			r.Header.Set(k, v)
@@ -113,7 +113,7 @@ func TestMetadataPaths(t *testing.T) {
 		"/gateway/mcp/u/a": "https://tools.example/gateway/mcp/u/a", "/mcp/u/a": "https://tools.example/gateway/mcp/u/a",
 		"/elsewhere": "", "/gateway": "", "/mcp/x": "", "/mcpx": "",
 	} {
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", r.url+metadataPath+path, nil)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+metadataPath+path, nil)
 		req.Host = "tools.example"
 		got := (&client{r: r}).do(req)
 		if want == "" && got.status != http.StatusNotFound || want != "" && !strings.Contains(got.body, `"resource":"`+want+`"`) {

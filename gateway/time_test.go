@@ -287,6 +287,7 @@ func TestClientsThatDoNotRead(t *testing.T) {
 }
 
 func clientThatDoesNotRead(t *testing.T, over string) {
+	t.Helper()
 	ended := make(chan error, 1)
 	r := toolOver(t, over, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
 		for i := range 50_000 { // F24, too
