@@ -36,6 +36,7 @@ type detector struct {
 	lengths []int   // of each word
 	always  []*rule // those without words
 	global  *allowance
+	most    int            // work for a text
 	allow   *regexp.Regexp // nil for none
 }
 
@@ -47,7 +48,7 @@ type finding struct {
 
 func newDetector(c *Config) *detector {
 	f := readLibrary()
-	d := &detector{global: newAllowance(&f.Allowlist)}
+	d := &detector{global: newAllowance(&f.Allowlist), most: mostWork}
 	d.global.path = nil // files that are no texts, and vendored code
 	for i := range f.Rules {
 		if !slices.Contains(c.Rules.Disable, f.Rules[i].ID) {
@@ -99,7 +100,7 @@ type search struct {
 // find returns the secrets in a text, in order and apart. Its first byte is no part
 // of one. The error is errTooMuch.
 func (d *detector) find(text []byte, path string) ([]finding, error) {
-	s := search{detector: d, text: text, path: path, work: min(mostWork, workAnyway+workPerByte*len(text))}
+	s := search{detector: d, text: text, path: path, work: min(d.most, workAnyway+workPerByte*len(text))}
 	d.words.find(text, func(word, end int) bool {
 		start := end - d.lengths[word]
 		for _, i := range d.by[word] {

@@ -312,15 +312,19 @@ allow.1: cannot be read as a pattern (RE2): missing closing ]: ` + "`[`"
 
 // What would take too long is not decided.
 func TestTooMuch(t *testing.T) {
-	d := newDetector(&Config{Rules: Rules{Extra: []Extra{{ID: "a", Regex: "q"}}}})
-	long := []byte("\n" + strings.Repeat("s.abcdefghijkl ", 1<<17) + strings.Repeat("key=", 1<<19))
-	if _, err := d.find(long, ""); !errors.Is(err, errTooMuch) {
-		t.Errorf("error %v", err)
-	}
 	p := made(t, Config{}, nil)
-	call := request(t, "tools/call", `{"name":"x"}`)
-	if err := p.After(t.Context(), call, answer(t, `"result":{"a":"`+string(long[1:])+`"}`)); !errors.Is(err, errTooMuch) {
-		t.Errorf("error %v", err)
+	p.detector.most = 1 << 16
+	for text, fails := range map[string]bool{
+		strings.Repeat("key=", 1<<10):           true,
+		strings.Repeat("s.", 1<<17):             true, // no pattern is tried
+		strings.Repeat("nothing ", 1<<17):       false,
+		"facebook" + strings.Repeat(" ", 1<<15): true, // one is tried on all of it
+		"twitter" + strings.Repeat(" ", 1<<15):  false,
+	} {
+		err := p.After(t.Context(), request(t, "tools/call", `{"name":"x"}`), answer(t, `"result":{"a":"`+text+`"}`))
+		if failed := errors.Is(err, errTooMuch); failed != fails {
+			t.Errorf("%.10q...: error %v", text, err)
+		}
 	}
 }
 
