@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,7 @@ func fake() Spec {
 			Bad   bool
 			Late  string // has it read its own section late
 			Deaf  bool   // to TERM
+			Link  string // what its socket is linked to, which is removed
 		}
 		if err := json.Unmarshal(raw, &c); err != nil {
 			return nil, err
@@ -43,6 +45,15 @@ func fake() Spec {
 		if c.Deaf {
 			signal.Ignore(syscall.SIGTERM)
 			deaf.Store(true)
+		}
+		if c.Link != "" {
+			sockets, _ := filepath.Glob(os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/*")
+			if len(sockets) != 1 {
+				return nil, fmt.Errorf("sockets %v", sockets)
+			}
+			if err := os.Link(sockets[0], c.Link); err != nil {
+				return nil, err
+			}
 		}
 		if c.Late != "" {
 			select {}

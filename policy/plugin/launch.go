@@ -98,6 +98,9 @@ func launch(ctx context.Context, c *Config, env policy.Env) (*process, error) {
 		}
 		return nil, err
 	}
+	// There is one connection, and no other: nobody else finds the socket from now on,
+	// and a gateway that is killed leaves none.
+	_ = os.RemoveAll(p.runner.dir)
 	return p, nil
 }
 

@@ -5,6 +5,7 @@ package plugin
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +26,19 @@ import (
 
 // Only the gateway that started a plugin can talk to it.
 func TestMutualTLS(t *testing.T) {
-	p, _ := started(t, config(t))
-	socket := p.(*inbound).running.Load().client.ReattachConfig().Addr.String()
+	socket := filepath.Join(os.TempDir(), "linked")
+	defer os.Remove(socket)
+	c := config(t)
+	c.Config = map[string]any{"link": socket}
+	p, _ := started(t, c)
+	if l, err := net.Dial("unix", socket); err != nil {
+		t.Fatal(err) // else nothing is tested
+	} else {
+		l.Close()
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "plugin-dir*")); len(left) > 0 {
+		t.Errorf("the socket can be found: %v", left)
+	}
 	for name, creds := range map[string]credentials.TransportCredentials{
 		"without TLS":           insecure.NewCredentials(),
 		"without a certificate": credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}),
