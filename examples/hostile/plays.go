@@ -98,7 +98,7 @@ func confusedDeputy(ctx context.Context, s *scene) (ending, error) {
 // hands on what it is given.
 func tokenPassthrough(ctx context.Context, s *scene) (ending, error) {
 	remote := httptest.NewServer(helperOverHTTP(s.loot))
-	defer remote.Close()
+	defer closed(remote)
 	var (
 		a   *agent
 		err error
@@ -112,7 +112,7 @@ func tokenPassthrough(ctx context.Context, s *scene) (ending, error) {
 			return ending{}, perr
 		}
 		proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }})
-		defer proxy.Close()
+		defer closed(proxy)
 		a, err = newAgent(ctx, proxy.URL, s.key)
 	}
 	if err != nil {
@@ -131,4 +131,10 @@ func tokenPassthrough(ctx context.Context, s *scene) (ending, error) {
 		end.told = "no header of the client's goes on; " + end.told
 	}
 	return end, err
+}
+
+// closed closes a server that somebody may still listen to.
+func closed(s *httptest.Server) {
+	s.CloseClientConnections()
+	s.Close()
 }
