@@ -45,7 +45,8 @@ func TestWhatServersSayIsDecidedOn(t *testing.T) {
 			q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"vendor/said","params":{"text":"foul"}}`))
 			return json.RawMessage(`{"content":[]}`), nil
 		})
-		c, events := r.connect(`{}`), (<-chan jsonrpc.Event)(nil)
+		c := r.connect(`{}`)
+		var events <-chan jsonrpc.Event
 		if modern {
 			m := r.caller(`{}`)
 			m.meta = `,"progressToken":"p"`

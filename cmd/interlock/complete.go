@@ -18,7 +18,7 @@ var (
 	stateWords     = []string{"not_started", "starting", "running", "stopping", "stopped", "error", "unknown"}
 	transportWords = []string{"stdio", "http", "sse"}
 	eventWords     = []string{
-		"state", "breaker", "start_stage", "alert", "added", "removed", "reloaded", "reload_refused", "tools_changed", "order", "draining",
+		"state", "breaker", "start_stage", "alert", "added", "removed", "reloaded", "reload_refused", "tools_changed", "definition", "order", "draining",
 	}
 )
 
