@@ -184,6 +184,36 @@ func TestGivenProfiles(t *testing.T) {
 	}
 }
 
+// Policies know what the client of a call sees.
+func TestPoliciesKnowTheProfile(t *testing.T) {
+	d := dialer("x")
+	cfg := settings(t, "a")
+	p, q := profile("p"), profile("q", "a")
+	q.Default, q.Tools.Rename = true, map[string]string{"a__x": "open"}
+	cfg.Profiles = []config.Profile{p, q}
+	w := new(warden)
+	r := startWith(t, governed(cfg, "warden"), Options{Dialer: d, makePolicies: these(policy.Step{Name: "warden", Policy: w})}).running()
+	for path, want := range map[string][2]string{"/mcp": {"q", "open"}, "/mcp/p/p": {"p", "a__x"}, "/mcp/u/a": {"q", "x"}} {
+		m := r.caller(`{}`)
+		m.path = path
+		for _, ask := range []func(){
+			func() { r.connectAt(path, "2025-11-25", `{}`).post(calls("1", want[1], `{}`)) },
+			func() { m.tool(want[1], "") },
+		} {
+			w.seen = nil
+			if ask(); w.seen == nil || w.seen.Profile != want[0] || w.seen.Exposed != want[1] || w.seen.Target != "x" || w.seen.Definition == nil {
+				t.Errorf("%s: the policy saw %+v", path, w.seen)
+			}
+		}
+	}
+	if _, err := r.CallIn(t.Context(), "p", "a__x", nil); err != nil || w.seen.Profile != "p" {
+		t.Errorf("the operator: %+v, %v", w.seen, err)
+	}
+	if _, err := r.Call(t.Context(), "a__x", nil); err != nil || w.seen.Profile != "" {
+		t.Errorf("the operator: %+v, %v", w.seen, err)
+	}
+}
+
 // What the operator is told of profiles, and of a reload of them.
 func TestProfilesOfTheOperator(t *testing.T) {
 	p, q := profile("p", "a"), profile("q", "b")

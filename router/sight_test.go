@@ -457,9 +457,9 @@ func halves(n int) []Profile {
 
 // A list of a profile is made of parts of the whole's pages.
 func TestProfilePages(t *testing.T) {
-	c, _ := Build(Defaults(), many(10000), halves(1)...).Profile("0")
+	c, _ := Build(Defaults(), many(4000), halves(1)...).Profile("0")
 	names := listed(t, c, Tools)
-	if len(names) != len(c.Entries(Tools)) || len(names) < 5000 || len(c.lists[Tools].pages) < 5 {
+	if len(names) != len(c.Entries(Tools)) || len(names) < 2000 || len(c.lists[Tools].pages) < 3 {
 		t.Errorf("%d tools on %d pages, %d entries", len(names), len(c.lists[Tools].pages), len(c.Entries(Tools)))
 	}
 	for _, name := range names {
@@ -478,7 +478,7 @@ func TestProfilesShareMemory(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc) //nolint:gosec // no heap is that large
 	}
-	offers, profiles := many(10000), halves(20)
+	offers, profiles := many(2000), halves(20)
 	start := heap()
 	plain := Build(Defaults(), offers)
 	one := heap() - start
