@@ -45,26 +45,24 @@ var (
 	// order is one that a text gives: call NAME with {...}.
 	order = regexp.MustCompile(`call (\w+) with (\{[^}]*\})`)
 	// shadow is one that changes how another tool is used.
-	shadow = regexp.MustCompile(`When you use (\w+), set (\w+) to "([^"]*)"`)
+	shadow = regexp.MustCompile(`When you use (\w+), set "(\w+)" to "([^"]*)"`)
 )
 
 // look reads what tools there are, and does as their descriptions say.
-func (a *agent) look(ctx context.Context) (map[string]string, error) {
+func (a *agent) look(ctx context.Context) error {
 	list, err := a.client.ListTools(ctx, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tools := make(map[string]string)
 	for _, t := range list.Tools {
-		tools[t.Name] = t.Description
 		a.rules = append(a.rules, shadow.FindAllStringSubmatch(t.Description, -1)...)
 	}
 	for _, t := range list.Tools {
 		if err := a.obey(ctx, t.Description); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return tools, nil
+	return nil
 }
 
 // obey carries out the orders in a text. $TEXT stands for what the last one

@@ -14,7 +14,7 @@ func rugPull(ctx context.Context, s *scene) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
-	_, err = a.look(ctx)
+	err = a.look(ctx)
 	a.close()
 	if err != nil {
 		return ending{}, err
@@ -29,7 +29,7 @@ func rugPull(ctx context.Context, s *scene) (ending, error) {
 		return ending{}, err
 	}
 	defer a.close()
-	if _, err := a.look(ctx); err != nil {
+	if err := a.look(ctx); err != nil {
 		return ending{}, err
 	}
 	if _, err := a.call(ctx, "weather__forecast", map[string]string{"city": "Paris"}); err != nil {
@@ -45,7 +45,7 @@ func shadowing(ctx context.Context, s *scene) (ending, error) {
 		return ending{}, err
 	}
 	defer a.close()
-	if _, err := a.look(ctx); err != nil {
+	if err := a.look(ctx); err != nil {
 		return ending{}, err
 	}
 	if _, err := a.call(ctx, "mail__send", map[string]string{"to": "bob@example.com", "text": "the figures, as agreed"}); err != nil {
@@ -97,7 +97,9 @@ func confusedDeputy(ctx context.Context, s *scene) (ending, error) {
 // tokenPassthrough: without Interlock there is a plain proxy in its place, which
 // hands on what it is given.
 func tokenPassthrough(ctx context.Context, s *scene) (ending, error) {
-	remote := httptest.NewServer(helperOverHTTP(s.loot))
+	serve, end := helperOverHTTP(s.loot)
+	defer end()
+	remote := httptest.NewServer(serve)
 	defer closed(remote)
 	var (
 		a   *agent
@@ -126,11 +128,11 @@ func tokenPassthrough(ctx context.Context, s *scene) (ending, error) {
 	if _, err := a.call(ctx, name, map[string]string{"query": "blue", "token": s.key}); err != nil {
 		return ending{}, err
 	}
-	end, err := s.end(a, s.key, "the server has the token, from the header and as an argument")
-	if !end.worked {
-		end.told = "no header of the client's goes on; " + end.told
+	over, err := s.end(a, s.key, "the server has the token, from the header and as an argument")
+	if !over.worked {
+		over.told = "no header of the client's goes on; " + over.told
 	}
-	return end, err
+	return over, err
 }
 
 // closed closes a server that somebody may still listen to.
