@@ -36,6 +36,8 @@ func (p *Policy) reread() error {
 		return nil
 	case err != nil:
 		return err
+	case !info.Mode().IsRegular(): // a pipe would be waited for
+		return fmt.Errorf("%s is no file", p.file)
 	case info.Size() == p.mark.size && info.ModTime().Equal(p.mark.modified):
 		return nil
 	}

@@ -3,6 +3,7 @@ package pin
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -155,6 +156,14 @@ func TestSpoilt(t *testing.T) {
 }
 
 // What others write into the file counts from the next look on, if it is whole.
+// What is no file is not read: a pipe would be waited for.
+func TestNoFile(t *testing.T) {
+	c := Config{File: t.TempDir()}
+	if _, err := c.New(policy.Env{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "is no file") {
+		t.Errorf("a folder: %v", err)
+	}
+}
+
 func TestEdited(t *testing.T) {
 	d := open(t, Config{})
 	was, is := tool("files", "add", "Adds"), tool("files", "add", "Adds more")
