@@ -33,7 +33,41 @@ func removed(method string) bool {
 		"roots/list", "sampling/createMessage", "elicitation/create":
 		return true
 	}
-	return strings.HasPrefix(method, "notifications/")
+	return strings.HasPrefix(method, "notifications/") || mimics(method)
+}
+
+// ours are the methods that are served here by their names, as plainest returns them.
+var ours = func() map[string]bool {
+	all := make(map[string]bool)
+	for _, m := range []string{
+		"tools/call", "tools/list", "prompts/get", "prompts/list", "resources/read", "resources/list", "resources/templates/list",
+		"resources/subscribe", "resources/unsubscribe", "completion/complete", "logging/setLevel", "initialize", "ping",
+		"server/discover", "subscriptions/listen", "tasks/get", "tasks/list", "tasks/result", "tasks/update", "tasks/cancel",
+		"roots/list", "sampling/createMessage", "elicitation/create",
+	} {
+		all[plainest(m)] = true
+	}
+	return all
+}()
+
+// mimics reports whether a lenient server may take a method for one that is served
+// here, such as Tools/Call: what holds for that one, a profile or a policy, would not
+// hold for it.
+func mimics(method string) bool {
+	return strings.ContainsFunc(method, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || ours[plainest(method)]
+}
+
+// plainest is a method's letters and digits, in lower case.
+func plainest(method string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		}
+		return -1
+	}, method)
 }
 
 // vendor relays a method that the gateway does not know, if it is clear whose it

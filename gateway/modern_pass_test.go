@@ -188,9 +188,14 @@ func TestExtensions(t *testing.T) {
 		t.Errorf("a server of an older revision that declares nothing: %d %s", got.status, got.body)
 	}
 	c.path = "/mcp/u/a"
-	for _, method := range []string{"ping", "initialize", "tasks/list", "roots/list", "notifications/x"} {
-		if got := c.call(method, `{}`); got.status != 404 || d.Server("a").Asked(method) > 0 {
+	for _, method := range []string{"ping", "initialize", "tasks/list", "roots/list", "notifications/x", "Tools/call", "TOOLS/CALL", "tools//call", "resources.read"} {
+		if got := c.call(method, `{"name":"t","uri":"x:y"}`); got.status != 404 || d.Server("a").Asked(method) > 0 {
 			t.Errorf("%s is relayed: %d %s", method, got.status, got.body)
+		}
+	}
+	for _, method := range []string{"tools/call ", " tools/call", "tools/call\x00", "acme\n/x", "tools/c\u00e0ll"} { // no header holds these
+		if !removed(method) {
+			t.Errorf("%q is relayed", method)
 		}
 	}
 	has(t, "in the view of one", c.call("gadgets/list", `{}`).body, `"by":"a"`)
