@@ -170,6 +170,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	uc.Begun = span.begun
 	m, err := u.Call(ctx, uc)
 	if err != nil {
+		span.ended = time.Now() // not the exchange's: that of a parked call may be over
 		span.End(outcomeOfError(err))
 		return m, err
 	}
