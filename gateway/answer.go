@@ -100,7 +100,7 @@ func faultOf(up string, err error) fault {
 		f.Reason, f.code = "denied", codeDenied
 		f.text = denial.Error() + "."
 		if denial.RetryAfter > 0 {
-			ms := max(denial.RetryAfter.Milliseconds(), 1)
+			ms := wholeMs(denial.RetryAfter).Milliseconds()
 			f.RetryAfterMs = &ms
 		}
 	default:
@@ -120,9 +120,15 @@ func faultOf(up string, err error) fault {
 		f.text += " The request was NOT executed."
 	}
 	if denial.RetryAfter > 0 {
-		f.text += " Retry after " + max(denial.RetryAfter, time.Millisecond).Round(time.Millisecond).String() + "."
+		f.text += " Retry after " + wholeMs(denial.RetryAfter).String() + "."
 	}
 	return f
+}
+
+// wholeMs is a wait in whole milliseconds, at least one and never too short: who
+// comes back after it must not be early.
+func wholeMs(d time.Duration) time.Duration {
+	return max(d+time.Millisecond-1, time.Millisecond).Truncate(time.Millisecond)
 }
 
 // sentence adds what a reader must know before acting again. It names facts

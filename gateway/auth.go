@@ -175,7 +175,7 @@ func (g *Gateway) overstepped(w http.ResponseWriter, from visitor, x *exchange) 
 			p := x.principal
 			g.challenged(w, from.request, c, telemetry.AuditLine{
 				Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,
-				Session: x.sessionKey(), Method: x.method, Exposed: clipURI(name), Reason: "it needs the scope " + strings.Join(c.Scopes, " "),
+				Session: x.sessionKey(), Method: x.method, Exposed: clipURI(name), Reason: c.Needs(),
 			})
 			return true
 		}

@@ -86,9 +86,9 @@ func TestAuditShowsWhatWasDone(t *testing.T) {
 		"one changed":         {[]string{lines[0], strings.Replace(lines[1], "ann", "bob", 1), lines[2]}, "f:2: it was changed"},
 		"its hash changed":    {[]string{lines[0], strings.Replace(lines[1], `"hash":"`, `"hash":"0`, 1)}, "f:2: it was changed"},
 		"something after it":  {[]string{strings.Replace(lines[0], "\"}\n", "\", \"x\":1}\n", 1)}, "f:1: it was changed"},
-		"one taken out":       {[]string{lines[0], lines[2], lines[3]}, "f:2: it does not go on from the line before it: lines 2 to 3"},
+		"one taken out":       {[]string{lines[0], lines[2], lines[3]}, "f:2: it does not go on from the line before it: number 2 is missing"},
 		"two exchanged":       {[]string{lines[0], lines[2], lines[1], lines[3]}, "f:2: it does not go on"},
-		"one twice":           {[]string{lines[0], lines[0]}, "f:2: it does not go on"},
+		"one twice":           {[]string{lines[0], lines[0]}, "f:2: it does not go on from the line before it: it is number 1, and comes after number 1"},
 		"one of another file": {[]string{lines[0], "{}\n", lines[1]}, "f:2: it is not a line of the audit"},
 		"cut in the middle":   {[]string{lines[0], lines[1][:30]}, "f:2: it has no end"},
 		"the beginning taken": {lines[2:], ""}, // what it goes on from is in the report

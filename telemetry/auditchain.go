@@ -176,7 +176,7 @@ func (a *AuditReader) Read(name string, r io.Reader) error {
 		case rep.Lines == 0:
 			rep.Begins, rep.First = l.Prev, l.Time
 		case l.Prev != rep.Hash:
-			return fault(fmt.Sprintf("it does not go on from the line before it: lines %d to %d are missing or were changed", rep.Seq+1, l.Seq))
+			return fault("it does not go on from the line before it: " + gap(rep.Seq, l.Seq))
 		case l.Seq != rep.Seq+1:
 			return fault(fmt.Sprintf("it is number %d, and %d was expected", l.Seq, rep.Seq+1))
 		}
@@ -189,6 +189,19 @@ func (a *AuditReader) Read(name string, r io.Reader) error {
 		rep.Lost += l.Lost
 		rep.Seq, rep.Hash, rep.Last = l.Seq, l.Hash, l.Time
 	}
+}
+
+// gap says what may lie between two lines that do not follow each other.
+func gap(before, at uint64) string {
+	switch {
+	case at <= before:
+		return fmt.Sprintf("it is number %d, and comes after number %d (several files are given the oldest first)", at, before)
+	case at == before+1:
+		return "one of the two was changed, or they are of two audits"
+	case at == before+2:
+		return fmt.Sprintf("number %d is missing, or lines were changed", before+1)
+	}
+	return fmt.Sprintf("numbers %d to %d are missing, or lines were changed", before+1, at-1)
 }
 
 // Close ends the reading. The error is an *AuditFault if the last line was none, or

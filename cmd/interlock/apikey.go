@@ -70,6 +70,9 @@ alone: remove its lines, and reload.`,
 		key, hash := identity.NewKey()
 		k.Hash = hash
 		c := identity.Config{APIKeys: []identity.APIKey{k}}
+		if end, err := identity.Expiry(k.Expires); err != nil || !end.IsZero() && !end.After(time.Now()) {
+			return usage("write it like 90d, 2027-01-31 or 2027-01-31T12:00:00Z", "--expires %q is no time to come", k.Expires)
+		}
 		if fe, ok := errors.AsType[*policy.FieldError](c.Validate()); ok {
 			return usage("", "--%s %s", fe.Path[len(fe.Path)-1], fe.Text)
 		}
@@ -110,7 +113,7 @@ configuration has it. A key on the command line would be seen by every user of t
 			}
 			hash, err := identity.HashKey(strings.TrimSpace(string(raw)))
 			if err != nil {
-				return usage("make one with: interlock apikey new --principal NAME", "what was read is no key: %w", err)
+				return usage("make one with: interlock apikey new --principal NAME", "what was read: %w", err)
 			}
 			a.out.printf("%s\n", hash)
 			return nil

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -51,6 +52,9 @@ line elsewhere now and then, and say with --contains that it must be there.`,
 	output := outputFlag(cmd)
 	cmd.Flags().StringVar(&head, "contains", "", "a `HASH` that one of the lines must have")
 	cmd.RunE = func(_ *cobra.Command, files []string) error {
+		if raw, err := hex.DecodeString(head); head != "" && (err != nil || len(raw) != sha256.Size) {
+			return usage("interlock audit verify says it of the last line", "--contains %q is no hash of a line: those have 64 hexadecimal digits", head)
+		}
 		r, err := a.verify(files, head)
 		v := verified{OK: err == nil, AuditReport: r.Report, First: stamp(r.Report.First), Last: stamp(r.Report.Last)}
 		fault := new(telemetry.AuditFault)
@@ -68,11 +72,22 @@ line elsewhere now and then, and say with --contains that it must be there.`,
 			a.tellVerified(v)
 		}
 		if err != nil {
-			return &failure{exitFailed, err, "all before that line is as it was written; what comes after it cannot be told"}
+			return &failure{exitFailed, err, beforeFault(fault, r.Report.Lines)}
 		}
 		return nil
 	}
 	return cmd
+}
+
+// beforeFault says what holds although there is a fault, "" for nothing.
+func beforeFault(f *telemetry.AuditFault, lines int) string {
+	switch {
+	case f.File == "" && lines > 0:
+		return "what is there is as it was written"
+	case lines > 0:
+		return "all before that line is as it was written; what comes after it cannot be told"
+	}
+	return ""
 }
 
 // verify reads the files as one chain.
@@ -102,17 +117,17 @@ func (a *app) tellVerified(v verified) {
 		a.out.printf("ok: there is no line yet\n")
 		return
 	}
-	a.out.printf("ok: %d lines, %s to %s\n", v.Lines, v.First, v.Last)
+	a.out.printf("ok: %s, %s to %s\n", count(v.Lines, "line"), v.First, v.Last)
 	a.out.printf("last hash %s (line %d)\n", v.Hash, v.Seq)
 	var more []string
 	if v.Begins != "" {
 		more = append(more, "it goes on from a line that is not here: "+v.Begins)
 	}
 	if v.Lost > 0 {
-		more = append(more, fmt.Sprintf("%d lines could not be written when they came", v.Lost))
+		more = append(more, plural(int(v.Lost), "line")+" could not be written when the time came")
 	}
 	if v.Torn > 0 {
-		more = append(more, fmt.Sprintf("%d lines were cut short by a crash or a full disk", v.Torn))
+		more = append(more, count(v.Torn, "line")+" cut short by a crash or a full disk")
 	}
 	for _, m := range more {
 		a.out.printf("note: %s\n", strings.TrimSpace(m))

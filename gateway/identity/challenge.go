@@ -43,11 +43,19 @@ func (c *Challenge) description() string {
 	case "unavailable":
 		return "the token cannot be checked now, since its issuer does not answer"
 	case "insufficient_scope":
-		return "the credential does not allow this: it needs the scope " + strings.Join(c.Scopes, " ")
+		return "the credential does not allow this: " + c.Needs()
 	case "invalid_token":
 		return "the credential is not valid here"
 	}
 	return "a credential is needed"
+}
+
+// Needs says which scopes are needed, as a part of a sentence.
+func (c *Challenge) Needs() string {
+	if len(c.Scopes) == 1 {
+		return "it needs the scope " + c.Scopes[0]
+	}
+	return "it needs the scopes " + strings.Join(c.Scopes, " ")
 }
 
 // Error returns what the answer says.

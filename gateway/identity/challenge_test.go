@@ -67,8 +67,8 @@ func TestChallenges(t *testing.T) {
 		`scope="mcp", error="insufficient_scope", error_description="the credential does not allow this: it needs the scope mcp"`,
 		`{"error":"insufficient_scope","error_description":"the credential does not allow this: it needs the scope mcp","scope":"mcp"}`)
 	check("a tool's scope is missing", a.Allowed(who(wide), "github__delete_repo"), http.StatusForbidden,
-		`scope="mcp github.write github.read", error="insufficient_scope", error_description="the credential does not allow this: it needs the scope mcp github.write github.read"`,
-		`{"error":"insufficient_scope","error_description":"the credential does not allow this: it needs the scope mcp github.write github.read","scope":"mcp github.write github.read"}`)
+		`scope="mcp github.write github.read", error="insufficient_scope", error_description="the credential does not allow this: it needs the scopes mcp github.write github.read"`,
+		`{"error":"insufficient_scope","error_description":"the credential does not allow this: it needs the scopes mcp github.write github.read","scope":"mcp github.write github.read"}`)
 
 	for _, c := range []struct {
 		p    *policy.Principal

@@ -139,15 +139,15 @@ func (k *APIKey) validate(fault bad) {
 		fault("must be sha256: and 64 hexadecimal digits, which are of a key and not the key",
 			"make a key with: interlock apikey new --principal NAME", "hash")
 	}
-	if _, err := expiry(k.Expires); err != nil {
+	if _, err := Expiry(k.Expires); err != nil {
 		fault("must be a day such as 2027-01-31, or a moment such as 2027-01-31T12:00:00Z", "", "expires")
 	}
 	scopeList(fault, k.Scopes, "scopes")
 }
 
-// expiry returns when a key ends, the zero time for never. A day ends with it, in
-// UTC.
-func expiry(s string) (time.Time, error) {
+// Expiry returns when a key ends, the zero time for never. A day ends with it, in
+// UTC. The error says that s is no day and no moment.
+func Expiry(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}

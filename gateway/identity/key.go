@@ -72,7 +72,7 @@ func newKeys(list []APIKey) ([]key, error) {
 		if err != nil || len(hash) != sha256.Size {
 			return nil, errors.New("the hash of an API key is not one")
 		}
-		expires, err := expiry(k.Expires)
+		expires, err := Expiry(k.Expires)
 		if err != nil {
 			return nil, err
 		}

@@ -84,7 +84,7 @@ func (c *Config) compile() (*Policy, error) {
 		r := &c.Rules[i]
 		at := strconv.Itoa(i)
 		if first, taken := names[r.called(i)]; taken {
-			bad(fmt.Sprintf("has the name %q, which rule %d has already", r.called(i), first+1), "add another name", "rules", at, "name")
+			bad(fmt.Sprintf("is %q, as rule %d is called already", r.called(i), first+1), "add another name", "rules", at, "name")
 		} else {
 			names[r.called(i)] = i
 		}

@@ -81,7 +81,7 @@ func TestFaults(t *testing.T) {
 		`rules.0: neither allows nor denies (add allow: or deny: with an expression)`,
 		`rules.1.deny: has an allow as well (make each a rule of its own)`,
 		`rules.2.reason: is for a rule that denies (remove it)`,
-		`rules.3.name: has the name "a", which rule 3 has already (add another name)`,
+		`rules.3.name: is "a", as rule 3 is called already (add another name)`,
 		`rules.3.upstreams.0: "" is not a pattern (use letters, * and ? and [a-z])`,
 		`rules.3.tools.1: "[" is not a pattern (use letters, * and ? and [a-z])`,
 		`rules.3.methods.0: "a[" is not a pattern (use letters, * and ? and [a-z])`,

@@ -61,8 +61,9 @@ func TestValidate(t *testing.T) {
 		"good":           {[]Config{limited("a", 1), limited("b", 1), unnamed}, nil},
 		"no kind":        {[]Config{{Name: "a"}}, []string{"0: does not say what kind of policy it is"}},
 		"two kinds":      {[]Config{two}, []string{"0." + two.Kind() + ": has "}},
-		"one name twice": {[]Config{limited("a", 1), limited("a", 2)}, []string{`1.name: has the name "a", which policy 1 has already`}},
-		"by its kind":    {[]Config{unnamed, limited("rate", 2)}, []string{`1.name: has the name "rate"`}},
+		"one name twice": {[]Config{limited("a", 1), limited("a", 2)}, []string{`1.name: is "a", as policy 1 is called already`}},
+		"by its kind":    {[]Config{unnamed, limited("rate", 2)}, []string{`1.name: is "rate", as policy 1 is called already`}},
+		"two unnamed":    {[]Config{unnamed, unnamed}, []string{"1." + unnamed.Kind() + ": is called by its kind, as policy 1 is"}},
 		"all at once": {[]Config{limited("a", 1), bad}, []string{
 			"1.on_error: must be deny or allow", "1.timeout: must not be negative", "1.rate.limits.0.rate: ",
 		}},

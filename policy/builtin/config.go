@@ -171,10 +171,13 @@ func Validate(all []Config) error {
 			}
 			pinned = true
 		}
-		if first, taken := names[c.Called()]; taken {
-			bad(fmt.Sprintf("has the name %q, which policy %d has already", c.Called(), first+1), "add another name", "name")
-		} else {
+		switch first, taken := names[c.Called()]; {
+		case !taken:
 			names[c.Called()] = i
+		case c.Name == "":
+			bad(fmt.Sprintf("is called by its kind, as policy %d is", first+1), "add a name to one of them", keys[0])
+		default:
+			bad(fmt.Sprintf("is %q, as policy %d is called already", c.Name, first+1), "add another name", "name")
 		}
 		if c.OnError != "" && c.OnError != policy.Deny && c.OnError != policy.Allow {
 			bad("must be deny or allow", "", "on_error")
