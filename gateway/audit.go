@@ -118,8 +118,19 @@ func auditName(x *exchange) string {
 	return clipURI(name)
 }
 
-// withoutQuery is a name, or a URI without its query, which may hold values.
+// withoutQuery is a name, or a URI without its query and without who signs in there,
+// which hold values.
 func withoutQuery(s string) string {
+	if i := strings.Index(s, "://"); i >= 0 {
+		i += len("://")
+		host := s[i:]
+		if end := strings.IndexAny(host, "/?#"); end >= 0 {
+			host = host[:end]
+		}
+		if at := strings.LastIndexByte(host, '@'); at > 0 {
+			s = s[:i] + "…" + s[i+at:]
+		}
+	}
 	if path, query, ok := strings.Cut(s, "?"); ok && query != "" && strings.Contains(path, ":") {
 		return path + "?…"
 	}

@@ -87,7 +87,7 @@ func TestAuditOfTheDoor(t *testing.T) {
 // A query may hold values, and is left out.
 func TestWithoutQuery(t *testing.T) {
 	for in, want := range map[string]string{
-		"file:///a/b": "file:///a/b", "https://h/p?token=x": "https://h/p?…", "what?": "what?", "why?not": "why?not",
+		"file:///a/b": "file:///a/b", "pg://u:secret@h:1/t?x=y": "pg://…@h:1/t?…", "pg://u:p@w@h": "pg://…@h", "git://h/a@b": "git://h/a@b", "https://h/p?token=x": "https://h/p?…", "what?": "what?", "why?not": "why?not",
 	} {
 		if got := withoutQuery(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
