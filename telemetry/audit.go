@@ -21,9 +21,9 @@ type Audit struct {
 // holds names and sizes, never values. What is empty or 0 is left out.
 type AuditLine struct {
 	Time time.Time `json:"time"` // now, if it is zero
-	// Kind is what the line is about: call (a client's request), message (what a
-	// server sent of itself), definition (what an upstream offers), action (an
-	// operator's), reload, sign_in (a credential that was refused).
+	// Kind is what the line is about: call (a client's request), definition (what a
+	// policy did to what an upstream offers), action (an operator's), reload, sign_in
+	// (a credential that was refused), torn (the line before has no end).
 	Kind string `json:"kind"`
 
 	// Who: the issuer and subject, what people call it, which key or token was used

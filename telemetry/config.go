@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Config is the `telemetry` section; the koanf tags are its keys. The zero
+// Config is the `telemetry` section. The zero
 // value is not usable: start from Defaults. OTEL_ variables win over it.
 type Config struct {
 	ServiceName string  `koanf:"service_name"`

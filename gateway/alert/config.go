@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Config is the `alerts` section; the koanf tags are its keys. The zero value
+// Config is the `alerts` section. The zero value
 // tells nobody.
 type Config struct {
 	// Webhooks are told, each for itself.

@@ -18,11 +18,7 @@ func (l *loader) auth(s *Server) {
 	}
 	for i := range s.Auth.OIDC {
 		if path := []string{"server", "auth", "oidc", strconv.Itoa(i)}; len(s.Auth.OIDC[i].Audience) == 0 {
-			at := l.places.find(path)
-			if n := l.places.value(path); n != nil {
-				at = n.at
-			}
-			l.fault(at, path, "does not say for whom its tokens must be made, and the gateway listens on all interfaces",
+			l.fault(l.places.find(path), path, "does not say for whom its tokens must be made, and the gateway listens on all interfaces",
 				"set server.public_url to the URL that clients use, or audience")
 		}
 	}

@@ -203,6 +203,13 @@ func TestBadFiles(t *testing.T) {
 			`5:3: item 4 of "policies" does not say what kind of policy it is (add one of ` + strings.Join(builtin.Kinds(), ", ") + `)`,
 			`5:27: "timeout" needs a unit: 3 of what (write 3s, or another of ns us ms s m h)`,
 		}},
+		{"policies of one name", "", "policies:\n- validate: {}\n- dry_run: true\n  validate: {}\n- {name: validate, flow: {}}\n", []string{
+			`4:3: "validate" is called by its kind, as policy 1 is (add a name to one of them)`,
+			`5:10: "name" is "validate", as policy 1 is called already (add another name)`,
+		}},
+		{"keys of one principal", "", "server: {auth: {api_keys: [{principal: a, hash: sha256:0000000000000000000000000000000000000000000000000000000000000000}, {principal: a, hash: sha256:1111111111111111111111111111111111111111111111111111111111111111}]}}\n", []string{
+			`1:123: "name" is that of key 1 of the same principal already (add another name)`,
+		}},
 		{"rules", "", "policies:\n- access:\n    default: maybe\n    rules:\n    - allow: 'tool.nam == \"x\"'\n    - deny: >-\n        true &&\n        args.a +\n    - {allow: upstream.name, tools: \"x\"}\n    - {allow: \"args.a.all(x, args.b.all(y, args.c.all(z, x + y + z > 0)))\"}\n    - {alow: x}\n- flow: {require: [egress], tags: {private: egress}, tools: {get: [secret]}}\n", []string{
 			`3:14: "default" must be deny or allow`,
 			`5:20: "allow" does not compile: undefined field 'nam' (did you mean "name"?)`,

@@ -92,10 +92,12 @@ func (p *places) subject(path []string) string {
 // find returns the place of a value, or of the nearest thing around it.
 func (p *places) find(path []string) pos {
 	for ; len(path) > 0; path = path[:len(path)-1] {
-		if n := p.value(path); n != nil && n.kind < list {
+		n := p.value(path)
+		at, keyed := p.key(path)
+		switch {
+		case n != nil && (n.kind < list || !keyed): // an item of a list has no key of its own
 			return n.at
-		}
-		if at, ok := p.key(path); ok {
+		case keyed:
 			return at
 		}
 	}

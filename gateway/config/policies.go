@@ -24,14 +24,8 @@ func (l *loader) section(err error, section ...string) {
 			continue
 		}
 		at, n := l.places.find(path), l.places.value(path)
-		switch {
-		case n == nil:
-		case fe.Line > 0 && n.kind == text:
+		if n != nil && fe.Line > 0 && n.kind == text {
 			at = n.inside(fe.Line, max(fe.Column, 1))
-		case n.kind >= list:
-			if _, keyed := l.places.key(path); !keyed {
-				at = n.at // an item of a list has no key of its own
-			}
 		}
 		l.fault(at, path, fe.Text, fe.Mend)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/glob"
 )
 
-// Config is the `server.auth` section; the koanf tags are its keys. The zero value
+// Config is the `server.auth` section. The zero value
 // asks nobody who they are.
 type Config struct {
 	// APIKeys are the keys that may be used, of which only hashes are known.

@@ -9,7 +9,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/glob"
 )
 
-// Config is the `access` section; the koanf tags are its keys.
+// Config is the `access` section.
 type Config struct {
 	// Default is "deny" (the default) or "allow": what becomes of a call that no
 	// rule decides.

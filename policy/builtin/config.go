@@ -21,7 +21,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/validate"
 )
 
-// Config is one item of `policies`; the koanf tags are its keys. Exactly one of the
+// Config is one item of `policies`. Exactly one of the
 // kinds is set.
 type Config struct {
 	// Name identifies the policy in answers, metrics and the audit; by default that

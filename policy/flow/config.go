@@ -13,7 +13,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/glob"
 )
 
-// Config is the `flow` section; the koanf tags are its keys.
+// Config is the `flow` section.
 type Config struct {
 	// Tags says what the tags of upstreams are called that mean what this policy
 	// looks for.

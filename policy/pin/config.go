@@ -33,7 +33,7 @@ const (
 // FileName is the name of the lock file if none is configured.
 const FileName = "interlock.pins.yaml"
 
-// Config is the `pin` section of a policy; the koanf tags are its keys.
+// Config is the `pin` section of a policy.
 type Config struct {
 	// File is the lock file; by default interlock.pins.yaml beside the file that has
 	// the policy.

@@ -19,7 +19,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/narrow"
 )
 
-// Config is the section of the policy; the koanf tags are its keys.
+// Config is the section of the policy.
 type Config struct {
 	Limits      []Limit `koanf:"limits"`
 	Concurrency []Share `koanf:"concurrency"`

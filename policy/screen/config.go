@@ -22,7 +22,7 @@ const (
 	Block  Action = "block"  // the answer or message is refused
 )
 
-// Config is the `screen` section of a policy; the koanf tags are its keys.
+// Config is the `screen` section of a policy.
 type Config struct {
 	narrow.Config `koanf:",squash"`
 	// Definitions says what is done with tools, prompts, resources and instructions in

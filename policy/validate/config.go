@@ -17,7 +17,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy/narrow"
 )
 
-// Config is the section of the policy; the koanf tags are its keys.
+// Config is the section of the policy.
 type Config struct {
 	narrow.Config `koanf:",squash"`
 	// Arguments is deny (the default), report or off.
