@@ -8,6 +8,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/narrow"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 // Policy looks for credentials.
@@ -44,6 +45,11 @@ func (p *Policy) Before(_ context.Context, c *policy.Call) error {
 	if err := p.unchanged(c, "the answers to the server's questions", m.InputResponses.Of(m.Raw)); err != nil {
 		return err
 	}
+	if m.Params.Len() > m.Name.Len()+m.Arguments.Len()+len(`{"name":,"arguments":}`) {
+		if err := p.besides(c); err != nil {
+			return err
+		}
+	}
 	raw := c.Arguments()
 	if raw == nil {
 		return nil
@@ -58,6 +64,21 @@ func (p *Policy) Before(_ context.Context, c *policy.Call) error {
 	c.Annotate("credentials", said("the arguments", places))
 	if p.arguments == redact {
 		c.SetArguments(clean)
+	}
+	return nil
+}
+
+// besides looks at the params of a call that are neither arguments nor the protocol's.
+func (p *Policy) besides(c *policy.Call) error {
+	m := c.Message
+	for key, at := range jsonrpc.Members(m.Raw, m.Params) {
+		switch key {
+		case "name", "arguments", "inputResponses", "requestState", "_meta":
+			continue
+		}
+		if err := p.unchanged(c, "the request", at.Of(m.Raw)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -144,6 +144,8 @@ func TestOtherRequests(t *testing.T) {
 	for name, c := range map[string]struct{ method, params, want string }{
 		"a URI":            {"resources/read", `{"uri":"https://x/?k=` + pat + `"}`, "denied: a credential is in the request (github-pat at /uri)"},
 		"a completion":     {"completion/complete", `{"ref":{"type":"ref/prompt","name":"x"},"argument":{"name":"n","value":"` + pat + `"}}`, "denied: a credential is in the request (github-pat at /argument/value)"},
+		"besides":          {"tools/call", `{"name":"x","arguments":{},"task":{"note":"` + pat + `"}}`, "denied: a credential is in the request (github-pat at /note)"},
+		"meta":             {"tools/call", `{"name":"x","arguments":{},"_meta":{"note":"` + pat + `"}}`, ""},
 		"what is said":     {"tools/call", `{"name":"x","inputResponses":{"q":{"action":"accept","content":{"t":"` + pat + `"}}},"requestState":"s"}`, "denied: a credential is in the answers to the server's questions (github-pat at /q/content/t)"},
 		"a progress token": {"resources/read", `{"uri":"file:///x","_meta":{"progressToken":"` + pat + `"}}`, ""},
 		"a state":          {"tools/call", `{"name":"x","requestState":"` + pat + `"}`, ""},
