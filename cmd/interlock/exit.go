@@ -43,14 +43,14 @@ func (f *failure) Error() string { return fmt.Sprint(f.err) }
 func (f *failure) Unwrap() error { return f.err }
 
 // fail shows err and returns its exit code. An error that no command made is
-// cobra's, about the command line.
-func (a *app) fail(err error) int {
+// cobra's, about the command line; command is what was called, "interlock pins".
+func (a *app) fail(err error, command string) int {
 	if err == nil {
 		return 0
 	}
 	f := new(failure)
 	if !errors.As(err, &f) {
-		f = &failure{exitBadConfig, err, "interlock --help shows how"}
+		f = &failure{exitBadConfig, err, command + " --help shows how"}
 	}
 	if f.err == nil {
 		return f.code

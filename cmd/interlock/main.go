@@ -21,7 +21,8 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	a := &app{in: in, out: newScreen(out), errs: newScreen(errs), version: buildVersion()}
 	root := a.root()
 	root.SetArgs(args)
-	return a.fail(root.Execute())
+	cmd, err := root.ExecuteC()
+	return a.fail(err, cmd.CommandPath())
 }
 
 // app is what all commands share.

@@ -129,8 +129,10 @@ func (c *Config) Warnings() []*policy.FieldError {
 	if c.Command == "" {
 		return all
 	}
-	if _, err := c.program(); err != nil {
+	if path, err := c.program(); err != nil {
 		all = append(all, &policy.FieldError{Path: []string{"command"}, Text: "cannot be started: " + err.Error()})
+	} else if err := checksum(path, c.SHA256); err != nil {
+		all = append(all, &policy.FieldError{Path: []string{"sha256"}, Text: "does not hold: " + err.Error()})
 	}
 	if c.SHA256 == "" {
 		all = append(all, &policy.FieldError{

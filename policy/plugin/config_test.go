@@ -58,7 +58,7 @@ func TestWarningsAndFiles(t *testing.T) {
 	}{
 		{Config{Command: "./x"}, 2, 2},
 		{Config{Command: "/bin/sh"}, 1, 2},
-		{Config{Command: "sh", SHA256: strings.Repeat("ab", 32)}, 0, 1},
+		{Config{Command: "sh", SHA256: strings.Repeat("ab", 32)}, 1, 1},
 		{Config{}, 0, 1},
 	} {
 		if got := len(c.config.Warnings()); got != c.warnings {

@@ -203,7 +203,7 @@ func checksum(path, want string) error {
 	case err != nil:
 		return fmt.Errorf("checksum: %w", err)
 	case !ok:
-		return fmt.Errorf("the SHA-256 of %s is %x, and not that of the configuration", path, h.Sum(nil))
+		return fmt.Errorf("the SHA-256 of %s is %x, and not that of the configuration (see why the file is another one; if it should be, write this as sha256)", path, h.Sum(nil))
 	}
 	return nil
 }
