@@ -26,6 +26,7 @@ func TestApprove(t *testing.T) {
 	odd := tool("files", "prompt:x", "")
 	intro := &policy.Definition{Upstream: "files", Kind: policy.Instructions, Raw: []byte(`"Read me"`)}
 	d.vet(was, tool("files", "gone", ""))
+	d.writing.Wait() // for what was approved at first use
 	d.vet(is, odd, intro)
 	want := "files/instructions: new hide\nfiles/add changed change\nfiles/gone gone \nfiles/tool:prompt:x new hide"
 	if diff := cmp.Diff(want, states(d.List())); diff != "" {
