@@ -88,6 +88,9 @@ func (g *Gateway) auditLine(ctx context.Context, x *exchange, r *router.Route, r
 	}
 	if r != nil {
 		l.Upstream, l.Target, l.Exposed = r.Upstream, withoutQuery(r.Target), withoutQuery(r.Exposed)
+		if r.Chosen {
+			l.Target, l.Exposed = scheme(r.Target), scheme(r.Exposed)
+		}
 		if d := x.definition(r); d != nil {
 			l.Definition = d.Hash()
 		}
@@ -108,14 +111,18 @@ func (g *Gateway) auditLine(ctx context.Context, x *exchange, r *router.Route, r
 
 // auditName is what a request asked for that is known by that name to nobody.
 func auditName(x *exchange) string {
-	name := x.text(x.msg.Name)
-	if name == "" {
-		name = withoutQuery(x.text(x.msg.URI))
+	if uri := x.text(x.msg.URI); uri != "" {
+		return scheme(uri)
 	}
-	if name == "" {
-		return ""
+	return clipURI(x.text(x.msg.Name))
+}
+
+// scheme is all of a URI that whoever made it did not fill in.
+func scheme(uri string) string {
+	if name, rest, ok := strings.Cut(uri, ":"); ok && rest != "" {
+		return clipURI(name) + ":…"
 	}
-	return clipURI(name)
+	return "…"
 }
 
 // withoutQuery is a name, or a URI without its query and without who signs in there,

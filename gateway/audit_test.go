@@ -56,6 +56,7 @@ func TestAuditOfTheDoor(t *testing.T) {
 	c.post(calls("1", "a__echo", `{}`)) // the scope is missing
 	c.post(calls("2", "a__nothing", `{}`))
 	c.post(calls("3", "a__free", `{"x":"a value"}`))
+	c.post(`{"jsonrpc":"2.0","id":6,"method":"resources/read","params":{"uri":"mem://a value/x"}}`)
 	wrong := "ilk_" + strings.Repeat("5", 64)
 	bad := &client{r: r, path: "/mcp", version: "2025-11-25", key: wrong}
 	bad.post(calls("4", "a__free", `{}`))
@@ -69,6 +70,7 @@ func TestAuditOfTheDoor(t *testing.T) {
 		"sign_in alice a__echo deny no insufficient_scope",
 		"call alice a__nothing  no -32602",
 		"call alice a__free allow yes ",
+		"call alice mem:… allow yes ",
 		"sign_in   deny no invalid_token",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

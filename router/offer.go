@@ -105,6 +105,9 @@ type Route struct {
 	Exposed string
 	// Listed is false while the upstream's offer is not listed.
 	Listed bool
+	// Chosen says that the URI is in no list: the client made it, after a template or
+	// for an upstream that takes any.
+	Chosen bool
 	// Idempotent tells that a call may be made twice.
 	Idempotent bool
 	// Headers are the arguments of a tool that are mirrored into HTTP headers.

@@ -186,7 +186,7 @@ func (s *source) withholds(uri string) bool {
 func (s *source) route(exposed, target string) *Route {
 	return &Route{
 		Upstream: s.offer.Upstream, Target: target, Quoted: jsonrpc.AppendString(nil, target),
-		Exposed: exposed, Listed: s.offer.Listed,
+		Exposed: exposed, Listed: s.offer.Listed, Chosen: true,
 	}
 }
 
