@@ -25,6 +25,7 @@ func TestBacklogIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const size, clients = 1 << 20, 100
 				big := strings.Repeat("x", size)
+				goodbye(t)
 				r := toolOver(t, over, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
 					if stream {
 						q.Peer.Notified(serverMessage(t, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}`))

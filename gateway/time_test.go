@@ -278,6 +278,13 @@ func TestRecoveryUnderOneSession(t *testing.T) {
 	})
 }
 
+// goodbye leaves crypto/tls the time that it takes to close a connection whose other
+// end does not read, after all else in the bubble has ended.
+func goodbye(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { time.Sleep(time.Minute) })
+}
+
 // F25: a client that reads nothing is cut off after the write deadline, and holds
 // a bounded amount of memory until then; what it asked is cancelled in the end.
 func TestClientsThatDoNotRead(t *testing.T) {
@@ -288,6 +295,7 @@ func TestClientsThatDoNotRead(t *testing.T) {
 
 func clientThatDoesNotRead(t *testing.T, over string) {
 	t.Helper()
+	goodbye(t)
 	ended := make(chan error, 1)
 	r := toolOver(t, over, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
 		for i := range 50_000 { // F24, too
@@ -336,6 +344,7 @@ func TestSlowReaders(t *testing.T) {
 			whole bool
 		}{{9 * time.Second, true}, {40 * time.Second, false}} {
 			synctest.Test(t, func(t *testing.T) {
+				goodbye(t)
 				big := strings.Repeat("x", 1<<20)
 				r := toolOver(t, over, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
 					if stream {
