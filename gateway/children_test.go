@@ -2,14 +2,9 @@ package gateway
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,12 +14,9 @@ import (
 	"testing"
 	"time"
 
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	traces "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/telemetry/telemetrytest"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
@@ -48,36 +40,11 @@ func child(t *testing.T, cfg *config.Config, name string, env map[string]string)
 // One trace leads from the client's context through the gateway into a child
 // process, which sees it in params._meta.
 func TestTraceReachesTheChild(t *testing.T) {
-	var mu sync.Mutex
-	var spans []*traces.Span
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := io.Reader(r.Body)
-		if r.Header.Get("Content-Encoding") == "gzip" {
-			body, _ = gzip.NewReader(body)
-		}
-		b, err := io.ReadAll(body)
-		var in collector.ExportTraceServiceRequest
-		if err == nil {
-			err = proto.Unmarshal(b, &in)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, rs := range in.ResourceSpans {
-			for _, ss := range rs.ScopeSpans {
-				spans = append(spans, ss.Spans...)
-			}
-		}
-		w.Header().Set("Content-Type", "application/x-protobuf")
-	}))
-	defer receiver.Close()
-
+	collector := telemetrytest.New(t)
 	cfg := settings(t)
 	child(t, cfg, "kid", nil)
 	tc := telemetry.Defaults()
-	tc.OTLP.Endpoint = receiver.URL
+	tc.OTLP.Endpoint = collector.URL
 	tel, err := telemetry.Start(t.Context(), tc, telemetry.Resource{Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -90,25 +57,15 @@ func TestTraceReachesTheChild(t *testing.T) {
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	byKind := map[traces.Span_SpanKind]*traces.Span{}
-	for _, s := range spans {
-		if hex.EncodeToString(s.TraceId) == trace {
-			byKind[s.Kind] = s
-		}
+	const tree = "SERVER tools/call kid__echo\n  CLIENT tools/call echo\n"
+	if got := collector.Tree(trace); got != tree {
+		t.Errorf("the trace is\n%s", collector.All())
 	}
-	server, client := byKind[traces.Span_SPAN_KIND_SERVER], byKind[traces.Span_SPAN_KIND_CLIENT]
-	if server == nil || client == nil {
-		t.Fatalf("spans of the trace: %v", byKind)
+	server, client := collector.One("SERVER", "tools/call kid__echo"), collector.One("CLIENT", "tools/call echo")
+	if server.Parent != parent {
+		t.Errorf("the SERVER span is below %s", server.Parent)
 	}
-	if server.Name != "tools/call kid__echo" || hex.EncodeToString(server.ParentSpanId) != parent {
-		t.Errorf("SERVER span %q below %x", server.Name, server.ParentSpanId)
-	}
-	if client.Name != "tools/call echo" || string(client.ParentSpanId) != string(server.SpanId) {
-		t.Errorf("CLIENT span %q below %x, want below %x", client.Name, client.ParentSpanId, server.SpanId)
-	}
-	want := "00-" + trace + "-" + hex.EncodeToString(client.SpanId) + "-01"
+	want := "00-" + trace + "-" + client.ID + "-01"
 	if seen["traceparent"] != want || seen["tracestate"] != "a=b" || seen["x"] != 1.0 {
 		t.Errorf("the child saw _meta %v, want traceparent %s", seen, want)
 	}
