@@ -13,6 +13,10 @@ const (
 // while those take less, the good ones make room for all.
 const failedShare = 4
 
+// usualSpans is how many a trace is made room for at once: a call, its policies
+// and what its upstream was asked.
+const usualSpans = 4
+
 // What a span and a trace take beside the encoded bytes, about.
 const (
 	spanCost  = 160
@@ -70,7 +74,7 @@ func (r *ring) add(f finished) {
 	r.added++
 	k := r.known[f.trace]
 	if k == nil {
-		k = &kept{id: f.trace}
+		k = &kept{id: f.trace, spans: make([]finished, 0, usualSpans), bytes: traceCost}
 		r.known[f.trace] = k
 	} else {
 		r.of(k).remove(k)
@@ -116,9 +120,6 @@ func (r *ring) oldest() *kept {
 
 // take adds f, and drops the oldest spans beyond the bounds of one trace.
 func (k *kept) take(f finished, room int) {
-	if k.spans == nil {
-		k.bytes = traceCost
-	}
 	k.spans = append(k.spans, f)
 	k.bytes += f.cost()
 	k.failed = k.failed || f.failed
