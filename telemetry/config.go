@@ -37,7 +37,13 @@ type Traces struct {
 	// Capture says whether arguments and results go into spans. This version
 	// knows none alone.
 	Capture string `koanf:"capture"`
+	// Keep is how many traces are kept in memory, for `interlock traces`, with a
+	// backend or without: the last ones, 0 to 10000, in 8 MiB at most. 0 keeps none.
+	Keep int `koanf:"keep"`
 }
+
+// maxKept is the most traces that are kept in memory.
+const maxKept = 10_000
 
 // Metrics names one more listener for /metrics, beside the admin listener.
 type Metrics struct {
@@ -61,7 +67,7 @@ func Defaults() Config {
 	return Config{
 		ServiceName: "interlock",
 		OTLP:        OTLP{Protocol: HTTPProtobuf},
-		Traces:      Traces{Sample: 1, Capture: "none"},
+		Traces:      Traces{Sample: 1, Capture: "none", Keep: 200},
 		Logs:        Logs{Level: "info", Format: "auto"},
 	}
 }
@@ -103,6 +109,9 @@ func (c Config) Validate() error {
 	}
 	if s := c.Traces.Sample; !(s >= 0 && s <= 1) {
 		bad("must be between 0 and 1", "traces", "sample")
+	}
+	if n := c.Traces.Keep; n < 0 || n > maxKept {
+		bad(fmt.Sprintf("%d traces cannot be kept in memory: write 0 (none) to %d, and name otlp.endpoint for more", n, maxKept), "traces", "keep")
 	}
 	switch c.Traces.Capture {
 	case "none":
