@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,13 +22,15 @@ type Config struct {
 	Audit       Audit   `koanf:"audit"`
 }
 
-// OTLP says where traces go. An empty Endpoint sends none.
+// OTLP says where traces, metrics and logs go. An empty Endpoint sends none.
 type OTLP struct {
 	// Endpoint is a URL such as http://localhost:4318 (the signal's path is
 	// added) or, for grpc, http://localhost:4317.
 	Endpoint string            `koanf:"endpoint"`
 	Protocol string            `koanf:"protocol"` // http/protobuf or grpc
 	Headers  map[string]Secret `koanf:"headers"`
+	// Signals are those that go there: traces, metrics, logs. None named is all.
+	Signals []string `koanf:"signals"`
 }
 
 // Traces says what is traced.
@@ -101,6 +105,11 @@ func (c Config) Validate() error {
 	}
 	if p := c.OTLP.Protocol; p != HTTPProtobuf && p != GRPC {
 		bad(fmt.Sprintf("%q is not one of %s, %s", p, HTTPProtobuf, GRPC), "otlp", "protocol")
+	}
+	for i, word := range c.OTLP.Signals {
+		if !slices.Contains(signals, signal(word)) {
+			bad(fmt.Sprintf("%q is not one of traces, metrics, logs", word), "otlp", "signals", strconv.Itoa(i))
+		}
 	}
 	for name, v := range c.OTLP.Headers {
 		if name == "" || strings.ContainsAny(name, " \t\r\n:") || strings.ContainsAny(string(v), "\r\n") {

@@ -26,6 +26,8 @@ func TestValidate(t *testing.T) {
 		{"no URL", func(c *Config) { c.OTLP.Endpoint = "localhost:4318" }, "otlp.endpoint: must be a URL such as http://localhost:4318"},
 		{"password", func(c *Config) { c.OTLP.Endpoint = "https://u:hunter2@x" }, "otlp.endpoint: may not hold a user or a password: use otlp.headers"},
 		{"protocol", func(c *Config) { c.OTLP.Protocol = "http" }, `otlp.protocol: "http" is not one of http/protobuf, grpc`},
+		{"signals", func(c *Config) { c.OTLP.Signals = []string{"logs", "metrics", "traces"} }, ""},
+		{"no signal", func(c *Config) { c.OTLP.Signals = []string{"logs", "spans"} }, `otlp.signals.1: "spans" is not one of traces, metrics, logs`},
 		{"header", func(c *Config) { c.OTLP.Headers = map[string]Secret{"k": "hunter2\r\n"} }, "otlp.headers.k: is not an HTTP header"},
 		{"sample", func(c *Config) { c.Traces.Sample = 1.5 }, "traces.sample: must be between 0 and 1"},
 		{"no trace is kept", func(c *Config) { c.Traces.Keep = 0 }, ""},

@@ -11,10 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
 func TestOff(t *testing.T) {
@@ -219,53 +216,6 @@ func TestHungCollector(t *testing.T) {
 	}
 }
 
-// failing is an exporter that fails while told to.
-type failing struct{ err error }
-
-func (f *failing) ExportSpans(context.Context, []sdk.ReadOnlySpan) error { return f.err }
-func (f *failing) Shutdown(context.Context) error                        { return f.err }
-
-func TestTroubleIsToldSeldom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		inner := &failing{err: errors.New("refused")}
-		e := &exporter{SpanExporter: inner, log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
-			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-				if a.Key == slog.TimeKey {
-					return slog.Attr{}
-				}
-				return a
-			},
-		}))}
-		export := func() {
-			if err := e.ExportSpans(t.Context(), make([]sdk.ReadOnlySpan, 3)); err != nil {
-				t.Error("the SDK would print", err)
-			}
-		}
-		for range 10 {
-			export()
-			time.Sleep(5 * time.Second)
-		}
-		time.Sleep(logEvery)
-		export()
-		export()
-		inner.err = nil
-		export()
-		export()
-		const want = `level=WARN msg="traces cannot be exported" error=refused lost=3
-level=WARN msg="traces cannot be exported" error=refused lost=30
-level=INFO msg="traces are exported again" lost=3
-`
-		if out.String() != want {
-			t.Errorf("got\n%s", out.String())
-		}
-		inner.err = errors.New("refused")
-		if err := e.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 func TestLogger(t *testing.T) {
 	for _, tc := range []struct {
 		format   string
@@ -313,20 +263,5 @@ func TestLoggerTrace(t *testing.T) {
 	log.Info("x")
 	if strings.Contains(out.String(), "trace_id") {
 		t.Error(out.String())
-	}
-}
-
-// A variable that is no URL once made the SDK print a line of its own, and send
-// the traces to its default instead.
-func TestEndpointThatIsNone(t *testing.T) {
-	for _, tc := range []struct{ value, shown string }{
-		{"::bad", "::bad"}, {"localhost:4317", "localhost:4317"}, {"http://", "http:"}, {"ftp://me:secret@host", "me:xxxxx@host"}, {"http://me:secret@ho st", "***"},
-	} {
-		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", tc.value)
-		_, err := Start(t.Context(), Defaults(), Resource{})
-		if err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL") || !strings.Contains(err.Error(), tc.shown) ||
-			strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", tc.value, err)
-		}
 	}
 }

@@ -69,7 +69,7 @@ func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, errors.Join(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err), t.audit.close())
 	}
-	t.exporter = &exporter{SpanExporter: inner, log: r.Log}
+	t.exporter = &exporter{SpanExporter: inner, trouble: trouble{signal: signalTraces, log: r.Log}}
 	options := []sdk.TracerProviderOption{
 		// The queue holds 2,048 spans and drops what comes then (OTEL_BSP_* change it).
 		sdk.WithBatcher(t.exporter),

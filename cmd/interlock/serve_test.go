@@ -289,7 +289,7 @@ func TestDeadCollectorIsTold(t *testing.T) {
 	c.Close()
 	p.signal(syscall.SIGTERM)
 	p.wait()
-	if !strings.Contains(stderr.String(), "traces cannot be exported") {
+	if !strings.Contains(stderr.String(), "telemetry cannot be exported") {
 		t.Errorf("stderr: %s", stderr.String())
 	}
 }
