@@ -1,0 +1,47 @@
+// Package redact makes JSON that calls carry fit to be shown to people: secrets are
+// masked, and what is left is short. It is for telemetry alone: what is sent on is
+// never touched.
+//
+// It errs on the side of hiding. Three things find what is secret: the names of
+// members and of assignments in texts (`"apiKey": ...`, `password=...`), the rules of
+// policy/secrets, and that what is cut off may have been part of one. It cannot know
+// what is private: names, addresses and the like are shown.
+package redact
+
+import (
+	"github.com/interlock-mcp/interlock/policy/secrets"
+)
+
+// Limit is how many bytes what Redactor.JSON returns has at most.
+const Limit = 4 << 10
+
+const (
+	// shown is how much of one text is shown.
+	shown = 1 << 10
+	// seen is how much of one text is looked at: a secret that begins in what is
+	// shown must be seen whole, or the rules do not know it.
+	seen = 8 << 10
+	// read is how much of a document is looked at.
+	read = 32 << 10
+)
+
+// Redactor redacts. It is safe for concurrent use.
+type Redactor struct{ scanner *secrets.Scanner }
+
+// New makes a Redactor, which takes some milliseconds and some hundred KiB.
+func New() *Redactor { return &Redactor{secrets.NewScanner()} }
+
+// JSON returns the JSON value that raw begins with, redacted: again JSON, compact,
+// valid UTF-8, and of Limit bytes at most. Of what is malformed the part before the
+// fault is returned. It takes no more time for a large document than for one of
+// 32 KiB, and does not keep raw.
+func (r *Redactor) JSON(raw []byte) string {
+	// Twice: a secret must be whole when the rules look for it, and what they
+	// leave in its place must fit, too.
+	doc := shrink(raw[:min(read, len(raw))], read+Limit, seen)
+	clean, err := r.scanner.Redact(doc)
+	if err != nil {
+		return `"` + mask + `"`
+	}
+	return string(shrink(clean, Limit, shown))
+}
