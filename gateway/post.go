@@ -107,7 +107,7 @@ func (g *Gateway) fill(x *exchange, s *session, m jsonrpc.Message, out outlet, f
 	s.used.Store(x.begun.UnixNano())
 	if r := from.request; r != nil {
 		x.from = r.RemoteAddr
-		x.header = traceHeader{r.Header.Get("Traceparent"), r.Header.Get("Tracestate"), r.Header.Get("Baggage")}
+		x.header = traceHeaderOf(r.Header)
 	}
 }
 

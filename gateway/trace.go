@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,22 @@ import (
 // traceHeader is the W3C trace context of an HTTP request.
 type traceHeader struct{ Parent, State, Baggage string }
 
+// traceHeaderOf reads the context of an HTTP request. Of several traceparents none
+// counts; several lines of the other two are one list (W3C Trace Context, sections
+// 3.2 and 3.3; W3C Baggage, section 3.2).
+func traceHeaderOf(h http.Header) (t traceHeader) {
+	if all := h["Traceparent"]; len(all) == 1 {
+		t.Parent = all[0]
+	}
+	if all := h["Tracestate"]; len(all) > 0 {
+		t.State = strings.Join(all, ",")
+	}
+	if all := h["Baggage"]; len(all) > 0 {
+		t.Baggage = strings.Join(all, ",")
+	}
+	return t
+}
+
 // inject adds the context to params._meta of the request.
 func (t traceHeader) inject(e *jsonrpc.Edits, m *jsonrpc.Message) *jsonrpc.Edits {
 	if e == nil {
@@ -26,7 +44,8 @@ func (t traceHeader) inject(e *jsonrpc.Edits, m *jsonrpc.Message) *jsonrpc.Edits
 	for _, x := range [...]struct{ name, value string }{
 		{"traceparent", t.Parent}, {"tracestate", t.State}, {"baggage", t.Baggage},
 	} {
-		if x.value != "" {
+		// A tracestate that came with another parent says nothing of this one.
+		if x.value != "" || x.name == "tracestate" && m.TraceState.Ok() {
 			members = append(members, jsonrpc.Member{Name: x.name, Value: jsonrpc.AppendString(nil, x.value)})
 		}
 	}
