@@ -130,9 +130,9 @@ func (g *Gateway) raise(a alert.Alert) {
 	a.Gateway = g.cfg.Load().Server.Name
 	g.alerts.Send(a)
 	g.tel.AlertSent(string(a.Event), "logged")
-	_, span := g.tel.Internal(context.Background(), "alert", "interlock.upstream", a.Upstream)
-	span.Event("interlock.alert."+string(a.Event), "interlock.upstream", a.Upstream, "interlock.upstream.state", a.State,
-		"interlock.alert.reason", a.Reason, "interlock.alert.stage", a.Stage, "interlock.alert.text", a.Text)
+	span := g.tel.Internal(telemetry.SpanStart{Name: telemetry.SpanAlert, Attrs: []telemetry.Attr{telemetry.String(telemetry.AttrUpstream, a.Upstream)}})
+	span.Event(telemetry.EventAlert+string(a.Event), telemetry.String(telemetry.AttrUpstream, a.Upstream), telemetry.String(telemetry.AttrState, a.State),
+		telemetry.String(telemetry.AttrAlertReason, a.Reason), telemetry.String(telemetry.AttrAlertStage, a.Stage), telemetry.String(telemetry.AttrAlertText, a.Text))
 	span.End(telemetry.Outcome{})
 	g.happened(admin.Event{At: a.At, Kind: "alert", Upstream: a.Upstream, Alert: string(a.Event), Stage: a.Stage, Text: a.Text})
 }

@@ -81,7 +81,7 @@ func (g *Gateway) auditLine(ctx context.Context, x *exchange, r *router.Route, r
 		Kind: auditCall, Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,
 		Session: x.sessionKey(), Client: x.from, Method: x.method, Profile: x.catalog.ProfileName(),
 		Effect: string(policy.Allow), Seconds: time.Since(x.begun).Seconds(), RequestBytes: len(x.msg.Raw),
-		Trace: g.tel.TraceID(ctx),
+		Trace: telemetry.FromContext(ctx).TraceID(),
 	}
 	if p.Issuer == operatorIssuer && p.Subject == operatorSubject {
 		l.Client = by(ctx)

@@ -14,6 +14,7 @@ import (
 func auditing(t *testing.T) (*telemetry.Telemetry, func() []telemetry.AuditLine) {
 	t.Helper()
 	c := telemetry.Defaults()
+	c.Traces.Keep = 0 // a trace has another id each time
 	c.Audit.Path = filepath.Join(t.TempDir(), "audit")
 	tel, err := telemetry.Start(t.Context(), c, telemetry.Resource{})
 	if err != nil {

@@ -140,7 +140,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	if x.modern != nil && x.modern.older {
 		g.levelFor(ctx, x, u)
 	}
-	ctx, span, trace := g.startClient(ctx, x)
+	span, trace := g.startClient(ctx, x)
 	if trace.Parent != "" {
 		edits = trace.inject(edits, x.msg)
 	} else {
@@ -164,7 +164,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 			r.Params = nil
 		}
 	}
-	if span.Span != nil {
+	if span.Recording() {
 		uc.Event = span.event
 	}
 	uc.Begun = span.begun

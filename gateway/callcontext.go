@@ -5,10 +5,12 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/interlock-mcp/interlock/telemetry"
 )
 
 // callContext is the context of one request: it ends with a cause, has no
-// deadline and no values, and costs nothing where nobody asks for its channel.
+// deadline and no value but its span, and costs nothing where nobody asks for its channel.
 // It is an upstream.Hooked. The zero value is ready to use and must not be
 // copied.
 type callContext struct {
@@ -17,6 +19,8 @@ type callContext struct {
 	done  chan struct{}
 	hook  func()
 	after map[*func()]struct{}
+
+	span *telemetry.Span // of the request; set before others see the context
 }
 
 // callEnd is the error of a callContext: context.Canceled, and the cause. It is
@@ -105,7 +109,12 @@ func (c *callContext) AfterFunc(f func()) (stop func() bool) {
 func (c *callContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Value implements context.Context.
-func (c *callContext) Value(any) any { return nil }
+func (c *callContext) Value(key any) any {
+	if _, ok := key.(telemetry.SpanKey); ok && c.span != nil {
+		return c.span
+	}
+	return nil
+}
 
 // Done implements context.Context.
 func (c *callContext) Done() <-chan struct{} {

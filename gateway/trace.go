@@ -61,8 +61,8 @@ type outcome struct {
 	ToolError bool   // the result of a tool has isError
 }
 
-// span is a telemetry span that knows the gateway's outcomes. When no traces are
-// exported there is none, and the operation is only counted.
+// span is a telemetry span that knows the gateway's outcomes, and counts the
+// operation, also where there is no trace.
 type span struct {
 	*telemetry.Span
 	meter func(*Gateway, *exchange) *telemetry.Meter // nil when nothing is counted
@@ -74,16 +74,18 @@ type span struct {
 
 // End ends the span.
 func (s span) End(o outcome) {
-	to := telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError}
-	if s.meter != nil {
-		if s.ended.IsZero() {
-			s.ended = time.Now()
-			s.x.ended = s.ended
-		}
-		s.meter(s.g, s.x).Count(s.ended.Sub(s.begun), to)
+	if s.meter == nil && s.Span == nil {
 		return
 	}
-	s.Span.End(to)
+	to := telemetry.Outcome{ErrorType: o.Type, RPCCode: o.Code, ToolError: o.ToolError}
+	if s.ended.IsZero() {
+		s.ended = time.Now()
+		s.x.ended = s.ended
+	}
+	if s.meter != nil {
+		s.meter(s.g, s.x).Count(s.ended.Sub(s.begun), to, s.Span)
+	}
+	s.EndAt(s.ended, to)
 }
 
 // meters count the calls of one route.
@@ -136,16 +138,30 @@ func clientMeter(g *Gateway, x *exchange) *telemetry.Meter { return g.meters(x).
 // event adds what befell the call on its way.
 func (s span) event(kind string) { s.Event(kind) }
 
-// startServer begins the SERVER span of a client's request.
+// startServer begins the SERVER span of a client's request, and returns a context
+// that carries it.
 func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context, span) {
 	if !g.tel.Watching() {
 		return ctx, span{}
 	}
-	if !g.tel.Enabled() {
-		return ctx, span{meter: serverMeter, g: g, x: x, begun: x.begun}
+	s := span{g: g, x: x, begun: x.begun}
+	if g.tel.Counting() {
+		s.meter = serverMeter
 	}
-	ctx, s := g.tel.Server(ctx, g.serverOperation(x))
-	return ctx, span{Span: s}
+	keep := g.tel.Keeps(x.begun)
+	if !keep && !g.tel.Exporting() {
+		return ctx, s
+	}
+	op := g.serverOperation(x)
+	op.Began, op.Keep = x.begun, keep
+	if s.Span = g.tel.Server(&op); s.Span == nil {
+		return ctx, s
+	}
+	if own, ok := ctx.(*callContext); ok {
+		own.span = s.Span
+		return ctx, s
+	}
+	return telemetry.NewContext(ctx, s.Span), s
 }
 
 func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
@@ -182,20 +198,31 @@ func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
 	return op
 }
 
-// startClient begins the CLIENT span of a request to an upstream, and returns
-// the context to send with it: none when nothing is exported, so that what the
+// startClient begins the CLIENT span of a request to an upstream, and returns the
+// trace context to send with it: none when nothing is exported, so that what the
 // client sent passes as it is.
-func (g *Gateway) startClient(ctx context.Context, x *exchange) (context.Context, span, traceHeader) {
+func (g *Gateway) startClient(ctx context.Context, x *exchange) (span, traceHeader) {
 	if !g.tel.Watching() {
-		return ctx, span{}, traceHeader{}
+		return span{}, traceHeader{}
 	}
-	if !g.tel.Enabled() {
-		return ctx, span{meter: clientMeter, g: g, x: x, begun: time.Now()}, traceHeader{}
+	s := span{g: g, x: x, begun: time.Now()}
+	if g.tel.Counting() {
+		s.meter = clientMeter
 	}
-	ctx, s := g.tel.Client(ctx, clientOperation(x))
+	parent := telemetry.FromContext(ctx)
+	if parent == nil {
+		return s, traceHeader{}
+	}
+	if parent.Recording() {
+		op := clientOperation(x)
+		op.Began = s.begun
+		s.Span = g.tel.Client(parent, &op)
+	} else {
+		s.Span = parent
+	}
 	var t traceHeader
-	t.Parent, t.State, t.Baggage = g.tel.Inject(ctx)
-	return ctx, span{Span: s}, t
+	t.Parent, t.State, t.Baggage = s.Inject()
+	return s, t
 }
 
 // clientOperation describes the call of x's route.

@@ -1,79 +1,140 @@
 package telemetry
 
 import (
-	"context"
+	"encoding/hex"
 
 	"go.opentelemetry.io/otel/baggage"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
-type baggageKey struct{}
+// flagSampled is the one flag of W3C's that is ours to set (Trace Context level 2,
+// section 3.2.2.5).
+const flagSampled = 0x01
 
-// extract puts the parent and the baggage of op into ctx. link is the header's
-// context when _meta has one of its own.
-func extract(ctx context.Context, op *Operation) (_ context.Context, link trace.SpanContext) {
-	parent := parse(op.TraceParent, op.TraceState)
-	header := parse(op.HeaderTraceParent, op.HeaderTraceState)
-	bag := op.Baggage
-	switch {
-	case !parent.IsValid():
-		parent = header
-	case header.IsValid() && !(header.TraceID() == parent.TraceID() && header.SpanID() == parent.SpanID()):
-		link = header
+// Bounds of what is carried on for a client.
+const (
+	maxTraceState = 4096
+	maxBaggage    = 8192 // Baggage, section 3.3.2
+)
+
+// remote is the context that a client sent.
+type remote struct {
+	ref   Ref
+	state string
+}
+
+// context returns the parent, and the header's context when _meta has another:
+// that is to be a link.
+func (op *Operation) context() (parent remote, header Ref) {
+	parent = parse(op.TraceParent, op.TraceState)
+	if op.HeaderTraceParent == "" {
+		return parent, Ref{}
 	}
+	other := parse(op.HeaderTraceParent, op.HeaderTraceState)
+	switch {
+	case parent.ref.IsZero():
+		return other, Ref{}
+	case other.ref.trace == parent.ref.trace && other.ref.span == parent.ref.span:
+		return parent, Ref{}
+	}
+	return parent, other.ref
+}
+
+// bag is the baggage to carry on. What does not parse is dropped: it would go into
+// headers.
+func (op *Operation) bag() string {
+	bag := op.Baggage
 	if bag == "" {
 		bag = op.HeaderBaggage
 	}
-	if parent.IsValid() {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, parent)
-	}
-	if bag != "" {
-		// What does not parse is dropped: it would go into upstream headers.
-		if _, err := baggage.Parse(bag); err == nil {
-			ctx = context.WithValue(ctx, baggageKey{}, bag)
-		}
-	}
-	return ctx, link
-}
-
-// parse reads a W3C traceparent and tracestate. What is malformed gives an
-// invalid context, as the specification asks; a bad tracestate alone is
-// dropped.
-func parse(traceparent, tracestate string) trace.SpanContext {
-	if traceparent == "" {
-		return trace.SpanContext{}
-	}
-	carrier := propagation.MapCarrier{"traceparent": traceparent, "tracestate": tracestate}
-	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
-}
-
-func traceParent(sc trace.SpanContext) string {
-	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-" + sc.TraceFlags().String()
-}
-
-// TraceID is that of the span in ctx, "" when traces are not exported.
-func (t *Telemetry) TraceID(ctx context.Context) string {
-	if !t.Enabled() {
+	if bag == "" || len(bag) > maxBaggage {
 		return ""
 	}
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
-		return sc.TraceID().String()
+	if _, err := baggage.Parse(bag); err != nil {
+		return ""
 	}
-	return ""
+	return bag
 }
 
-// Inject returns what to send to an upstream: the span in ctx as traceparent
-// and tracestate, and the client's baggage as it came. All are "" when traces
-// are not exported, and then the client's own context is to pass untouched.
-func (t *Telemetry) Inject(ctx context.Context) (traceparent, tracestate, bag string) {
-	if !t.Enabled() {
+// parse reads a W3C traceparent and tracestate. What is malformed gives none, as
+// the specification asks; a bad tracestate alone is dropped.
+func parse(traceparent, tracestate string) (r remote) {
+	ref, ok := parseParent(traceparent)
+	if !ok {
+		return r
+	}
+	r.ref = ref
+	if tracestate != "" && len(tracestate) <= maxTraceState {
+		if _, err := trace.ParseTraceState(tracestate); err == nil {
+			r.state = tracestate
+		}
+	}
+	return r
+}
+
+// parentLen is the length of a traceparent of version 00.
+const parentLen = 55
+
+// parseParent reads a traceparent (Trace Context, section 3.2): a version that is not
+// known may have more behind the flags.
+func parseParent(s string) (r Ref, ok bool) {
+	if len(s) < parentLen || s[2] != '-' || s[35] != '-' || s[52] != '-' {
+		return r, false
+	}
+	var b [1 + 16 + 8 + 1]byte
+	for from, to := range [4][2]int{{0, 2}, {3, 35}, {36, 52}, {53, 55}} {
+		at := [4]int{0, 1, 17, 25}[from]
+		if !unhex(b[at:], s[to[0]:to[1]]) {
+			return r, false
+		}
+	}
+	copy(r.trace[:], b[1:17])
+	copy(r.span[:], b[17:25])
+	r.flags = b[25]
+	switch version := b[0]; {
+	case version == 0xff, version == 0 && len(s) != parentLen, len(s) > parentLen && s[parentLen] != '-',
+		r.trace == traceID{}, r.span == spanID{}:
+		return Ref{}, false
+	}
+	return r, true
+}
+
+// unhex reads lower-case digits: others are not allowed.
+func unhex(to []byte, s string) bool {
+	for i := 0; i < len(s); i += 2 {
+		hi, lo := nibble(s[i]), nibble(s[i+1])
+		if hi > 15 || lo > 15 {
+			return false
+		}
+		to[i/2] = hi<<4 | lo
+	}
+	return true
+}
+
+func nibble(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 0xff
+}
+
+// traceParent is the header that names the span as the parent.
+func (r Ref) traceParent() string {
+	b := append(make([]byte, 0, parentLen), "00-"...)
+	b = append(hex.AppendEncode(b, r.trace[:]), '-')
+	b = append(hex.AppendEncode(b, r.span[:]), '-')
+	return string(hex.AppendEncode(b, []byte{r.flags & flagSampled}))
+}
+
+// Inject returns what to send on: the span as traceparent, and the tracestate and
+// the baggage that the client sent. All are "" when no traces are exported, and
+// then the client's own context is to pass untouched.
+func (s *Span) Inject() (traceparent, tracestate, bag string) {
+	if s == nil || !s.t.Exporting() {
 		return "", "", ""
 	}
-	sc := trace.SpanContextFromContext(ctx)
-	if !sc.IsValid() {
-		return "", "", ""
-	}
-	bag, _ = ctx.Value(baggageKey{}).(string)
-	return traceParent(sc), sc.TraceState().String(), bag
+	return s.ref.traceParent(), s.tracestate, s.baggage
 }

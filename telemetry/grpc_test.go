@@ -49,7 +49,7 @@ func TestGRPC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call(t.Context(), tel)
+	call(tel)
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"unicode"
 
 	"github.com/lmittmann/tint"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // NewLogger returns a logger that writes to w as c.Logs says. terminal tells
@@ -62,9 +61,9 @@ func visible(r rune) rune {
 type correlated struct{ slog.Handler }
 
 func (h correlated) Handle(ctx context.Context, r slog.Record) error {
-	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+	if s := FromContext(ctx); s != nil {
 		r = r.Clone()
-		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
+		r.AddAttrs(slog.String("trace_id", s.TraceID()), slog.String("span_id", s.SpanID()))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -35,15 +35,15 @@ func (t *Telemetry) meter(op Operation, server bool) *Meter {
 	return &Meter{of: m.durations(server), server: server, series: op.series(server)}
 }
 
-// Count counts one operation.
-func (m *Meter) Count(took time.Duration, o Outcome) {
+// Count counts one operation. Its span may be nil.
+func (m *Meter) Count(took time.Duration, o Outcome, span *Span) {
 	if m == nil {
 		return
 	}
 	if failure := o.errorType(m.server); failure != "" {
 		s := m.series
 		s.failure = failure
-		m.of.observer(s, m.server).Observe(took.Seconds())
+		observe(m.of.observer(s, m.server), took, span)
 		return
 	}
 	good := m.good.Load()
@@ -52,5 +52,15 @@ func (m *Meter) Count(took time.Duration, o Outcome) {
 		good = &found
 		m.good.Store(good)
 	}
-	(*good).Observe(took.Seconds())
+	observe(*good, took, span)
+}
+
+func observe(o prometheus.Observer, took time.Duration, span *Span) {
+	if span.Recording() && span.ref.flags&flagSampled != 0 {
+		if e, ok := o.(prometheus.ExemplarObserver); ok {
+			e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": span.TraceID()})
+			return
+		}
+	}
+	o.Observe(took.Seconds())
 }

@@ -102,18 +102,6 @@ func (m *metrics) durations(server bool) *durations {
 	return &m.client
 }
 
-func (m *metrics) observe(s *Span, took time.Duration) {
-	d := m.durations(s.server)
-	o := d.observer(s.series, s.server)
-	if s.span != nil && s.span.SpanContext().IsSampled() {
-		if e, ok := o.(prometheus.ExemplarObserver); ok {
-			e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": s.span.SpanContext().TraceID().String()})
-			return
-		}
-	}
-	o.Observe(took.Seconds())
-}
-
 func (d *durations) observer(s series, server bool) prometheus.Observer {
 	d.mu.RLock()
 	o, ok := d.known[s]
@@ -170,3 +158,6 @@ func (t *Telemetry) ClientSession(s Session) {
 		m.clientSession.WithLabelValues(s.ErrorType, s.Transport, s.ProtocolVersion, s.Upstream).Observe(s.Duration.Seconds())
 	}
 }
+
+// Counting reports whether operations are counted.
+func (t *Telemetry) Counting() bool { return t != nil && t.metrics.Load() != nil }

@@ -47,14 +47,9 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		tel.MetricsHandler()
-		ctx, server := tel.Server(t.Context(), Operation{Method: "tools/call", Target: "files__read", TargetKind: Tool, Transport: "tcp", SessionID: "s1"})
-		_, client := tel.Client(ctx, Operation{Method: "tools/call", Target: "read", TargetKind: Tool, Transport: "pipe", Upstream: "files"})
-		time.Sleep(250 * time.Millisecond)
-		client.End(Outcome{RPCCode: -32602})
-		client.End(Outcome{})
-		server.End(Outcome{RPCCode: -32602})
-		_, odd := tel.Server(t.Context(), Operation{Method: "x/" + strings.Repeat("y", 100), Transport: "tcp"})
-		odd.End(Outcome{RPCCode: -32601})
+		tel.ClientMeter(Operation{Method: "tools/call", Target: "read", TargetKind: Tool, Transport: "pipe", Upstream: "files"}).Count(250*time.Millisecond, Outcome{RPCCode: -32602}, nil)
+		tel.ServerMeter(Operation{Method: "tools/call", Target: "files__read", TargetKind: Tool, Transport: "tcp", SessionID: "s1"}).Count(250*time.Millisecond, Outcome{RPCCode: -32602}, nil)
+		tel.ServerMeter(Operation{Method: "x/" + strings.Repeat("y", 100), Transport: "tcp"}).Count(0, Outcome{RPCCode: -32601}, nil)
 		tel.ServerSession(Session{Duration: time.Minute, Transport: "tcp", ProtocolVersion: "2025-11-25"})
 		tel.ClientSession(Session{Duration: time.Hour, Transport: "pipe", ProtocolVersion: "2025-11-25", Upstream: "files", ErrorType: "exit"})
 		want := []string{
@@ -90,8 +85,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 	tel.MetricsHandler()
 	for i := range maxSeries + 500 {
-		_, s := tel.Client(t.Context(), Operation{Method: "tools/call", Target: fmt.Sprint("t", i), TargetKind: Tool, Upstream: "files"})
-		s.End(Outcome{RPCCode: i})
+		tel.ClientMeter(Operation{Method: "tools/call", Target: fmt.Sprint("t", i), TargetKind: Tool, Upstream: "files"}).Count(time.Second, Outcome{RPCCode: i}, nil)
 	}
 	lines := scrape(t, tel, false, `^mcp_client_operation_duration_seconds_count`)
 	if n := len(lines); n > maxSeries+2 {
@@ -107,8 +101,10 @@ func TestExemplars(t *testing.T) {
 	r := newReceiver(t)
 	tel, _ := traced(t, r, nil)
 	tel.MetricsHandler()
-	_, s := tel.Server(t.Context(), Operation{Method: "ping", TraceParent: clients})
+	op := Operation{Method: "ping", TraceParent: clients}
+	s := tel.Server(&op)
 	s.End(Outcome{})
+	tel.ServerMeter(op).Count(time.Millisecond, Outcome{}, s)
 	if got := scrape(t, tel, true, `trace_id="0af7651916cd43dd8448eb211c80319c"`); len(got) != 1 {
 		t.Errorf("exemplars: %q", got)
 	}

@@ -1,15 +1,8 @@
 package telemetry
 
 import (
-	"context"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Operation describes one MCP request as the semantic conventions for MCP want
@@ -39,6 +32,11 @@ type Operation struct {
 	// the first is the parent and the second a link.
 	TraceParent, TraceState, Baggage                   string
 	HeaderTraceParent, HeaderTraceState, HeaderBaggage string
+
+	Began time.Time // now, if it is zero
+	// Keep has a client's request kept in memory: what Keeps said. Force has it
+	// exported, too, whatever the sampling says.
+	Keep, Force bool
 }
 
 // Values of Operation.TargetKind, and the target that stands for any unknown.
@@ -81,65 +79,108 @@ func clientsFault(code int) bool {
 	return code == -32700 || code >= -32602 && code <= -32600 || code == -32002
 }
 
-// Span is an operation under way. A nil Span is one that nobody watches; all
-// methods do nothing on it. It is safe for concurrent use.
-type Span struct {
-	span      trace.Span // nil when it is only counted
-	telemetry *Telemetry
-	start     time.Time
-	server    bool
-	metered   bool
-	series    series
-	ended     atomic.Bool
+// Keeps reports whether the trace of a request that begins now is kept in memory:
+// so many a second are. It is to be asked once for each.
+func (t *Telemetry) Keeps(now time.Time) bool {
+	return t != nil && t.ring != nil && t.budget.allow(now)
 }
 
-// Server begins the span of a client's request. It returns a context that
-// Client and Inject know it by.
-func (t *Telemetry) Server(ctx context.Context, op Operation) (context.Context, *Span) {
-	if t == nil || t.tracer == nil && t.metrics.Load() == nil {
-		return ctx, nil
+// Server begins the span of a client's request. It goes on with the client's
+// trace, or begins one. Nil if nobody would see it, and nothing is exported that
+// its context would have to be carried on for.
+func (t *Telemetry) Server(op *Operation) *Span {
+	if !t.Tracing() {
+		return nil
 	}
-	return t.begin(ctx, &op, trace.SpanKindServer)
+	began := op.Began
+	if began.IsZero() {
+		began = time.Now()
+	}
+	kept := t.ring != nil && (op.Keep || op.Force)
+	if t.queue == nil && !kept {
+		return nil
+	}
+	parent, header := op.context()
+	ref := parent.ref
+	switch {
+	case ref.IsZero():
+		ref = Ref{trace: newTraceID()}
+		if t.sampler.root(ref.trace) {
+			ref.flags = flagSampled
+		}
+	case t.sampler.below(parent):
+		ref.flags |= flagSampled
+	default:
+		ref.flags &^= flagSampled
+	}
+	switch {
+	case t.queue == nil:
+		ref.flags = 0
+	case op.Force:
+		ref.flags |= flagSampled
+	}
+	s := t.span(ref, began, true, kept)
+	s.tracestate, s.baggage = parent.state, op.bag()
+	if s.rec == nil {
+		return s
+	}
+	op.write(s, KindServer)
+	s.Link(header, String(AttrLink, LinkHeader))
+	return s
 }
 
-// Client begins the span of a request to an upstream, a child of what is in
-// ctx.
-func (t *Telemetry) Client(ctx context.Context, op Operation) (context.Context, *Span) {
-	if t == nil || t.tracer == nil && t.metrics.Load() == nil {
-		return ctx, nil
+// Client begins the span of a request to an upstream, a child of parent. Without a
+// parent there is none.
+func (t *Telemetry) Client(parent *Span, op *Operation) *Span {
+	if parent == nil || parent.rec == nil {
+		return parent // its context serves as well
 	}
-	return t.begin(ctx, &op, trace.SpanKindClient)
+	began := op.Began
+	if began.IsZero() {
+		began = time.Now()
+	}
+	s := parent.child(began)
+	op.write(s, KindClient)
+	return s
 }
 
-// Internal begins a span for work of the gateway's own, such as "upstream
-// start", a child of what is in ctx. kv are attributes: names and values.
-func (t *Telemetry) Internal(ctx context.Context, name string, kv ...string) (context.Context, *Span) {
-	if !t.Enabled() {
-		return ctx, nil
+// write writes what is known of the operation.
+func (op *Operation) write(s *Span, kind Kind) {
+	r := s.rec
+	target := op.Target
+	if op.TargetKind != Tool && op.TargetKind != Prompt { // there are too many URIs
+		target = ""
 	}
-	ctx, span := t.tracer.Start(ctx, name, trace.WithAttributes(pairs(kv)...))
-	return ctx, &Span{span: span, telemetry: t, start: time.Now()}
-}
-
-func (t *Telemetry) begin(ctx context.Context, from *Operation, kind trace.SpanKind) (context.Context, *Span) {
-	op := *from // the caller's stays on its stack
-	s := &Span{telemetry: t, start: time.Now(), server: kind == trace.SpanKindServer, metered: true}
-	s.series = op.series(s.server)
-	if t.tracer == nil {
-		return ctx, s
-	}
-	options := append(make([]trace.SpanStartOption, 0, 3), trace.WithSpanKind(kind), trace.WithTimestamp(s.start))
-	if s.server {
-		var link trace.SpanContext
-		if ctx, link = extract(ctx, &op); link.IsValid() {
-			options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
+	r.server = kind == KindServer
+	r.begin(knownMethod(op.Method), target, kind, s)
+	b := r.raw
+	add := func(key, value string) {
+		if value != "" {
+			b = appendAttr(b, spanAttributes, String(key, value))
 		}
 	}
-	ctx, s.span = t.tracer.Start(ctx, op.name(), options...)
-	if s.span.IsRecording() {
-		s.span.SetAttributes(op.attributes()...)
+	add(AttrMethod, op.Method)
+	switch op.TargetKind {
+	case Tool:
+		add(AttrTool, op.Target)
+		if op.Method == "tools/call" {
+			add(AttrOperation, executeTool)
+		}
+	case Prompt:
+		add(AttrPrompt, op.Target)
 	}
-	return ctx, s
+	add(AttrURI, op.URI)
+	add(AttrRequestID, op.RequestID)
+	add(AttrSessionID, op.SessionID)
+	add(AttrProtocolVersion, op.ProtocolVersion)
+	add(AttrTransport, op.Transport)
+	add(AttrServerAddress, op.ServerAddress)
+	if op.ServerPort > 0 {
+		b = appendAttr(b, spanAttributes, Int(AttrServerPort, int64(op.ServerPort)))
+	}
+	add(AttrClientAddress, op.ClientAddress)
+	add(AttrUpstream, op.Upstream)
+	r.raw = b
 }
 
 // series returns what a successful operation is counted under.
@@ -155,118 +196,6 @@ func (op *Operation) series(server bool) series {
 		s.upstream = op.Upstream
 	}
 	return s
-}
-
-// name is `{mcp.method.name} {target}`. A URI is no target: there are too many.
-func (op *Operation) name() string {
-	method := knownMethod(op.Method)
-	if op.Target == "" || op.TargetKind != Tool && op.TargetKind != Prompt {
-		return method
-	}
-	return method + " " + op.Target
-}
-
-func (op *Operation) attributes() []attribute.KeyValue {
-	all := make([]attribute.KeyValue, 0, 14)
-	add := func(key, value string) {
-		if value != "" {
-			all = append(all, attribute.String(key, strings.ToValidUTF8(value, "\ufffd")))
-		}
-	}
-	add("mcp.method.name", op.Method)
-	switch op.TargetKind {
-	case Tool:
-		add("gen_ai.tool.name", op.Target)
-		if op.Method == "tools/call" {
-			add("gen_ai.operation.name", "execute_tool")
-		}
-	case Prompt:
-		add("gen_ai.prompt.name", op.Target)
-	}
-	add("mcp.resource.uri", op.URI)
-	add("jsonrpc.request.id", op.RequestID)
-	add("mcp.session.id", op.SessionID)
-	add("mcp.protocol.version", op.ProtocolVersion)
-	add("network.transport", op.Transport)
-	add("server.address", op.ServerAddress)
-	if op.ServerPort > 0 {
-		all = append(all, attribute.Int("server.port", op.ServerPort))
-	}
-	add("client.address", op.ClientAddress)
-	add("interlock.upstream", op.Upstream)
-	return all
-}
-
-// Event records that something happened within the span, such as a retry. kv
-// are attributes: names and values.
-func (s *Span) Event(name string, kv ...string) {
-	if s == nil || s.span == nil || !s.span.IsRecording() {
-		return
-	}
-	s.span.AddEvent(name, trace.WithAttributes(pairs(kv)...))
-}
-
-// Set adds attributes: names and values.
-func (s *Span) Set(kv ...string) {
-	if s == nil || s.span == nil || !s.span.IsRecording() {
-		return
-	}
-	s.span.SetAttributes(pairs(kv)...)
-}
-
-// Ref identifies the span, for Link. It is "" for a span that is not exported.
-func (s *Span) Ref() string {
-	if s == nil || s.span == nil || !s.span.SpanContext().IsSampled() {
-		return ""
-	}
-	return traceParent(s.span.SpanContext())
-}
-
-// Link ties the span to another, given by its Ref, which it suffered from or
-// caused. kv are attributes of the link.
-func (s *Span) Link(ref string, kv ...string) {
-	if s == nil || s.span == nil || !s.span.IsRecording() {
-		return
-	}
-	if sc := parse(ref, ""); sc.IsValid() {
-		s.span.AddLink(trace.Link{SpanContext: sc, Attributes: pairs(kv)})
-	}
-}
-
-// End ends the span and counts the operation. Only the first call does.
-func (s *Span) End(o Outcome) {
-	if s == nil || s.ended.Swap(true) {
-		return
-	}
-	took := time.Since(s.start)
-	failure := o.errorType(s.server)
-	if s.metered {
-		s.series.failure = failure
-		if m := s.telemetry.metrics.Load(); m != nil {
-			m.observe(s, took)
-		}
-	}
-	if s.span == nil {
-		return
-	}
-	if s.span.IsRecording() {
-		if o.RPCCode != 0 {
-			s.span.SetAttributes(attribute.String("rpc.response.status_code", strconv.Itoa(o.RPCCode)))
-		}
-		if failure != "" {
-			s.span.SetAttributes(attribute.String("error.type", failure))
-			s.span.SetStatus(codes.Error, strings.ToValidUTF8(o.Message, "\ufffd"))
-		}
-	}
-	s.span.End(trace.WithTimestamp(s.start.Add(took)))
-}
-
-func pairs(kv []string) []attribute.KeyValue {
-	all := make([]attribute.KeyValue, 0, len(kv)/2)
-	for i := 0; i+1 < len(kv); i += 2 {
-		all = append(all, attribute.String(strings.Clone(kv[i]), strings.ToValidUTF8(strings.Clone(kv[i+1]), "\ufffd")))
-	}
-	return all
 }
 
 // knownMethod bounds what a client can make us count by.

@@ -16,29 +16,29 @@ const (
 func TestSpans(t *testing.T) {
 	r := newReceiver(t)
 	tel, spans := traced(t, r, nil)
-	if !tel.Enabled() {
+	if !tel.Exporting() {
 		t.Fatal("not enabled")
 	}
-	ctx, server := tel.Server(t.Context(), Operation{
+	server := tel.Server(&Operation{
 		Method: "tools/call", Target: "files__read", TargetKind: Tool, RequestID: `"7"`, SessionID: "s1", ProtocolVersion: "2025-11-25",
 		Transport: "tcp", ServerAddress: "127.0.0.1", ServerPort: 7777, ClientAddress: "127.0.0.2",
 		TraceParent: clients, TraceState: "v=1", Baggage: "user=7", HeaderTraceParent: headers,
 	})
-	inner, client := tel.Client(ctx, Operation{
+	client := tel.Client(server, &Operation{
 		Method: "tools/call", Target: "read", TargetKind: Tool, RequestID: "12", Transport: "pipe", Upstream: "files",
 	})
-	parent, state, bag := tel.Inject(inner)
-	client.Event("retry", "reason", "reset")
-	_, start := tel.Internal(t.Context(), "upstream start", "upstream", "files")
-	client.Link(start.Ref(), "why", "spawn")
+	parent, state, bag := client.Inject()
+	client.Event("retry", String("reason", "reset"))
+	start := tel.Internal(SpanStart{Name: "upstream start", Attrs: []Attr{String("upstream", "files")}})
+	client.Link(start.Ref(), String("why", "spawn"))
 	start.End(Outcome{})
 	client.End(Outcome{RPCCode: -32602, Message: "bad \xff"})
 	client.End(Outcome{}) // does nothing
-	server.Set("interlock.executed", "no")
+	server.Set(String("interlock.executed", "no"))
 	server.End(Outcome{ToolError: true})
-	_, read := tel.Server(t.Context(), Operation{Method: "resources/read", URI: "file:///a", HeaderTraceParent: headers})
+	read := tel.Server(&Operation{Method: "resources/read", URI: "file:///a", HeaderTraceParent: headers})
 	read.End(Outcome{RPCCode: -32002})
-	_, odd := tel.Server(t.Context(), Operation{Method: "no/such", Target: "x", TraceParent: "00-junk"})
+	odd := tel.Server(&Operation{Method: "no/such", Target: "x", TraceParent: "00-junk"})
 	odd.End(Outcome{RPCCode: -32601})
 
 	all := spans()
@@ -120,21 +120,21 @@ func TestStatus(t *testing.T) {
 // A client that does not sample is followed, and its trace goes on all the same.
 func TestSampling(t *testing.T) {
 	r := newReceiver(t)
-	tel, spans := traced(t, r, func(c *Config) { c.Traces.Sample = 0 })
-	_, root := tel.Server(t.Context(), Operation{Method: "ping"})
+	tel, spans := traced(t, r, func(c *Config) { c.Traces.Sample, c.Traces.Keep = 0, 0 })
+	root := tel.Server(&Operation{Method: "ping"})
 	root.End(Outcome{})
-	ctx, kept := tel.Server(t.Context(), Operation{Method: "tools/list", TraceParent: clients})
+	kept := tel.Server(&Operation{Method: "tools/list", TraceParent: clients})
 	kept.End(Outcome{})
-	if p, _, _ := tel.Inject(ctx); p[:35] != clients[:35] || p[53:] != "01" {
+	if p, _, _ := kept.Inject(); p[:35] != clients[:35] || p[53:] != "01" {
 		t.Errorf("injected %s", p)
 	}
-	ctx, dropped := tel.Server(t.Context(), Operation{Method: "prompts/list", TraceParent: clients[:53] + "00"})
+	dropped := tel.Server(&Operation{Method: "prompts/list", TraceParent: clients[:53] + "00"})
 	dropped.Event("x")
 	dropped.End(Outcome{RPCCode: 1})
-	if p, _, _ := tel.Inject(ctx); p[:35] != clients[:35] || p[53:] != "00" {
+	if p, _, _ := dropped.Inject(); p[:35] != clients[:35] || p[53:] != "00" {
 		t.Errorf("injected %s", p)
 	}
-	if dropped.Ref() != "" {
+	if !dropped.Ref().IsZero() {
 		t.Error("a span that is not exported can be linked to")
 	}
 	if all := spans(); len(all) != 1 || all["tools/list"] == nil {
@@ -147,9 +147,9 @@ func TestBaggage(t *testing.T) {
 	r := newReceiver(t)
 	tel, _ := traced(t, r, nil)
 	for in, want := range map[string]string{"a=1,b=2;p=3": "a=1,b=2;p=3", "a=1\r\nx: y": "", "": "", "junk": ""} {
-		ctx, s := tel.Server(t.Context(), Operation{Method: "ping", HeaderBaggage: in})
+		s := tel.Server(&Operation{Method: "ping", HeaderBaggage: in})
 		s.End(Outcome{})
-		if _, _, got := tel.Inject(ctx); got != want {
+		if _, _, got := s.Inject(); got != want {
 			t.Errorf("%q: got %q", in, got)
 		}
 	}

@@ -2,13 +2,9 @@ package telemetry
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // policyBuckets are in seconds: most policies take microseconds, one in another
@@ -38,21 +34,26 @@ func (t *Telemetry) PolicyDecided(ctx context.Context, d PolicyDecision) {
 	if m := t.metrics.Load(); m != nil {
 		m.policies.count(&d)
 	}
-	if t.tracer == nil || d.Effect == allowed {
+	if d.Effect == allowed {
 		return
 	}
-	_, span := t.tracer.Start(ctx, "policy "+d.Policy, trace.WithTimestamp(d.Began), trace.WithAttributes(
-		attribute.String("interlock.policy.name", d.Policy),
-		attribute.String("interlock.policy.phase", d.Phase),
-		attribute.String("interlock.policy.effect", d.Effect),
-		attribute.String("interlock.policy.reason", strings.ToValidUTF8(d.Reason, "\ufffd")),
-		attribute.Bool("interlock.policy.dry_run", d.DryRun),
-	))
-	if d.Effect == "error" {
-		span.SetStatus(codes.Error, "")
+	parent := FromContext(ctx)
+	if !parent.Recording() {
+		return
 	}
-	span.End(trace.WithTimestamp(d.Began.Add(d.Took)))
+	span := t.Internal(SpanStart{Name: SpanPolicy + " " + d.Policy, Parent: parent, Began: d.Began, Attrs: []Attr{
+		String(AttrPolicy, d.Policy), String(AttrPolicyPhase, d.Phase), String(AttrPolicyEffect, d.Effect),
+		String(AttrPolicyReason, d.Reason), Bool(AttrPolicyDryRun, d.DryRun),
+	}})
+	var o Outcome
+	if d.Effect == "error" {
+		o.ErrorType = policyError
+	}
+	span.EndAt(d.Began.Add(d.Took), o)
 }
+
+// policyError is the error.type of a policy that could not decide.
+const policyError = "policy_error"
 
 // PluginRestarted counts that the program of a policy was started again.
 func (t *Telemetry) PluginRestarted(policy string) {

@@ -17,7 +17,8 @@ func TestPolicyDecided(t *testing.T) {
 	r := newReceiver(t)
 	tel, spans := traced(t, r, nil)
 	handler := tel.MetricsHandler()
-	ctx, server := tel.Server(t.Context(), Operation{Method: "tools/call", Target: "x", TargetKind: Tool})
+	server := tel.Server(&Operation{Method: "tools/call", Target: "x", TargetKind: Tool})
+	ctx := NewContext(t.Context(), server)
 	began := time.Now()
 	for _, d := range []PolicyDecision{
 		{Policy: "rules", Phase: "before", Effect: "allow", Passed: true},

@@ -20,19 +20,19 @@ func TestOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tel := range []*Telemetry{tel, nil} {
-		if tel.Enabled() {
+		if tel.Exporting() {
 			t.Error("enabled")
 		}
 		ctx := t.Context()
-		got, s := tel.Server(ctx, Operation{Method: "ping", TraceParent: clients})
-		if got != ctx || s != nil {
+		s := tel.Server(&Operation{Method: "ping", TraceParent: clients})
+		if s != nil {
 			t.Error("something is watched")
 		}
 		s.Event("x")
-		s.Set("a", "b")
+		s.Set(String("a", "b"))
 		s.Link(s.Ref())
 		s.End(Outcome{})
-		if a, b, c := tel.Inject(ctx); a+b+c != "" {
+		if a, b, c := s.Inject(); a+b+c != "" {
 			t.Error("something is injected")
 		}
 		tel.ServerSession(Session{})
@@ -43,22 +43,33 @@ func TestOff(t *testing.T) {
 	}
 }
 
+// Where nothing is exported, what is not kept costs nothing: neither with no memory
+// for traces nor when as many as are kept a second have been.
 func TestOffAllocatesNothing(t *testing.T) {
-	tel, err := Start(t.Context(), Defaults(), Resource{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(100, func() { call(t.Context(), tel) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, keep := range []int{0, 200} {
+		c := Defaults()
+		c.Traces.Keep = keep
+		tel, err := Start(t.Context(), c, Resource{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for spent := time.Now().Add(time.Hour); tel.Keeps(spent); { // the burst of an hour from now
+			continue
+		}
+		if n := testing.AllocsPerRun(100, func() { call(tel) }); n != 0 {
+			t.Errorf("keep %d: %v allocations", keep, n)
+		}
 	}
 }
 
 // call is what telemetry sees of one tools/call.
-func call(ctx context.Context, tel *Telemetry) {
-	ctx, server := tel.Server(ctx, Operation{Method: "tools/call", Target: "files__read", TargetKind: Tool, Transport: "tcp", RequestID: "1"})
-	inner, client := tel.Client(ctx, Operation{Method: "tools/call", Target: "read", TargetKind: Tool, Transport: "pipe", Upstream: "files"})
-	tel.Inject(inner)
-	client.Event("queued", "for", "1ms")
+func call(tel *Telemetry) {
+	began := time.Now()
+	op := Operation{Method: "tools/call", Target: "files__read", TargetKind: Tool, Transport: "tcp", RequestID: "1", Began: began, Keep: tel.Keeps(began)}
+	server := tel.Server(&op)
+	op = Operation{Method: "tools/call", Target: "read", TargetKind: Tool, Transport: "pipe", Upstream: "files", Began: began}
+	client := tel.Client(server, &op)
+	client.Inject()
 	client.End(Outcome{})
 	server.End(Outcome{})
 }
@@ -86,7 +97,7 @@ func BenchmarkCall(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				call(b.Context(), tel)
+				call(tel)
 			}
 			b.StopTimer()
 			_ = tel.Shutdown(context.Background())
@@ -153,7 +164,7 @@ func TestVariables(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, s := tel.Server(t.Context(), Operation{Method: "ping"})
+			s := tel.Server(&Operation{Method: "ping"})
 			s.End(Outcome{})
 			wait := time.Minute
 			if tc.spans == 0 { // the endpoint may be one where nobody is
@@ -206,7 +217,7 @@ func TestHungCollector(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3000 { // more than the queue holds
-			call(t.Context(), tel)
+			call(tel)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if err := tel.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -250,7 +261,8 @@ func TestLogger(t *testing.T) {
 func TestLoggerTrace(t *testing.T) {
 	r := newReceiver(t)
 	tel, _ := traced(t, r, nil)
-	ctx, s := tel.Server(t.Context(), Operation{Method: "ping", TraceParent: clients})
+	s := tel.Server(&Operation{Method: "ping", TraceParent: clients})
+	ctx := NewContext(t.Context(), s)
 	defer s.End(Outcome{})
 	var out bytes.Buffer
 	log := NewLogger(Defaults(), &out, false)

@@ -12,8 +12,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
-	sdk "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // scope is the instrumentation scope of all our spans.
@@ -31,9 +29,11 @@ type Resource struct {
 // Telemetry is what Start set up. It is safe for concurrent use, and a nil one
 // is one that does nothing.
 type Telemetry struct {
-	provider *sdk.TracerProvider // nil when no trace is exported
-	exporter *exporter
-	tracer   trace.Tracer            // nil when no trace is exported
+	queue    *spanQueue              // nil when no trace is exported
+	uploader *uploader               // the queue's
+	ring     *ring                   // nil when none is kept
+	sampler  sampler                 // of what is exported
+	budget   budget                  // of what is kept
 	metrics  atomic.Pointer[metrics] // nil until MetricsHandler asks for them
 
 	supervision atomic.Pointer[func() Supervision] // nil until Supervise
@@ -53,12 +53,11 @@ func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 	if off(os.Getenv("OTEL_SDK_DISABLED")) {
 		return t, nil
 	}
-	inner, err := newExporter(ctx, c)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("traces: %w", err), t.audit.close())
+	if c.Traces.Keep > 0 {
+		t.ring = newRing(c.Traces.Keep, keptBytes)
 	}
-	if inner == nil {
-		return t, nil
+	if t.sampler, err = newSampler(c.Traces.Sample); err != nil {
+		return nil, errors.Join(err, t.audit.close())
 	}
 	// Of what was found the variables come last, so that they win. The process's
 	// arguments and owner are left out: they may be secret.
@@ -69,28 +68,31 @@ func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, errors.Join(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err), t.audit.close())
 	}
-	t.exporter = &exporter{SpanExporter: inner, trouble: trouble{signal: signalTraces, log: r.Log}}
-	options := []sdk.TracerProviderOption{
-		// The queue holds 2,048 spans and drops what comes then (OTEL_BSP_* change it).
-		sdk.WithBatcher(t.exporter),
-		sdk.WithResource(res),
+	upload, err := newUploader(ctx, c.OTLP, res, r)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("traces: %w", err), t.audit.close())
 	}
-	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
-		options = append(options, sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(c.Traces.Sample))))
+	if upload != nil {
+		t.queue = newSpanQueue(newBatchLimits(), upload.upload)
+		t.uploader = upload
 	}
-	t.provider = sdk.NewTracerProvider(options...)
-	t.tracer = t.provider.Tracer(scope, trace.WithInstrumentationVersion(r.Version))
 	return t, nil
 }
 
+// keptBytes bounds the traces in memory.
+const keptBytes = 8 << 20
+
 func off(v string) bool { return v == "true" || v == "TRUE" || v == "True" }
 
-// Enabled reports whether traces are exported.
-func (t *Telemetry) Enabled() bool { return t != nil && t.tracer != nil }
+// Exporting reports whether traces are exported.
+func (t *Telemetry) Exporting() bool { return t != nil && t.queue != nil }
+
+// Tracing reports whether traces are exported or kept in memory.
+func (t *Telemetry) Tracing() bool { return t != nil && (t.queue != nil || t.ring != nil) }
 
 // Watching reports whether operations are traced or counted: when not, there is
 // no need to describe them.
-func (t *Telemetry) Watching() bool { return t != nil && (t.tracer != nil || t.metrics.Load() != nil) }
+func (t *Telemetry) Watching() bool { return t.Tracing() || t != nil && t.metrics.Load() != nil }
 
 // shutdownTimeout is what a collector may cost at the end at most.
 const shutdownTimeout = 5 * time.Second
@@ -103,17 +105,12 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	defer t.audit.close() //nolint:errcheck // each line was written when it came
-	if t.provider == nil {
+	if t.queue == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
-	err := t.provider.Shutdown(ctx)
-	// When the time is up an export is still under way: this breaks it off.
-	if ctx.Err() != nil {
-		_ = t.exporter.SpanExporter.Shutdown(ctx)
-	}
-	if err != nil {
+	if err := errors.Join(t.queue.close(ctx), t.uploader.close(ctx)); err != nil {
 		return fmt.Errorf("export the last spans: %w", err)
 	}
 	return nil
