@@ -4,6 +4,7 @@
 # make cross      that it builds and vets for macOS and Windows
 # make test       every test, also those with real servers and clients from npm
 # make e2e        only those
+# make e2e-jaeger calls, restarts and refusals as a real Jaeger shows them; builds it the first time (3 minutes)
 # make model      10,000 random lives of servers, and 40 simulated days of a whole gateway
 # make bench      what the gateway costs beside a plain reverse proxy and a bridge
 # make bench-quick the same in under two minutes, with more noise
@@ -23,7 +24,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FIXTURES := examples/e2e/node_modules/.package-lock.json
 PLUGIN   := examples/plugin/node/node_modules/.package-lock.json
 
-.PHONY: build check lint cross format test model e2e bench bench-quick bench-growth allocs soak soak-drills soak-chaos soak-tests soak-fuzz tools fetch proto clean
+.PHONY: build check lint cross format test model e2e e2e-jaeger bench bench-quick bench-growth allocs soak soak-drills soak-chaos soak-tests soak-fuzz tools fetch proto clean
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o interlock ./cmd/interlock
 
@@ -34,6 +35,7 @@ lint: .bin/golangci-lint-$(GOLANGCI) .bin/gofumpt-$(GOFUMPT)
 		[ -z "$$bad" ] || { echo "not formatted (make format):"; echo "$$bad"; exit 1; }
 	go mod tidy -diff
 	go vet ./...
+	go vet -tags jaeger ./examples/e2e
 	.bin/golangci-lint-$(GOLANGCI) run ./...
 	go test -run 'Imports|TopLevel' ./cmd/interlock
 
@@ -59,6 +61,12 @@ model:
 
 e2e: fetch
 	CGO_ENABLED=1 go test -race -count=1 -v -timeout 10m ./examples/e2e
+
+# Its tests have a build tag of their own: without the binary they could only be
+# skipped. JAEGER_CACHE is where the binary is kept.
+e2e-jaeger: fetch
+	@jaeger=$$(.ci/jaeger) && CGO_ENABLED=1 INTERLOCK_JAEGER=$$jaeger \
+		go test -tags jaeger -race -count=1 -v -run '^TestJaeger' -timeout 10m ./examples/e2e
 
 bench:
 	go run ./examples/bench $(BENCH)

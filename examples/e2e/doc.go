@@ -7,6 +7,9 @@
 // front of which it judges the gateway is a tool of go.mod. What fails there is in
 // conformance.yaml, with reasons.
 //
+// `make e2e-jaeger` runs those with the build tag jaeger: they look at what was
+// traced through the API of Jaeger, which that target builds.
+//
 // It imports nothing of the gateway. Each test has a home folder of its own,
 // which also marks every process it started, so that none is left behind
 // unnoticed.
