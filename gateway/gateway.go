@@ -178,7 +178,7 @@ func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err e
 	g.observer = newObserver(g)
 	g.set = upstream.NewSet(upstream.Options{
 		Dialer: dialer, Log: g.log, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
-		Observer: g.observer,
+		Observer: g.observer, SessionEnded: g.upstreamSessionOver,
 	})
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
 		return fmt.Errorf("upstreams: %w", err)
@@ -223,7 +223,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.listeners.close()
 	g.parks.close()
 	for _, s := range g.sessions.all() {
-		s.end()
+		if s.end() {
+			g.sessionOver(s, ending{how: "shutdown"})
+		}
 	}
 	g.listeners.serve.Wait()
 	g.parks.tasks.Wait()
@@ -316,10 +318,11 @@ func (g *Gateway) giveUp() {
 }
 
 // endSession ends a session and what it holds at upstreams.
-func (g *Gateway) endSession(s *session) {
+func (g *Gateway) endSession(s *session, e ending) {
 	if !s.end() {
 		return
 	}
+	g.sessionOver(s, e)
 	g.sessions.remove(s)
 	s.mu.Lock()
 	subs := s.subs

@@ -339,6 +339,6 @@ func (g *Gateway) serveDelete(w http.ResponseWriter, v visitor, view string) {
 	if s == nil {
 		return
 	}
-	g.endSession(s)
+	g.endSession(s, ending{how: "deleted"})
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -276,7 +276,7 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 // expire ends the sessions that nobody used for session_timeout.
 func (g *Gateway) expire(now time.Time) {
 	for _, s := range g.sessions.expired(now, g.cfg.Load().Server.SessionTimeout) {
-		g.endSession(s)
+		g.endSession(s, ending{how: "idle"})
 	}
 	for _, c := range g.moderns.expired(now, g.cfg.Load().Server.SessionTimeout) {
 		g.release(c.session)

@@ -32,6 +32,7 @@ type session struct {
 
 	mu        sync.Mutex // guards all below
 	version   string     // agreed revision, "" before initialize (HTTP+SSE and stdio)
+	began     time.Time  // when it was agreed on
 	client    clientCapabilities
 	inFlight  map[string]*exchange // by the client's id as bytes
 	questions map[uint64]*question
@@ -87,6 +88,9 @@ func newSession(t ticket, id string) *session {
 		s.client = parseCapabilities(t.Capabilities, jsonrpc.Whole(t.Capabilities))
 	}
 	s.used.Store(time.Now().UnixNano())
+	if s.began = time.Unix(t.Issued, 0); t.Issued == 0 {
+		s.began = time.Now()
+	}
 	return s
 }
 

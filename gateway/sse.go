@@ -42,7 +42,7 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 		plainText(w, http.StatusServiceUnavailable, "too many sessions are open")
 		return
 	}
-	defer g.endSession(s)
+	defer func() { g.endSession(s, g.endingOf(nil)) }()
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
 	defer context.AfterFunc(g.closing, stop)()

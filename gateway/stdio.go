@@ -71,7 +71,7 @@ func (g *Gateway) serveLines(ctx context.Context, s *session, p *pipe, in io.Rea
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	g.endSession(s)
+	g.endSession(s, g.endingOf(err))
 	p.close()
 	flush := time.NewTimer(flushTimeout)
 	defer flush.Stop()
@@ -216,7 +216,7 @@ func (g *Gateway) initializeHere(s *session, m jsonrpc.Message) answer {
 		return invalidParams(id, bad)
 	}
 	s.mu.Lock()
-	s.version, s.client = version, caps
+	s.version, s.client, s.began = version, caps, time.Now()
 	s.mu.Unlock()
 	return resultOf(id, result)
 }

@@ -53,7 +53,7 @@ func TestSubscriptionsThatDoNotComeAbout(t *testing.T) {
 			t.Errorf("the server was told %d times that nobody listens; %d subscribed to", n, len(r.subs.by))
 		}
 		s := r.sessions.find(c.session)
-		r.endSession(s)
+		r.endSession(s, ending{})
 		if err := s.keep(subscription{}); !errors.Is(err, errEnded) {
 			t.Errorf("an ended session keeps a subscription: %v", err)
 		}

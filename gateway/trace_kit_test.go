@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -115,9 +116,7 @@ func fourClients(t *testing.T, r *rig) []aClient {
 	t.Helper()
 	legacy, modern := r.connect(`{}`), r.caller(`{}`)
 	post := func(req *http.Request, h http.Header) string {
-		for name, values := range h {
-			req.Header[name] = values
-		}
+		maps.Copy(req.Header, h)
 		return legacy.do(req).body
 	}
 	p := r.pipe(t)

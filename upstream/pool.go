@@ -153,11 +153,12 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 	link, err := u.set.o.Dialer.Dial(ctx, &Dial{
 		Config: u.Config(), Capabilities: capabilities, ClientInfo: u.set.o.ClientInfo, Era: &u.era,
 		Exclusive: scope.Exclusive, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
-		Renewed: func(*Hello) { u.renewed(l) },
+		Renewed: func(h *Hello) { u.anotherSession(l, h); u.renewed(l) },
 	})
 	var level string
 	if err == nil {
 		l.Link = link
+		u.inSession(l)
 		level = u.relevel(ctx, l)
 	}
 	p.mu.Lock()

@@ -19,6 +19,8 @@ type bench struct {
 	set  *upstream.Set
 	stop func()
 	seen *journal
+	// ended are the sessions that are over.
+	ended endings
 }
 
 func command(name string, edges ...string) upstream.Config {
@@ -40,7 +42,8 @@ func begin(t *testing.T, d *linktest.Dialer, configs ...upstream.Config) *bench 
 func beginIn(t *testing.T, dir string, d *linktest.Dialer, configs ...upstream.Config) *bench {
 	t.Helper()
 	seen := new(journal)
-	b := &bench{t: t, d: d, seen: seen, set: upstream.NewSet(upstream.Options{Dialer: d, Observer: seen, StateDir: dir})}
+	b := &bench{t: t, d: d, seen: seen}
+	b.set = upstream.NewSet(upstream.Options{Dialer: d, Observer: seen, StateDir: dir, SessionEnded: b.ended.add})
 	if _, err := b.set.Apply(configs); err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,9 @@ type Options struct {
 	ClientInfo json.RawMessage
 	// Handler receives what belongs to no call. It may be nil.
 	Handler Handler
+	// SessionEnded, if not nil, is told of each session with a server that is over. It
+	// is called on any goroutine, several at once, and must not block.
+	SessionEnded func(SessionEnd)
 }
 
 // Set keeps the running upstreams equal to the configured ones, in dependency

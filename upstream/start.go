@@ -68,7 +68,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 		link, err := r.set.o.Dialer.Dial(ctx, &Dial{
 			Config: c, Capabilities: sharedCapabilities, ClientInfo: r.set.o.ClientInfo, Era: &r.era,
 			Inbox: &inbox{u: r.Upstream, link: l}, Stderr: &r.stderr,
-			Renewed: func(*Hello) { r.renewed(l) },
+			Renewed: func(h *Hello) { r.anotherSession(l, h); r.renewed(l) },
 			Spawned: func(pid int) {
 				select {
 				case spawned <- child{pid, time.Now()}:
@@ -93,6 +93,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 			l.Link = d.link
 		}
 	}
+	r.inSession(l)
 	r.link = l
 	r.dialled = c
 	err := r.settle(ctx, l, recovering)

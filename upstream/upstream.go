@@ -74,6 +74,7 @@ type live struct {
 	calls atomic.Int64 // inside their own deadline
 
 	pooled *pooled // nil for the supervised link
+	tenure tenure
 }
 
 func (l *live) dead() bool {

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
+)
+
+// ending is how a client's session came to its end.
+type ending struct {
+	how string // deleted, idle, closed (the connection that it lived on) or shutdown
+	// failure is the error.type of an end that nobody wanted, "" for one that somebody
+	// did.
+	failure string
+}
+
+// endingOf is the end of a session on a connection that ended with err.
+func (g *Gateway) endingOf(err error) ending {
+	e := ending{how: "closed"}
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, context.Canceled):
+	case errors.Is(err, errStuck):
+		e.failure = "timeout"
+	default:
+		e.failure = telemetry.Other
+	}
+	if g.draining.Load() && e.failure == "" {
+		e.how = "shutdown"
+	}
+	return e
+}
+
+// sessionOver counts a client's session that is over. One on which nobody ever said
+// initialize was none, and one whose sealed id outlives the gateway is not over
+// because that is.
+func (g *Gateway) sessionOver(s *session, e ending) {
+	s.mu.Lock()
+	version, began, home := s.version, s.began, s.home
+	s.mu.Unlock()
+	if version == "" || e.how == "shutdown" && s.id != "" {
+		return
+	}
+	of := telemetry.Session{
+		Duration: time.Since(began), ErrorType: e.failure, Transport: "tcp", ProtocolVersion: version,
+	}
+	if _, ok := home.(*pipe); ok {
+		of.Transport = "pipe"
+	}
+	g.tel.ServerSession(of)
+}
+
+// upstreamSessionOver counts a session with an upstream that is over.
+func (g *Gateway) upstreamSessionOver(e upstream.SessionEnd) {
+	of := telemetry.Session{
+		Duration: e.Took, ErrorType: e.Reason, Transport: "pipe", ProtocolVersion: e.Version, Upstream: e.Upstream,
+	}
+	if e.Remote {
+		of.Transport = "tcp"
+	}
+	g.tel.ClientSession(of)
+}
