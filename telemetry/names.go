@@ -1,58 +1,43 @@
 package telemetry
 
-// Names of attributes, by the semantic conventions for MCP (semantic-conventions-genai,
-// in Go semconv/v1.41.0).
-const (
-	AttrMethod          = "mcp.method.name"
-	AttrTool            = "gen_ai.tool.name"
-	AttrPrompt          = "gen_ai.prompt.name"
-	AttrOperation       = "gen_ai.operation.name"
-	AttrURI             = "mcp.resource.uri"
-	AttrRequestID       = "jsonrpc.request.id"
-	AttrSessionID       = "mcp.session.id"
-	AttrProtocolVersion = "mcp.protocol.version"
-	AttrTransport       = "network.transport"
-	AttrServerAddress   = "server.address"
-	AttrServerPort      = "server.port"
-	AttrClientAddress   = "client.address"
-	AttrErrorType       = "error.type"
-	AttrStatusCode      = "rpc.response.status_code"
-)
+// The names of what traces tell. docs/telemetry.md is made from the files
+// names*.go, and telemetrytest.Collector holds all that comes against them, so
+// a name that is not here fails the tests that export it. To add one:
+//
+//   - The constant's prefix says what it names: Span, Event or Attr (of spans,
+//     events and links alike). Any other prefix is for the values of an attribute:
+//     such a group has a comment that begins "Values of [AttrX]", and then the
+//     attribute may have no other value.
+//   - It has a comment, which is its row on the page; the page drops "AttrX is".
+//     Other names in it are written [AttrX].
+//   - If something is added to a name, its comment shows how: `policy {name}`.
+//   - The comment of a span names the attributes that it may have, that of an event
+//     too. What a failed span has besides is the same for all: [AttrErrorType].
+//   - Then: go test ./telemetry -run Page -update
 
-// executeTool is the gen_ai.operation.name of tools/call.
-const executeTool = "execute_tool"
-
-// Names of attributes of our own.
+// Names of spans of our own. Spans of requests are called by their method and their
+// target.
 const (
-	AttrUpstream     = "interlock.upstream"
-	AttrState        = "interlock.upstream.state"
-	AttrPolicy       = "interlock.policy.name"
-	AttrPolicyPhase  = "interlock.policy.phase"
-	AttrPolicyEffect = "interlock.policy.effect"
-	AttrPolicyReason = "interlock.policy.reason"
-	AttrPolicyDryRun = "interlock.policy.dry_run"
-	AttrAlertReason  = "interlock.alert.reason"
-	AttrAlertStage   = "interlock.alert.stage"
-	AttrAlertText    = "interlock.alert.text"
-	// AttrLink says of a link why it is there.
-	AttrLink = "interlock.link"
-)
-
-// Values of AttrLink.
-const (
-	// LinkHeader is to the context of the HTTP header, where _meta has another.
-	LinkHeader = "header"
-)
-
-// Names of spans of our own.
-const (
-	SpanAlert = "alert"
-	// SpanPolicy is followed by a space and the policy's name.
+	// SpanPolicy is what a policy did, unless it just allowed: `policy {name}`, below
+	// the SERVER span, as long as the policy took. It has [AttrPolicy],
+	// [AttrPolicyPhase], [AttrPolicyEffect], [AttrPolicyReason] and [AttrPolicyDryRun].
 	SpanPolicy = "policy"
+	// SpanAlert is an alert that was raised or taken back, in a trace of its own. It
+	// has [AttrUpstream], and an event [EventAlert] that tells the rest.
+	SpanAlert = "alert"
 )
 
 // Names of events.
 const (
-	// EventAlert is followed by the alert's event.
+	// EventAlert is the alert of a [SpanAlert]: `interlock.alert.{event}`, where the
+	// event is one that a webhook can ask for. It has [AttrUpstream], [AttrState],
+	// [AttrAlertReason], [AttrAlertStage] and [AttrAlertText].
 	EventAlert = "interlock.alert."
+)
+
+// Values of [AttrLink]: what ties the span to the one it links to.
+const (
+	// LinkHeader is to the trace context of the HTTP header, where that in _meta is
+	// another and became the parent.
+	LinkHeader = "header"
 )
