@@ -27,6 +27,10 @@ const (
 	SpanAlert = "alert"
 )
 
+// EventName is the attribute of a line of the log that makes it an event: what
+// happened, in a stable word. In OTLP it is the record's own field.
+const EventName = "event.name"
+
 // Names of events.
 const (
 	// EventAlert is the alert of a [SpanAlert]: `interlock.alert.{event}`, where the

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,8 @@ const scope = "github.com/interlock-mcp/interlock"
 // Resource says who exports.
 type Resource struct {
 	Version string
-	// Log is told when spans cannot be exported; nil for nobody.
+	// Log is told when something cannot be exported; nil for nobody. What is to be
+	// exported is logged with Telemetry.Logger(Log).
 	Log *slog.Logger
 	// Stdout is where an audit to stdout goes; nil if that is somebody else's.
 	Stdout io.Writer
@@ -38,12 +40,13 @@ type Telemetry struct {
 
 	supervision atomic.Pointer[func() Supervision] // nil until Supervise
 
+	logs  *logs     // nil when no lines are exported
 	audit *auditLog // nil when none is written
 }
 
 // Start sets up what c and the OTEL_ variables ask for; the variables win. It
 // reaches for no network: a collector that is down is noticed later, by the
-// exporter's goroutine, and told to r.Log. The error is one of configuration.
+// exporters' goroutines, and told to r.Log. The error is one of configuration.
 func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 	t := new(Telemetry)
 	var err error
@@ -76,6 +79,12 @@ func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 		t.queue = newSpanQueue(newBatchLimits(), upload.upload)
 		t.uploader = upload
 	}
+	if t.logs, err = newLogs(ctx, c, res, r); err != nil {
+		return nil, errors.Join(fmt.Errorf("logs: %w", err), t.Shutdown(ctx))
+	}
+	if t.audit != nil && r.Log != nil { // what befalls it is worth to be told everywhere
+		t.audit.log = t.Logger(r.Log)
+	}
 	return t, nil
 }
 
@@ -97,19 +106,28 @@ func (t *Telemetry) Watching() bool { return t.Tracing() || t != nil && t.metric
 // shutdownTimeout is what a collector may cost at the end at most.
 const shutdownTimeout = 5 * time.Second
 
-// Shutdown exports what is queued, ends the exporter's goroutine and closes the
-// audit. It blocks no longer than ctx and five seconds. The error says that spans
-// were lost.
+// Shutdown exports what is queued, ends the exporters' goroutines and closes the
+// audit. It blocks no longer than ctx and five seconds. The error says what was lost.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return nil
 	}
 	defer t.audit.close() //nolint:errcheck // each line was written when it came
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	// Side by side: a collector that hangs takes all the time of each.
+	var lines error
+	var both sync.WaitGroup
+	both.Go(func() { lines = t.logs.close(ctx) })
+	spans := t.closeSpans(ctx)
+	both.Wait()
+	return errors.Join(spans, lines)
+}
+
+func (t *Telemetry) closeSpans(ctx context.Context) error {
 	if t.queue == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
-	defer cancel()
 	if err := errors.Join(t.queue.close(ctx), t.uploader.close(ctx)); err != nil {
 		return fmt.Errorf("export the last spans: %w", err)
 	}

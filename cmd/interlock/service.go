@@ -64,6 +64,7 @@ func (s *service) open(ctx context.Context) error {
 	if s.tel, err = telemetry.Start(ctx, s.cfg.Telemetry, from); err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}
+	s.log = s.tel.Logger(s.log)
 	if err := <-s.watched; err != nil {
 		return err
 	}

@@ -32,8 +32,10 @@ func TestJSON(t *testing.T) {
 		{"numbers are secrets, too", `{"pin":1234,"card_number":4111111111111111}`, `{"pin":"***","card_number":"***"}`},
 		{"what is none by its kind", `{"hasPassword":true,"token":null,"max_tokens":4096}`, `{"hasPassword":true,"token":null,"max_tokens":4096}`},
 		{"words that hold the short names", `{"spin":1,"author":"x","compact":"y","keys":"z"}`, `{"spin":1,"author":"x","compact":"y","keys":"z"}`},
-		{"a name and its value", `[{"name":"API_KEY","value":"a"},{"value":"b","name":"DB_PASSWORD"},{"name":"PATH","value":"c"}]`,
-			`[{"name":"API_KEY","value":"***"},{"value":"***","name":"DB_PASSWORD"},{"name":"PATH","value":"c"}]`},
+		{
+			"a name and its value", `[{"name":"API_KEY","value":"a"},{"value":"b","name":"DB_PASSWORD"},{"name":"PATH","value":"c"}]`,
+			`[{"name":"API_KEY","value":"***"},{"value":"***","name":"DB_PASSWORD"},{"name":"PATH","value":"c"}]`,
+		},
 		{"a command line", `{"args":["--password","a","-v","--token","b","c"]}`, `{"args":["--password","***","-v","--token","***","c"]}`},
 		{"a command line in one", `{"cmd":"psql --password hunter2 --host x"}`, `{"cmd":"psql --password *** --host x"}`},
 		{"assignments", `{"env":"A=1\nDB_PASSWORD=hunter2\nB=2"}`, `{"env":"A=1\nDB_PASSWORD=***\nB=2"}`},
@@ -114,8 +116,10 @@ func TestReadsNoMore(t *testing.T) {
 
 // FuzzJSON: whatever it is, what comes of it is JSON, and short.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{``, `{}`, `[`, `{"a":[1,"b",{"c":null}]}`, `"\ud800"`, `{"a":"` + "\xff" + `"}`, `{"token":"x","b":[[[`, `{"name":"token","value":{}}`,
-		`{"":{"":0000000000}}`, `["token",{}]`, `{"a":-}`, strings.Repeat("[", 100), `{"value":1,"name":`, `{"a":"token=\"`} {
+	for _, s := range []string{
+		``, `{}`, `[`, `{"a":[1,"b",{"c":null}]}`, `"\ud800"`, `{"a":"` + "\xff" + `"}`, `{"token":"x","b":[[[`, `{"name":"token","value":{}}`,
+		`{"":{"":0000000000}}`, `["token",{}]`, `{"a":-}`, strings.Repeat("[", 100), `{"value":1,"name":`, `{"a":"token=\"`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
