@@ -71,7 +71,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 	defer func() {
 		// One request's fault must not end the process, and everybody's with it.
 		if fault := recover(); fault != nil {
-			g.log.Error("panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
+			g.log.ErrorContext(ctx, "panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
 			a, out = refused(errorOf(x.id(), jsonrpc.CodeInternal, "internal error: this is a defect of the gateway, and its log has the details", nil), jsonrpc.CodeInternal)
 		}
 		x.code = out.Code

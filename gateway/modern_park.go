@@ -75,7 +75,7 @@ func (g *Gateway) converseModern(ctx context.Context, x *exchange, c *call, u *u
 		defer p.end()
 		defer func() {
 			if fault := recover(); fault != nil {
-				g.log.Error("panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
+				g.log.ErrorContext(ctx, "panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
 				p.err = errors.New("this is a defect of the gateway, and its log has the details")
 			}
 		}()

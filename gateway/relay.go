@@ -211,7 +211,7 @@ func (g *Gateway) notify(s *session, u *upstream.Upstream, m jsonrpc.Message, to
 	}
 	s.toward(u.Name(), told, func(ctx context.Context) {
 		if err := u.Notify(ctx, s.scope(u), m.Raw); err != nil {
-			g.log.Debug("notification not delivered", "upstream", u.Name(), "method", m.MethodName(), "error", err)
+			g.log.DebugContext(ctx, "notification not delivered", "upstream", u.Name(), "method", m.MethodName(), "error", err)
 		}
 	})
 }

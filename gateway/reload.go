@@ -70,7 +70,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 	}
 	g.overlay.forget(files, cfg)
 	who := by(ctx)
-	g.log.Info("configuration reloaded", "by", who, "added", len(p.Added), "removed", len(p.Removed),
+	g.log.InfoContext(ctx, "configuration reloaded", "by", who, "added", len(p.Added), "removed", len(p.Removed),
 		"restarted", len(p.Restarted), "changed", len(p.Changed), "kept", len(p.Kept))
 	for _, name := range p.Added {
 		g.happened(admin.Event{Kind: "added", Upstream: name, Text: name + " was added by a reload"})
@@ -86,7 +86,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 
 // refused tells that a reload changed nothing.
 func (g *Gateway) refused(ctx context.Context, err error) (admin.Plan, error) {
-	g.log.Warn("configuration not reloaded", "by", by(ctx), "err", err)
+	g.log.WarnContext(ctx, "configuration not reloaded", "by", by(ctx), "err", err)
 	g.reloadedBy(ctx, "", err)
 	g.happened(admin.Event{Kind: "reload_refused", Text: "reload by " + by(ctx) + " refused: " + err.Error()})
 	g.afterReload(admin.Plan{}, err)

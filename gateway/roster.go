@@ -84,7 +84,7 @@ func (g *Gateway) extend(ctx context.Context, o admin.AddOrder) (*config.Extensi
 	g.overlay.added = added
 	who := by(ctx)
 	for _, e := range x.Added {
-		g.log.Info("upstream added", "upstream", e.Name, "by", who)
+		g.log.InfoContext(ctx, "upstream added", "upstream", e.Name, "by", who)
 		g.acted(ctx, "add", e.Name)
 		g.happened(admin.Event{Kind: "added", Upstream: e.Name, Text: e.Name + " was added by " + who})
 	}

@@ -111,15 +111,15 @@ func (s *sieve) notified(to recipient, m jsonrpc.Message, on func(jsonrpc.Messag
 			on(next)
 		}
 	}) {
-		s.g.dropped(to.name)
+		s.g.dropped(s.ctx, to.name)
 	}
 }
 
 // dropped counts a notification that was dropped because too many of its kind wait
 // for policies, and tells the log the first time and at each doubling.
-func (g *Gateway) dropped(upstream string) {
+func (g *Gateway) dropped(ctx context.Context, upstream string) {
 	if n := g.messagesDropped.Add(1); n&(n-1) == 0 {
-		g.log.Warn("notifications of servers dropped: the policies do not keep up with them", "upstream", upstream, "dropped", n)
+		g.log.WarnContext(ctx, "notifications of servers dropped: the policies do not keep up with them", "upstream", upstream, "dropped", n)
 	}
 }
 

@@ -172,7 +172,7 @@ func (g *Gateway) dropSubscription(ctx context.Context, s *session, sub subscrip
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		if err := u.Unsubscribe(ctx, sub.scope, sub.target); err != nil {
-			g.log.Debug("unsubscribe", "upstream", sub.upstream, "error", err)
+			g.log.DebugContext(ctx, "unsubscribe", "upstream", sub.upstream, "error", err)
 		}
 	}
 }

@@ -147,7 +147,7 @@ func (s *httpSession) remove(ctx context.Context) {
 	defer own.end()
 	resp, err := s.link.remote.send(ctx, own, &outgoing{method: http.MethodDelete, to: s.link.target.Load(), header: newHeader(h)})
 	if err != nil {
-		s.link.log.Debug("session not deleted", "error", err)
+		s.link.log.DebugContext(ctx, "session not deleted", "error", err)
 		return
 	}
 	resp.drain()

@@ -140,7 +140,7 @@ func (w *watch) relist(ctx context.Context) {
 		defer cancel()
 		inv, err := learn(ctx, w.link, 0)
 		if err != nil && ctx.Err() == nil {
-			w.set.o.Log.Warn("list failed", "upstream", w.name, "error", err)
+			w.set.o.Log.WarnContext(ctx, "list failed", "upstream", w.name, "error", err)
 		}
 		w.relisted <- inv
 	})

@@ -67,7 +67,7 @@ func (s *service) shutdown(ctx context.Context, servers []*http.Server, stopUpst
 	case err := <-stopped:
 		return err
 	case <-force.C:
-		s.log.Warn("upstreams are killed: shutdown_timeout is over")
+		s.log.WarnContext(ctx, "upstreams are killed: shutdown_timeout is over")
 		s.gw.Kill()
 		return <-stopped
 	}

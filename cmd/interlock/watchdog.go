@@ -27,7 +27,7 @@ func (s *service) startWatchdog(ctx context.Context) {
 			if ctx.Err() != nil || s.alive(ctx, every) {
 				tellSystemd("WATCHDOG=1")
 			} else {
-				s.log.Error("the gateway does not answer its watchdog")
+				s.log.ErrorContext(ctx, "the gateway does not answer its watchdog")
 			}
 		}
 	})

@@ -60,18 +60,18 @@ func (h *hook) deliver(ctx, hard context.Context, a *Alert, w Webhook) {
 		switch {
 		case said.err == nil:
 			h.s.o.Count(a.Event, Delivered)
-			log.Debug("alert delivered", "attempts", n+1)
+			log.DebugContext(ctx, "alert delivered", "attempts", n+1)
 			return
 		case hard.Err() != nil:
 			h.s.o.Count(a.Event, Dropped)
-			log.Warn("alert dropped", "error", said.err, "attempts", n+1)
+			log.WarnContext(ctx, "alert dropped", "error", said.err, "attempts", n+1)
 			return
 		case said.final || last:
 			h.s.o.Count(a.Event, Failed)
-			log.Warn("alert not delivered", "error", said.err, "attempts", n+1)
+			log.WarnContext(ctx, "alert not delivered", "error", said.err, "attempts", n+1)
 			return
 		}
-		log.Debug("alert not delivered yet", "error", said.err, "attempts", n+1)
+		log.DebugContext(ctx, "alert not delivered yet", "error", said.err, "attempts", n+1)
 		pause(ctx, hard, max(jitter(pauses[n]), min(said.retryAfter, maxRetryAfter)))
 	}
 }

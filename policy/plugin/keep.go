@@ -35,7 +35,7 @@ func (p *Plugin) keep(ctx context.Context, now *process) {
 		if lived > p.config.Restart.MaxDelay {
 			pause.Reset()
 		}
-		p.env.Log.Warn("plugin lost", "error", why, "pid", now.runner.ID(), "lived", lived)
+		p.env.Log.WarnContext(ctx, "plugin lost", "error", why, "pid", now.runner.ID(), "lived", lived)
 		now = p.another(ctx, pause)
 	}
 }
@@ -60,7 +60,7 @@ func (p *Plugin) another(ctx context.Context, pause *backoff.ExponentialBackOff)
 		case err == nil:
 			p.again.Add(1)
 			p.running.Store(next)
-			p.env.Log.Info("plugin started again", "plugin", next.info.GetName(), "version", next.info.GetVersion(), "pid", next.runner.ID(), "took", time.Since(next.born))
+			p.env.Log.InfoContext(ctx, "plugin started again", "plugin", next.info.GetName(), "version", next.info.GetVersion(), "pid", next.runner.ID(), "took", time.Since(next.born))
 			if p.env.Restarted != nil {
 				p.env.Restarted(p.env.Name)
 			}
@@ -69,7 +69,7 @@ func (p *Plugin) another(ctx context.Context, pause *backoff.ExponentialBackOff)
 			return nil
 		}
 		p.isLost(err)
-		p.env.Log.Error("plugin not started", "error", err)
+		p.env.Log.ErrorContext(ctx, "plugin not started", "error", err)
 	}
 }
 

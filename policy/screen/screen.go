@@ -69,18 +69,18 @@ func (p *Policy) After(_ context.Context, c *policy.Call, a *policy.Answer) erro
 }
 
 // Received looks at what a server sends of itself.
-func (p *Policy) Received(_ context.Context, m *policy.ServerMessage) error {
+func (p *Policy) Received(ctx context.Context, m *policy.ServerMessage) error {
 	if !p.scope.Message(m) {
 		return nil
 	}
-	return p.sift("message", m.Params(), m.Replace, func(name, value string) { p.report(m.Upstream, name, value) })
+	return p.sift("message", m.Params(), m.Replace, func(name, value string) { p.report(ctx, m.Upstream, name, value) })
 }
 
 // reportEvery is how often what one upstream's messages have is logged.
 const reportEvery = time.Minute
 
 // report logs what was found in a message of a server, which has no notes.
-func (p *Policy) report(upstream, name, value string) {
+func (p *Policy) report(ctx context.Context, upstream, name, value string) {
 	p.mu.Lock()
 	now := time.Now()
 	due := now.Sub(p.noted[upstream]) >= reportEvery
@@ -89,7 +89,7 @@ func (p *Policy) report(upstream, name, value string) {
 	}
 	p.mu.Unlock()
 	if due {
-		p.log.Warn("found in what a server sent of itself", "upstream", upstream, "what", name, "found", value)
+		p.log.WarnContext(ctx, "found in what a server sent of itself", "upstream", upstream, "what", name, "found", value)
 	}
 }
 

@@ -40,7 +40,7 @@ func (p *Policy) about(c *policy.Call, mode string) bool {
 }
 
 // Before checks the arguments. Absent ones count as none.
-func (p *Policy) Before(_ context.Context, c *policy.Call) error {
+func (p *Policy) Before(ctx context.Context, c *policy.Call) error {
 	if !p.about(c, p.arguments) {
 		return nil
 	}
@@ -48,12 +48,12 @@ func (p *Policy) Before(_ context.Context, c *policy.Call) error {
 	if raw == nil {
 		raw = []byte("{}")
 	}
-	return p.check(c, raw, &input, p.arguments)
+	return p.check(ctx, c, raw, &input, p.arguments)
 }
 
 // After checks the structured content of a result that is no error, where the tool
 // has an output schema. What is no result yet, such as a question or a task, is none.
-func (p *Policy) After(_ context.Context, c *policy.Call, a *policy.Answer) error {
+func (p *Policy) After(ctx context.Context, c *policy.Call, a *policy.Answer) error {
 	m := &a.Message
 	if !p.about(c, p.results) || m.Kind != jsonrpc.Result {
 		return nil
@@ -71,7 +71,7 @@ func (p *Policy) After(_ context.Context, c *policy.Call, a *policy.Answer) erro
 		}
 		raw = absent
 	}
-	return p.check(c, raw, &output, p.results)
+	return p.check(ctx, c, raw, &output, p.results)
 }
 
 // absent stands for structured content that is not there.
@@ -86,12 +86,12 @@ var (
 )
 
 // check checks raw against a schema of the call's definition.
-func (p *Policy) check(c *policy.Call, raw []byte, of *side, mode string) error {
+func (p *Policy) check(ctx context.Context, c *policy.Call, raw []byte, of *side, mode string) error {
 	s, first, err := p.cache.schema(c.Definition, of.member)
 	switch {
 	case err != nil:
 		if first {
-			p.log.Warn("a tool's schema cannot be used", "upstream", c.Upstream, "tool", c.Target, "schema", of.member, "error", err.Error())
+			p.log.WarnContext(ctx, "a tool's schema cannot be used", "upstream", c.Upstream, "tool", c.Target, "schema", of.member, "error", err.Error())
 		}
 		if p.unsupported == pass {
 			mode = report
