@@ -18,8 +18,14 @@ func (c *caller) begin(id int, tool string) {
 	c.message = strconv.AppendInt(c.message, int64(id), 10)
 	c.message = append(append(append(c.message, `,"method":"tools/call","params":{"name":"`...), c.prefix...), tool...)
 	c.message = append(c.message, `",`...)
-	if c.era == modern {
+	switch {
+	case c.era == modern && c.trace != "":
+		c.message = append(append(append(c.message, modernMeta[:len(modernMeta)-1]...), ','), c.trace...)
+		c.message = append(c.message, "},"...)
+	case c.era == modern:
 		c.message = append(append(c.message, modernMeta...), ',')
+	case c.trace != "":
+		c.message = append(append(append(c.message, `"_meta":{`...), c.trace...), "},"...)
 	}
 	c.message = append(c.message, `"arguments":{`...)
 }

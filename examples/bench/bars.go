@@ -29,7 +29,8 @@ const (
 	excess        // over the floor
 )
 
-// bars are all of them: breaker and metrics on, tracing off, medians.
+// bars are all of them: breaker and metrics on, medians; nothing is exported but in
+// the cases of that.
 var bars = []bar{
 	{"CPU per call at 32 in flight", "calls-32/http", interlock, cpuSeconds, ratio, 0, 1.0, 0.5},
 	{"CPU per call at 32 in flight", "calls-32/stdio", interlock, cpuSeconds, ratio, 0, 1.3, 1.0},
@@ -59,6 +60,16 @@ var bars = []bar{
 	{"p99 ms of a refusal by an open breaker", "refused/http", interlock, p99, absolute, 0.001, 1, 0},
 	{"peak MiB over idle, four results of 1 MiB", "result/http", interlock, overIdle, absolute, 0, 32, 0},
 	{"peak MiB over idle, four results of 1 MiB", "result/stdio", interlock, overIdle, absolute, 0, 32, 0},
+	{"CPU per call with the last traces kept", "telemetry/http", asDefault, cpuSeconds, ratio, 0, 1.05, 1.02},
+	{"CPU per call with the last traces kept", "telemetry/stdio", asDefault, cpuSeconds, ratio, 0, 1.05, 1.02},
+	{"CPU per call with 10 % exported", "telemetry/http", tenth, cpuSeconds, ratio, 0, 1.05, 0},
+	{"CPU per call with 10 % exported", "telemetry/stdio", tenth, cpuSeconds, ratio, 0, 1.05, 0},
+	{"CPU per call with 100 % exported", "telemetry/http", whole, cpuSeconds, ratio, 0, 1.25, 0},
+	{"CPU per call with 100 % exported", "telemetry/stdio", whole, cpuSeconds, ratio, 0, 1.25, 0},
+	{"CPU per call, the client's trace followed", "telemetry/http", clientsOwn, cpuSeconds, ratio, 0, 1.25, 0},
+	{"CPU per call, the client's trace followed", "telemetry/stdio", clientsOwn, cpuSeconds, ratio, 0, 1.25, 0},
+	{"CPU per call with all signals exported", "telemetry/http", allSignals, cpuSeconds, ratio, 0, 1.25, 0},
+	{"CPU per call with all signals exported", "telemetry/stdio", allSignals, cpuSeconds, ratio, 0, 1.25, 0},
 }
 
 // verdict is a bar and what was measured.

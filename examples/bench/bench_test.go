@@ -51,7 +51,7 @@ func tiny(t *testing.T) plan {
 		},
 		// Each path of the program once. A server over HTTP that was killed is away
 		// for seconds.
-		only: regexp.MustCompile(`^(calls-1/.*|five/http|result/http|arguments/stdio|list.*|slow/stdio|sessions.*|streams.*|cold.*|memory.*|killed/stdio|refused.*)$`),
+		only: regexp.MustCompile(`^(calls-1/.*|five/http|result/http|arguments/stdio|list.*|slow/stdio|sessions.*|streams.*|cold.*|memory.*|killed/stdio|refused.*|telemetry/http.*)$`),
 	}
 }
 
@@ -64,8 +64,8 @@ func TestScenarios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cases(r)) != 16 {
-		t.Errorf("%d cases, want 16: %v", len(cases(r)), cases(r))
+	if len(cases(r)) != 18 {
+		t.Errorf("%d cases, want 18: %v", len(cases(r)), cases(r))
 	}
 	for _, w := range r.Rows {
 		if len(w.Figures) == 0 {
@@ -75,7 +75,7 @@ func TestScenarios(t *testing.T) {
 			if f.Low > f.Median || f.Median > f.High {
 				t.Errorf("%s %s %s is %+v", w.Case, w.Way, name, f.spread)
 			}
-			if f.Median <= 0 && name != perSession && name != addedP50 && name != objectsPerCall && name != shortLists {
+			if f.Median <= 0 && name != perSession && name != addedP50 && name != objectsPerCall && name != shortLists && name != spansPerCall {
 				t.Errorf("%s %s %s is %v", w.Case, w.Way, name, f.Median)
 			}
 			if (f.Ratio != nil) != (w.Floor != "") && name != addedP50 && r.find(w.Case, w.Floor) != nil && r.find(w.Case, w.Floor).Figures[name] != nil {

@@ -55,6 +55,7 @@ func scenarios(z sizes) []*scenario {
 		add(upstream, "killed", "kill -9 of the upstream until the same session is served", killed(upstream))
 	}
 	add("http", "refused", "refusals while the breaker is open, 1 in flight", refused)
+	addTraces(add)
 	era, suffix = modern, "/modern"
 	if z.few {
 		for _, upstream := range []string{"http", "stdio"} {
@@ -62,6 +63,7 @@ func scenarios(z sizes) []*scenario {
 		}
 	} else {
 		addCalls(add, z)
+		addTraces(add)
 	}
 	for _, s := range all {
 		family, _, _ := strings.Cut(s.name, "/")
@@ -86,6 +88,13 @@ func addCalls(add func(upstream, name, title string, setup setup), z sizes) {
 	}
 	for _, n := range z.lists {
 		add("http", fmt.Sprintf("list-%d", n), fmt.Sprintf("tools/list of %d tools, all pages, 1 in flight", n), lists(n))
+	}
+}
+
+// addTraces adds the cases of what tracing costs.
+func addTraces(add func(upstream, name, title string, setup setup)) {
+	for _, upstream := range []string{"http", "stdio"} {
+		add(upstream, "telemetry", "small calls, 32 in flight, traced and exported", traces(upstream))
 	}
 }
 

@@ -22,6 +22,7 @@ type caller struct {
 	to      int    // which target the next request is for
 	prefix  string // of that target's tools
 	era     string // of that target
+	trace   string // a member of _meta, "" for none
 	next    int    // its next id: an id is used once in a session
 
 	latencies        []time.Duration

@@ -26,6 +26,9 @@ type party struct {
 	log     bytes.Buffer
 }
 
+// base is its first URL without the path.
+func (p *party) base() string { return strings.TrimSuffix(p.urls[0], "/mcp") }
+
 func (p *party) pid() int { return p.cmd.Process.Pid }
 
 // command makes a process that ends with ctx and with bench.

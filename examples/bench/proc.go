@@ -61,6 +61,11 @@ func children(pid int) (int, error) {
 
 // allocations asks a process how many objects it has allocated so far.
 func allocations(ctx context.Context, url string) (float64, error) {
+	return counted(ctx, url, "go_memstats_mallocs_total")
+}
+
+// counted asks a process for a counter of its metrics.
+func counted(ctx context.Context, url, counter string) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err
@@ -76,9 +81,9 @@ func allocations(ctx context.Context, url string) (float64, error) {
 		return 0, err
 	}
 	for line := range bytes.Lines(raw) {
-		if rest, ok := bytes.CutPrefix(line, []byte("go_memstats_mallocs_total ")); ok {
+		if rest, ok := bytes.CutPrefix(line, []byte(counter+" ")); ok {
 			return strconv.ParseFloat(string(bytes.TrimSpace(rest)), 64)
 		}
 	}
-	return 0, fmt.Errorf("%s says nothing of go_memstats_mallocs_total", url)
+	return 0, fmt.Errorf("%s says nothing of %s", url, counter)
 }

@@ -25,6 +25,7 @@ const (
 	coldMS         = "first_list_ms"
 	shortLists     = "incomplete_lists" // that came before the complete one
 	servedMS       = "served_ms"
+	spansPerCall   = "spans_per_call" // that came to the sink
 )
 
 // metrics are all of them in the order of the table: how a column is headed, and
@@ -47,6 +48,7 @@ var metrics = []struct {
 	{coldMS, "first list ms", 1},
 	{shortLists, "incomplete before", 0},
 	{servedMS, "served ms", 1},
+	{spansPerCall, "spans/call", 2},
 }
 
 // report is what a run found.

@@ -32,6 +32,8 @@ func play(ctx context.Context, r role) error {
 		return serve(ctx, newProxy(r.targets), r.listen, 1)
 	case "hop":
 		return serve(ctx, newHop(r.targets), r.listen, 1)
+	case "sink":
+		return serve(ctx, new(sink), r.listen, 1)
 	case "bridge":
 		return serveBridge(ctx, max(1, r.ports), r.era)
 	}
@@ -50,7 +52,7 @@ func serve(ctx context.Context, h http.Handler, listen string, ports int) error 
 	for i := range ports + 1 {
 		at, handler, path := listen, h, "/mcp"
 		if i == ports {
-			at, handler, path = "127.0.0.1:0", http.HandlerFunc(serveAllocations), "/metrics"
+			at, handler, path = "127.0.0.1:0", counters(h), "/metrics"
 		}
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
 		if err != nil {
@@ -73,10 +75,15 @@ func serve(ctx context.Context, h http.Handler, listen string, ports int) error 
 	}
 }
 
-// serveAllocations says how many objects this process has allocated, under the
-// name by which Prometheus has it.
-func serveAllocations(w http.ResponseWriter, _ *http.Request) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	fmt.Fprintf(w, "go_memstats_mallocs_total %d\n", m.Mallocs)
+// counters says how many objects this process has allocated, under the name by which
+// Prometheus has it, and what h has counted.
+func counters(h http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		fmt.Fprintf(w, "go_memstats_mallocs_total %d\n", m.Mallocs)
+		if s, ok := h.(*sink); ok {
+			fmt.Fprintf(w, "%s %d\n", spansCounter, s.spans.Load())
+		}
+	}
 }

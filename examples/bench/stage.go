@@ -52,6 +52,7 @@ func (s *stage) start(ctx context.Context, r role) (*party, error) {
 type settings struct {
 	server    map[string]any
 	upstreams map[string]map[string]any
+	telemetry map[string]any
 }
 
 // overHTTP has an upstream for each URL: u0, u1 and so on.
@@ -77,7 +78,7 @@ func (s *stage) overStdio(n int) (settings, error) {
 }
 
 // launch starts `interlock serve` and does not wait for anything. Its metrics
-// are on, its traces are off, and else it has the defaults.
+// are on, its traces go nowhere, and else it has the defaults.
 func (s *stage) launch(ctx context.Context, with settings) (*party, error) {
 	listen, err := freeAddress(ctx)
 	if err != nil {
@@ -89,6 +90,8 @@ func (s *stage) launch(ctx context.Context, with settings) (*party, error) {
 	}
 	server := map[string]any{"listen": listen}
 	maps.Copy(server, with.server)
+	telemetry := map[string]any{"logs": map[string]any{"level": "warn"}, "metrics": map[string]any{"listen": metrics}}
+	maps.Copy(telemetry, with.telemetry)
 	s.made++
 	dir := filepath.Join(s.dir, fmt.Sprint(s.made))
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -96,7 +99,7 @@ func (s *stage) launch(ctx context.Context, with settings) (*party, error) {
 	}
 	config, err := json.Marshal(map[string]any{
 		"server": server, "state_dir": filepath.Join(dir, "state"), "upstreams": with.upstreams,
-		"telemetry": map[string]any{"logs": map[string]any{"level": "warn"}, "metrics": map[string]any{"listen": metrics}},
+		"telemetry": telemetry,
 	})
 	if err != nil {
 		return nil, err
