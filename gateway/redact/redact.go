@@ -8,10 +8,6 @@
 // what is private: names, addresses and the like are shown.
 package redact
 
-import (
-	"github.com/interlock-mcp/interlock/policy/secrets"
-)
-
 // Limit is how many bytes what Redactor.JSON returns has at most.
 const Limit = 4 << 10
 
@@ -25,11 +21,15 @@ const (
 	read = 32 << 10
 )
 
-// Redactor redacts. It is safe for concurrent use.
-type Redactor struct{ scanner *secrets.Scanner }
+// Rules returns a well-formed JSON document without what its rules take for secret,
+// and does not change doc. The error says that nothing is known of it.
+type Rules func(doc []byte) ([]byte, error)
 
-// New makes a Redactor, which takes some milliseconds and some hundred KiB.
-func New() *Redactor { return &Redactor{secrets.NewScanner()} }
+// Redactor redacts. It is safe for concurrent use if its rules are.
+type Redactor struct{ rules Rules }
+
+// New makes a Redactor.
+func New(rules Rules) *Redactor { return &Redactor{rules} }
 
 // JSON returns the JSON value that raw begins with, redacted: again JSON, compact,
 // valid UTF-8, and of Limit bytes at most. Of what is malformed the part before the
@@ -39,7 +39,7 @@ func (r *Redactor) JSON(raw []byte) string {
 	// Twice: a secret must be whole when the rules look for it, and what they
 	// leave in its place must fit, too.
 	doc := shrink(raw[:min(read, len(raw))], read+Limit, seen)
-	clean, err := r.scanner.Redact(doc)
+	clean, err := r.rules(doc)
 	if err != nil {
 		return `"` + mask + `"`
 	}

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/interlock-mcp/interlock/policy/secrets"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var redactor = New()
+var redactor = New(secrets.NewScanner().Redact)
 
 // Keys that other services gave away in their own documentation.
 const (
