@@ -1,162 +1,163 @@
 package telemetry
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/contrib/instrumentation/runtime"
+	promexporter "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdkexemplar "go.opentelemetry.io/otel/sdk/metric/exemplar"
+	"go.opentelemetry.io/otel/sdk/resource"
 )
 
 // buckets are the convention's, in seconds.
 var buckets = []float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300}
 
-// maxSeries is how many series each histogram has at most: names beyond are
-// counted under Other.
-const maxSeries = 4096
-
-// metrics is the Prometheus registry, the histograms of the conventions for MCP
-// and what we count ourselves, under the names that OpenTelemetry's exporter would give them.
+// metrics is every instrument, and the two ways out: a registry that Prometheus
+// scrapes, and an exporter that pushes, if there is one. Those that calls are
+// counted by are our own, the rest the SDK's; both outputs have the same.
 type metrics struct {
-	registry       *prometheus.Registry
-	server, client durations
-	serverSession  *prometheus.HistogramVec
-	clientSession  *prometheus.HistogramVec
-	rejected       *prometheus.CounterVec
-	alerts         *prometheus.CounterVec
+	handler http.Handler
+	pushed  *sdkmetric.PeriodicReader // nil without an exporter
+
+	server, client *operations
 	policies       policyMetrics
-	handler        http.Handler
+	sessions       struct{ server, client metric.Float64Histogram }
+	rejected       metric.Int64Counter
+	alerts         metric.Int64Counter
+	plugins        metric.Int64Counter
 }
 
-// series is one combination of labels.
-type series struct {
-	method, tool, prompt, failure, transport, upstream string
+// metricsOptions say what newMetrics makes.
+type metricsOptions struct {
+	version  string
+	resource *resource.Resource
+	exporter sdkmetric.Exporter // nil for none
+	log      *slog.Logger
+	// read and process are the sources of what is not counted here. The first
+	// returns nil while there is none.
+	read    func() *Supervision
+	process func() *Process
 }
 
-// durations is a histogram whose series are looked up without allocating.
-type durations struct {
-	vec *prometheus.HistogramVec
-	mu  sync.RWMutex
-	// known are the series so far, guarded by mu.
-	known map[series]prometheus.Observer
-}
-
-// newMetrics makes them; read is the source of those that are not counted here.
-func newMetrics(read func() *Supervision) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
-	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
-		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
-		m.registry.MustRegister(v)
-		return v
+// newMetrics makes them. With an exporter they own a goroutine, which shutdown
+// ends.
+func newMetrics(o metricsOptions) (*metrics, error) {
+	m := &metrics{
+		server:   &operations{histogram: newHistogram[series](serverDuration, buckets), server: true},
+		client:   &operations{histogram: newHistogram[series](clientDuration, buckets)},
+		policies: newPolicyMetrics(),
 	}
-	labels := []string{"mcp_method_name", "gen_ai_tool_name", "gen_ai_prompt_name", "error_type", "network_transport"}
-	m.server.vec = histogram("mcp_server_operation_duration_seconds", "How long requests of clients took.", labels...)
-	m.client.vec = histogram("mcp_client_operation_duration_seconds", "How long requests to upstreams took.",
-		append(labels, "interlock_upstream")...)
-	m.server.known = make(map[series]prometheus.Observer)
-	m.client.known = make(map[series]prometheus.Observer)
-	m.serverSession = histogram("mcp_server_session_duration_seconds", "How long sessions of clients lasted.",
-		"error_type", "network_transport", "mcp_protocol_version")
-	m.clientSession = histogram("mcp_client_session_duration_seconds", "How long sessions with upstreams lasted.",
-		"error_type", "network_transport", "mcp_protocol_version", "interlock_upstream")
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-		m.registry.MustRegister(v)
-		return v
+	own := []instrument{m.server, m.client, m.policies.decisions, m.policies.durations}
+	about := instrumentation.Scope{Name: scope, Version: o.version}
+	begun := time.Now()
+
+	registry := prometheus.NewRegistry()
+	scraped, err := promexporter.New(
+		promexporter.WithRegisterer(registry),
+		promexporter.WithProducer(newProducer(own, about, begun, nil)),
+		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		promexporter.WithoutScopeInfo(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("the exporter for Prometheus: %w", err)
 	}
-	m.rejected = counter("interlock_calls_rejected_total", "Calls that were refused without asking an upstream.", "reason")
-	m.alerts = counter("interlock_alerts_sent_total", "Alerts by event and by what became of them at one receiver.", "event", "outcome")
-	m.policies = newPolicyMetrics(m.registry)
-	m.registry.MustRegister(newSupervised(read))
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
-	return m
+	// The names that every dashboard for Go programs knows.
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		EnableOpenMetrics: true,
+		ErrorHandling:     promhttp.ContinueOnError, // one bad series is no reason to see none
+		ErrorLog:          &scrapeLog{log: o.log},
+	})
+
+	options := []sdkmetric.Option{
+		sdkmetric.WithResource(o.resource),
+		sdkmetric.WithReader(scraped),
+		sdkmetric.WithCardinalityLimit(maxSeries),
+		sdkmetric.WithExemplarFilter(sdkexemplar.AlwaysOffFilter), // ours have them
+	}
+	if o.exporter != nil {
+		m.pushed = sdkmetric.NewPeriodicReader(o.exporter, sdkmetric.WithProducer(newProducer(own, about, begun, o.exporter.Temporality)))
+		options = append(options, sdkmetric.WithReader(m.pushed))
+	}
+	provider := sdkmetric.NewMeterProvider(options...)
+	if err := m.instruments(provider.Meter(scope, metric.WithInstrumentationVersion(o.version)), &o); err != nil {
+		return nil, err
+	}
+	if err := runtime.Start(runtime.WithMeterProvider(provider)); err != nil {
+		return nil, fmt.Errorf("metrics of the runtime: %w", err)
+	}
+	return m, nil
+}
+
+// instruments makes those of the SDK.
+func (m *metrics) instruments(meter metric.Meter, o *metricsOptions) error {
+	k := maker{meter: meter}
+	m.sessions.server = k.histogram(serverSession, buckets)
+	m.sessions.client = k.histogram(clientSession, buckets)
+	m.rejected = k.counter(callsRejected)
+	m.alerts = k.counter(alertsSent)
+	m.plugins = k.counter(pluginRestarts)
+	k.supervised(o.read)
+	k.process(o.process)
+	return k.err
+}
+
+func (m *metrics) operations(server bool) *operations {
+	if server {
+		return m.server
+	}
+	return m.client
+}
+
+// shutdown exports the last figures and ends the goroutine of the exporter. It
+// blocks no longer than ctx. Scrapes are answered as before.
+func (m *metrics) shutdown(ctx context.Context) {
+	if m != nil && m.pushed != nil {
+		_ = m.pushed.Shutdown(ctx) // figures that grow were told a minute ago
+	}
 }
 
 // MetricsHandler serves the metrics to Prometheus, with exemplars when it asks
-// for OpenMetrics. Operations are counted from its first call on; all calls
-// return the same.
+// for OpenMetrics. Operations are counted from its first call on, unless metrics
+// are exported: then from the start. All calls return the same.
 func (t *Telemetry) MetricsHandler() http.Handler {
 	if t == nil {
 		return http.NotFoundHandler()
 	}
-	if t.metrics.Load() == nil {
-		t.metrics.CompareAndSwap(nil, newMetrics(func() *Supervision {
-			read := t.supervision.Load()
-			if read == nil {
-				return nil
-			}
-			s := (*read)()
-			return &s
-		}))
-	}
-	return t.metrics.Load().handler
-}
-
-func (m *metrics) durations(server bool) *durations {
-	if server {
-		return &m.server
-	}
-	return &m.client
-}
-
-func (d *durations) observer(s series, server bool) prometheus.Observer {
-	d.mu.RLock()
-	o, ok := d.known[s]
-	full := len(d.known) >= maxSeries
-	d.mu.RUnlock()
-	if ok {
-		return o
-	}
-	if full {
-		if s.tool != "" {
-			s.tool = Other
-		}
-		if s.prompt != "" {
-			s.prompt = Other
-		}
-		if s.failure != "" { // an upstream's own error codes
-			s.failure = Other
-		}
-	}
-	values := []string{s.method, s.tool, s.prompt, s.failure, s.transport}
-	if !server {
-		values = append(values, s.upstream)
-	}
-	o = d.vec.WithLabelValues(values...)
-	d.mu.Lock()
-	d.known[s] = o
-	d.mu.Unlock()
-	return o
-}
-
-// Session is one that ended: a client's, or one with an upstream.
-type Session struct {
-	Duration                              time.Duration
-	ErrorType, Transport, ProtocolVersion string
-	Upstream                              string // only of one with an upstream
-}
-
-// ServerSession counts a client's session that ended.
-func (t *Telemetry) ServerSession(s Session) {
-	if t == nil {
-		return
-	}
+	t.count(nil)
 	if m := t.metrics.Load(); m != nil {
-		m.serverSession.WithLabelValues(s.ErrorType, s.Transport, s.ProtocolVersion).Observe(s.Duration.Seconds())
+		return m.handler
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // a defect of ours, or of the library
+		http.Error(w, t.uncounted.Error(), http.StatusInternalServerError)
+	})
 }
 
-// ClientSession counts a session with an upstream that ended.
-func (t *Telemetry) ClientSession(s Session) {
-	if t == nil {
-		return
-	}
-	if m := t.metrics.Load(); m != nil {
-		m.clientSession.WithLabelValues(s.ErrorType, s.Transport, s.ProtocolVersion, s.Upstream).Observe(s.Duration.Seconds())
-	}
+// count makes the metrics, the first time that it is called. The exporter may be
+// nil.
+func (t *Telemetry) count(e sdkmetric.Exporter) error {
+	t.counting.Do(func() {
+		m, err := newMetrics(metricsOptions{
+			version: t.about.Version, resource: t.resource, exporter: e, log: t.about.Log, read: t.supervised, process: t.process,
+		})
+		if err != nil {
+			t.uncounted = err
+			return
+		}
+		t.metrics.Store(m)
+	})
+	return t.uncounted
 }
 
 // Counting reports whether operations are counted.

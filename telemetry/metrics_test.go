@@ -52,19 +52,20 @@ func TestMetrics(t *testing.T) {
 		tel.ServerMeter(Operation{Method: "x/" + strings.Repeat("y", 100), Transport: "tcp"}).Count(0, Outcome{RPCCode: -32601}, nil)
 		tel.ServerSession(Session{Duration: time.Minute, Transport: "tcp", ProtocolVersion: "2025-11-25"})
 		tel.ClientSession(Session{Duration: time.Hour, Transport: "pipe", ProtocolVersion: "2025-11-25", Upstream: "files", ErrorType: "exit"})
-		want := []string{
-			`mcp_client_operation_duration_seconds_sum{error_type="-32602",gen_ai_prompt_name="",gen_ai_tool_name="read",interlock_upstream="files",mcp_method_name="tools/call",network_transport="pipe"} 0.25`,
-			`mcp_client_operation_duration_seconds_count{error_type="-32602",gen_ai_prompt_name="",gen_ai_tool_name="read",interlock_upstream="files",mcp_method_name="tools/call",network_transport="pipe"} 1`,
-			`mcp_client_session_duration_seconds_sum{error_type="exit",interlock_upstream="files",mcp_protocol_version="2025-11-25",network_transport="pipe"} 3600`,
-			`mcp_client_session_duration_seconds_count{error_type="exit",interlock_upstream="files",mcp_protocol_version="2025-11-25",network_transport="pipe"} 1`,
-			`mcp_server_operation_duration_seconds_sum{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="",mcp_method_name="_other",network_transport="tcp"} 0`,
-			`mcp_server_operation_duration_seconds_count{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="",mcp_method_name="_other",network_transport="tcp"} 1`,
-			`mcp_server_operation_duration_seconds_sum{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="files__read",mcp_method_name="tools/call",network_transport="tcp"} 0.25`,
-			`mcp_server_operation_duration_seconds_count{error_type="",gen_ai_prompt_name="",gen_ai_tool_name="files__read",mcp_method_name="tools/call",network_transport="tcp"} 1`,
-			`mcp_server_session_duration_seconds_sum{error_type="",mcp_protocol_version="2025-11-25",network_transport="tcp"} 60`,
-			`mcp_server_session_duration_seconds_count{error_type="",mcp_protocol_version="2025-11-25",network_transport="tcp"} 1`,
+		var want []string
+		for _, x := range []struct{ series, sum, count string }{
+			{`client_operation_duration_seconds%{error_type="-32602",gen_ai_operation_name="execute_tool",gen_ai_tool_name="read",interlock_upstream="files",mcp_method_name="tools/call",network_transport="pipe",rpc_response_status_code="-32602"}`, "0.25", "1"},
+			{`client_session_duration_seconds%{error_type="exit",interlock_upstream="files",mcp_protocol_version="2025-11-25",network_transport="pipe"}`, "3600", "1"},
+			{`server_operation_duration_seconds%{mcp_method_name="_other",network_transport="tcp",rpc_response_status_code="-32601"}`, "0", "1"},
+			{`server_operation_duration_seconds%{gen_ai_operation_name="execute_tool",gen_ai_tool_name="files__read",mcp_method_name="tools/call",network_transport="tcp",rpc_response_status_code="-32602"}`, "0.25", "1"},
+			{`server_session_duration_seconds%{mcp_protocol_version="2025-11-25",network_transport="tcp"}`, "60", "1"},
+		} {
+			want = append(want, "mcp_"+strings.Replace(x.series, "%", "_sum", 1)+" "+x.sum, "mcp_"+strings.Replace(x.series, "%", "_count", 1)+" "+x.count)
 		}
-		if got := scrape(t, tel, false, `_(sum|count)\{`); !slices.Equal(got, want) {
+		got := scrape(t, tel, false, `_(sum|count)\{`)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
 			t.Errorf("got\n%s", strings.Join(got, "\n"))
 		}
 		var bounds []string

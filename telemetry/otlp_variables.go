@@ -27,6 +27,9 @@ func (s signal) checkVariables() error {
 			return err
 		}
 	}
+	if s == signalMetrics {
+		return checkTemporality()
+	}
 	return nil
 }
 

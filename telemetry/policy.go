@@ -4,7 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // policyBuckets are in seconds: most policies take microseconds, one in another
@@ -61,36 +62,42 @@ func (t *Telemetry) PluginRestarted(policy string) {
 		return
 	}
 	if m := t.metrics.Load(); m != nil {
-		m.policies.restarts.WithLabelValues(policy).Inc()
+		m.plugins.Add(context.Background(), 1, metric.WithAttributes(attribute.String(labelPolicy, bounded(policy))))
 	}
 }
 
-// policyMetrics are what is counted of policies.
+// policyMetrics are what is counted of policies, at each decision.
 type policyMetrics struct {
-	decisions *prometheus.CounterVec
-	durations *prometheus.HistogramVec
-	restarts  *prometheus.CounterVec
+	decisions *counter[decided]
+	durations *histogram[consulted]
 }
 
-func newPolicyMetrics(r *prometheus.Registry) policyMetrics {
-	m := policyMetrics{
-		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "interlock_policy_decisions_total", Help: "Decisions of policies, by what came of them.",
-		}, []string{"policy", "effect", "phase"}),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "interlock_policy_duration_seconds", Help: "How long policies took to decide.", Buckets: policyBuckets,
-		}, []string{"policy", "phase"}),
-		restarts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "interlock_plugin_restarts_total", Help: "How often the programs of policies were started again.",
-		}, []string{"policy"}),
-	}
-	r.MustRegister(m.decisions, m.durations, m.restarts)
-	return m
+func newPolicyMetrics() policyMetrics {
+	return policyMetrics{decisions: newCounter[decided](policyDecisions), durations: newHistogram[consulted](policyDuration, policyBuckets)}
 }
 
-// count counts one. The labels are few: names of the configuration, and words of
+// count counts one. The keys are few: names of the configuration, and words of
 // ours.
 func (m *policyMetrics) count(d *PolicyDecision) {
-	m.decisions.WithLabelValues(d.Policy, d.Effect, d.Phase).Inc()
-	m.durations.WithLabelValues(d.Policy, d.Phase).Observe(d.Took.Seconds())
+	m.decisions.of(decided{d.Policy, d.Effect, d.Phase}).n.Add(1)
+	m.durations.of(consulted{d.Policy, d.Phase}).record(d.Took.Seconds(), nil)
 }
+
+// consulted is what the durations of policies are told apart by, decided what
+// their decisions are.
+type (
+	consulted struct{ policy, phase string }
+	decided   struct{ policy, effect, phase string }
+)
+
+func (k consulted) attributes() attribute.Set {
+	return attribute.NewSet(attribute.String(labelPolicy, bounded(k.policy)), attribute.String(labelPhase, k.phase))
+}
+
+func (k consulted) folded() consulted { k.policy = Other; return k }
+
+func (k decided) attributes() attribute.Set {
+	return attribute.NewSet(attribute.String(labelPolicy, bounded(k.policy)), attribute.String(labelEffect, k.effect), attribute.String(labelPhase, k.phase))
+}
+
+func (k decided) folded() decided { k.policy = Other; return k }

@@ -1,6 +1,11 @@
 package telemetry
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
 
 // Supervision is what a gateway is like at one moment, for metrics that are read
 // and not counted. A series is there for as long as its upstream is.
@@ -38,8 +43,8 @@ var (
 )
 
 // Supervise makes read the source of the metrics of upstreams, in the place of
-// an earlier one. It is called at each scrape, by several goroutines at once, and
-// must not block.
+// an earlier one. It is called at each collection, by several goroutines at once,
+// and must not block.
 func (t *Telemetry) Supervise(read func() Supervision) {
 	if t != nil {
 		t.supervision.Store(&read)
@@ -53,7 +58,7 @@ func (t *Telemetry) CallRejected(reason string) {
 		return
 	}
 	if m := t.metrics.Load(); m != nil {
-		m.rejected.WithLabelValues(reason).Inc()
+		m.rejected.Add(context.Background(), 1, metric.WithAttributes(attribute.String(labelReason, reason)))
 	}
 }
 
@@ -64,81 +69,78 @@ func (t *Telemetry) AlertSent(event, outcome string) {
 		return
 	}
 	if m := t.metrics.Load(); m != nil {
-		m.alerts.WithLabelValues(event, outcome).Inc()
+		m.alerts.Add(context.Background(), 1, metric.WithAttributes(attribute.String(labelEvent, event), attribute.String(labelOutcome, outcome)))
 	}
 }
 
-// supervised reads a Supervision at each scrape.
-type supervised struct {
-	read func() *Supervision // nil while there is none
-	state, restarts, checks, availability, breaker, transitions,
-	queue, tools, sessions *prometheus.Desc
+// supervised returns what a collection sees, nil while there is no source.
+func (t *Telemetry) supervised() *Supervision {
+	read := t.supervision.Load()
+	if read == nil {
+		return nil
+	}
+	s := (*read)()
+	return &s
 }
 
-func newSupervised(read func() *Supervision) *supervised {
-	of := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, append([]string{"interlock_upstream"}, labels...), nil)
+// supervised makes the instruments that are read from a Supervision. Each
+// collection reads one.
+func (k *maker) supervised(read func() *Supervision) {
+	w := supervisedWriter{
+		state: k.gauge(upstreamState), availability: k.share(upstreamAvailability), breaker: k.gauge(breakerState),
+		restarts: k.counted(upstreamRestarts), checks: k.counted(upstreamChecks), transitions: k.counted(breakerTransitions),
+		queue: k.level(queueDepth), tools: k.level(catalogTools), sessions: k.level(sessionsActive),
 	}
-	return &supervised{
-		read:         read,
-		state:        of("interlock_upstream_state", "1 for the state that an upstream is in, 0 for the others.", "state"),
-		restarts:     of("interlock_upstream_restarts_total", "Starts of an upstream that followed a failure."),
-		checks:       of("interlock_upstream_checks_total", "Probes of an upstream by outcome: pass, fail, or neutral.", "outcome"),
-		availability: of("interlock_upstream_availability", "The share of the last checks that were healthy, 0 to 1."),
-		breaker:      of("interlock_breaker_state", "1 for the state that a circuit breaker is in, 0 for the others.", "state"),
-		transitions:  of("interlock_breaker_transitions_total", "Changes of a circuit breaker by the state that they led to.", "state"),
-		queue:        of("interlock_queue_depth", "Calls that wait for a slot or for a start."),
-		tools:        of("interlock_catalog_tools", "Tools that clients are shown."),
-		sessions:     prometheus.NewDesc("interlock_sessions_active", "Sessions of clients that are open.", nil, nil),
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (s *supervised) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		s.state, s.restarts, s.checks, s.availability, s.breaker, s.transitions, s.queue, s.tools, s.sessions,
-	} {
-		to <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (s *supervised) Collect(to chan<- prometheus.Metric) {
-	now := s.read()
-	if now == nil {
-		return
-	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	count := func(d *prometheus.Desc, v uint64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-	}
-	oneOf := func(d *prometheus.Desc, name, is string, words []string) {
-		for _, w := range words {
-			v := 0.0
-			if w == is {
-				v = 1
-			}
-			gauge(d, v, name, w)
+	k.observe(func(_ context.Context, to metric.Observer) error {
+		if now := read(); now != nil {
+			w.write(to, now)
 		}
-	}
-	gauge(s.sessions, float64(now.Sessions))
+		return nil
+	}, w.state, w.availability, w.breaker, w.restarts, w.checks, w.transitions, w.queue, w.tools, w.sessions)
+}
+
+// supervisedWriter has the instruments of a Supervision.
+type supervisedWriter struct {
+	state, breaker                metric.Int64ObservableGauge
+	availability                  metric.Float64ObservableGauge
+	restarts, checks, transitions metric.Int64ObservableCounter
+	queue, tools, sessions        metric.Int64ObservableUpDownCounter
+}
+
+func (w *supervisedWriter) write(to metric.Observer, now *Supervision) {
+	to.ObserveInt64(w.sessions, int64(now.Sessions))
 	for i := range now.Upstreams {
 		u := &now.Upstreams[i]
-		oneOf(s.state, u.Name, u.State, upstreamStates)
-		oneOf(s.breaker, u.Name, u.Breaker, breakerStates)
-		count(s.restarts, u.Restarts, u.Name)
-		count(s.checks, u.Passed, u.Name, "pass")
-		count(s.checks, u.Failed, u.Name, "fail")
-		count(s.checks, u.Neutral, u.Name, "neutral")
-		count(s.transitions, u.Opened, u.Name, "open")
-		count(s.transitions, u.HalfOpened, u.Name, "half_open")
-		count(s.transitions, u.Closed, u.Name, "closed")
-		if u.Availability != nil {
-			gauge(s.availability, *u.Availability, u.Name)
+		name := attribute.String(AttrUpstream, bounded(u.Name))
+		of := metric.WithAttributeSet(attribute.NewSet(name))
+		with := func(key, value string) metric.MeasurementOption {
+			return metric.WithAttributeSet(attribute.NewSet(name, attribute.String(key, value)))
 		}
-		gauge(s.queue, float64(u.Queued), u.Name)
-		gauge(s.tools, float64(u.Tools), u.Name)
+		oneOf := func(g metric.Int64ObservableGauge, is string, words []string) {
+			for _, word := range words {
+				v := int64(0)
+				if word == is {
+					v = 1
+				}
+				to.ObserveInt64(g, v, with(labelState, word))
+			}
+		}
+		count := func(c metric.Int64ObservableCounter, n uint64, o metric.MeasurementOption) {
+			to.ObserveInt64(c, int64(n), o) //nolint:gosec // nothing happens that often
+		}
+		oneOf(w.state, u.State, upstreamStates)
+		oneOf(w.breaker, u.Breaker, breakerStates)
+		count(w.restarts, u.Restarts, of)
+		count(w.checks, u.Passed, with(labelOutcome, "pass"))
+		count(w.checks, u.Failed, with(labelOutcome, "fail"))
+		count(w.checks, u.Neutral, with(labelOutcome, "neutral"))
+		count(w.transitions, u.Opened, with(labelState, "open"))
+		count(w.transitions, u.HalfOpened, with(labelState, "half_open"))
+		count(w.transitions, u.Closed, with(labelState, "closed"))
+		if u.Availability != nil {
+			to.ObserveFloat64(w.availability, *u.Availability, of)
+		}
+		to.ObserveInt64(w.queue, int64(u.Queued), of)
+		to.ObserveInt64(w.tools, int64(u.Tools), of)
 	}
 }

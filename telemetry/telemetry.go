@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
@@ -36,9 +35,15 @@ type Telemetry struct {
 	ring     *ring                   // nil when none is kept
 	sampler  sampler                 // of what is exported
 	budget   budget                  // of what is kept
-	metrics  atomic.Pointer[metrics] // nil until MetricsHandler asks for them
+	metrics  atomic.Pointer[metrics] // nil until they are exported or MetricsHandler asks for them
+
+	counting  sync.Once // makes metrics or uncounted
+	uncounted error
+	about     Resource
+	resource  *resource.Resource
 
 	supervision atomic.Pointer[func() Supervision] // nil until Supervise
+	own         atomic.Pointer[func() Process]     // nil until Watch
 
 	logs  *logs     // nil when no lines are exported
 	audit *auditLog // nil when none is written
@@ -48,44 +53,51 @@ type Telemetry struct {
 // reaches for no network: a collector that is down is noticed later, by the
 // exporters' goroutines, and told to r.Log. The error is one of configuration.
 func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
-	t := new(Telemetry)
-	var err error
-	if t.audit, err = openAudit(c.Audit.Path, r.Stdout, r.Log); err != nil {
+	t := &Telemetry{about: r}
+	if err := t.start(ctx, c); err != nil {
+		now, cancel := context.WithCancel(ctx)
+		cancel() // there is nothing to export yet
+		_ = t.Shutdown(now)
 		return nil, err
 	}
+	return t, nil
+}
+
+func (t *Telemetry) start(ctx context.Context, c Config) (err error) {
+	r := t.about
+	if t.audit, err = openAudit(c.Audit.Path, r.Stdout, r.Log); err != nil {
+		return err
+	}
+	if t.resource, err = newResource(ctx, c.ServiceName, r.Version); err != nil {
+		return err
+	}
 	if off(os.Getenv("OTEL_SDK_DISABLED")) {
-		return t, nil
+		return nil
 	}
 	if c.Traces.Keep > 0 {
 		t.ring = newRing(c.Traces.Keep, keptBytes)
 	}
 	if t.sampler, err = newSampler(c.Traces.Sample); err != nil {
-		return nil, errors.Join(err, t.audit.close())
+		return err
 	}
-	// Of what was found the variables come last, so that they win. The process's
-	// arguments and owner are left out: they may be secret.
-	res, err := resource.New(ctx,
-		resource.WithTelemetrySDK(),
-		resource.WithAttributes(attribute.String("service.name", c.ServiceName), attribute.String("service.version", r.Version)),
-		resource.WithFromEnv())
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, errors.Join(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err), t.audit.close())
+	if err := t.startMetrics(ctx, c.OTLP); err != nil {
+		return fmt.Errorf("metrics: %w", err)
 	}
-	upload, err := newUploader(ctx, c.OTLP, res, r)
+	upload, err := newUploader(ctx, c.OTLP, t.resource, r)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("traces: %w", err), t.audit.close())
+		return fmt.Errorf("traces: %w", err)
 	}
 	if upload != nil {
 		t.queue = newSpanQueue(newBatchLimits(), upload.upload)
 		t.uploader = upload
 	}
-	if t.logs, err = newLogs(ctx, c, res, r); err != nil {
-		return nil, errors.Join(fmt.Errorf("logs: %w", err), t.Shutdown(ctx))
+	if t.logs, err = newLogs(ctx, c, t.resource, r); err != nil {
+		return fmt.Errorf("logs: %w", err)
 	}
 	if t.audit != nil && r.Log != nil { // what befalls it is worth to be told everywhere
 		t.audit.log = t.Logger(r.Log)
 	}
-	return t, nil
+	return nil
 }
 
 // keptBytes bounds the traces in memory.
@@ -117,10 +129,11 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	defer cancel()
 	// Side by side: a collector that hangs takes all the time of each.
 	var lines error
-	var both sync.WaitGroup
-	both.Go(func() { lines = t.logs.close(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { lines = t.logs.close(ctx) })
+	others.Go(func() { t.metrics.Load().shutdown(ctx) })
 	spans := t.closeSpans(ctx)
-	both.Wait()
+	others.Wait()
 	return errors.Join(spans, lines)
 }
 

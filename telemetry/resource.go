@@ -1,0 +1,38 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+)
+
+// newResource describes this gateway to whom it exports.
+func newResource(ctx context.Context, service, version string) (*resource.Resource, error) {
+	// Of what was found the variables come last, so that they win. The process's
+	// arguments and owner are left out: they may be secret.
+	r, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", version)),
+		resource.WithFromEnv())
+	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	return resource.NewWithAttributes(r.SchemaURL(), readable(r.Attributes())...), nil
+}
+
+// readable makes the values valid UTF-8: with one that is not, nothing at all
+// could be exported.
+func readable(attributes []attribute.KeyValue) []attribute.KeyValue {
+	for i, kv := range attributes {
+		key := attribute.Key(strings.ToValidUTF8(string(kv.Key), "\ufffd"))
+		if kv.Value.Type() == attribute.STRING {
+			kv.Value = attribute.StringValue(strings.ToValidUTF8(kv.Value.AsString(), "\ufffd"))
+		}
+		attributes[i] = attribute.KeyValue{Key: key, Value: kv.Value}
+	}
+	return attributes
+}
