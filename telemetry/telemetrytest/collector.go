@@ -32,17 +32,51 @@ type Collector struct {
 	spans   []*Span
 	metrics []*metrics.ResourceMetrics
 	logs    []*logs.ResourceLogs
+	free    bool // of the names
 }
 
-// New starts a collector that lasts until the test ends.
+// New starts a collector that lasts until the test ends. Then what came must be
+// documented: see Names.
 func New(t testing.TB) *Collector {
 	t.Helper()
 	c := &Collector{t: t, changed: make(chan struct{}), status: make(map[string]int)}
+	t.Cleanup(c.check) // last
 	srv := httptest.NewServer(http.HandlerFunc(c.serve))
 	srv.Config.SetKeepAlivesEnabled(false)
 	t.Cleanup(srv.Close)
 	c.URL = srv.URL
 	return c
+}
+
+// TakeAnyName has the test send what is not documented.
+func (c *Collector) TakeAnyName() *Collector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.free = true
+	return c
+}
+
+// check holds what came against the names that are documented.
+func (c *Collector) check() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.free {
+		return
+	}
+	n, err := ReadNames()
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	told := make(map[string]bool)
+	for _, s := range c.spans {
+		for _, fault := range n.Faults(s) {
+			if !told[fault] {
+				told[fault] = true
+				c.t.Errorf("%s (see the top of telemetry/names.go)", fault)
+			}
+		}
+	}
 }
 
 // Answer has requests to a path, such as /v1/logs, answered with that status and

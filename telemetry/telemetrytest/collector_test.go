@@ -52,7 +52,7 @@ func span(id, parent byte, name string, kind traces.Span_SpanKind) *traces.Span 
 
 // What was sent is found by name, below its parent and at the end of a link.
 func TestTree(t *testing.T) {
-	c := New(t)
+	c := New(t).TakeAnyName()
 	text := func(s string) *common.AnyValue {
 		return &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: s}}
 	}

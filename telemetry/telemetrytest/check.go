@@ -1,0 +1,56 @@
+package telemetrytest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Faults says what of a span, its events and its links is not among the names.
+func (n *Names) Faults(s *Span) (faults []string) {
+	bad := func(format string, args ...any) {
+		faults = append(faults, fmt.Sprintf("%s %s: ", s.Kind, s.Name)+fmt.Sprintf(format, args...))
+	}
+	if method := s.Attr("mcp.method.name"); method != "" {
+		name, _, _ := strings.Cut(s.Name, " ")
+		if name != method && name != "_other" {
+			bad("a span of %q is not called so", method)
+		}
+		n.attributes(s.Attrs, nil, bad)
+	} else if known := find(n.Spans, s.Name); known == nil {
+		bad("no span of that name is documented")
+	} else {
+		n.attributes(s.Attrs, append([]string{"error.type"}, known.Attrs...), bad)
+	}
+	for _, e := range s.Events {
+		if known := find(n.Events, e.Name); known == nil {
+			bad("no event %q is documented", e.Name)
+		} else {
+			n.attributes(e.Attrs, append([]string{}, known.Attrs...), bad)
+		}
+	}
+	for _, l := range s.Links {
+		if l.Attrs.Text("interlock.link") == "" {
+			bad("a link does not say why it is there")
+		}
+		n.attributes(l.Attrs, nil, bad)
+	}
+	return faults
+}
+
+// attributes looks for those that are not documented, or not for what has them:
+// nil is any.
+func (n *Names) attributes(all Attrs, of []string, bad func(string, ...any)) {
+	for name, v := range all {
+		if find(n.Attrs, name) == nil {
+			bad("no attribute %q is documented", name)
+			continue
+		}
+		if of != nil && !slices.Contains(of, name) {
+			bad("the comment of its name does not say that it, or an event in it, may have %q", name)
+		}
+		if values := n.Values[name]; values != nil && find(values, fmt.Sprint(v)) == nil {
+			bad("%s may not be %q", name, v)
+		}
+	}
+}
