@@ -76,6 +76,23 @@ func (a *app) write(f format, v any) error {
 	return nil
 }
 
+// showList writes a list that was asked for: as it is in JSON or YAML, else as table
+// draws it. none is said where a table would be empty. It returns err, if there is
+// one.
+func showList[T any](a *app, f format, all []T, err error, none string, table func([]T)) error {
+	switch {
+	case err != nil:
+		return err
+	case f != asTable:
+		return a.write(f, all)
+	case len(all) == 0:
+		a.errs.printf("%s\n", none)
+		return nil
+	}
+	table(all)
+	return nil
+}
+
 func encode(f format, v any) ([]byte, error) {
 	raw, isRaw := v.(json.RawMessage)
 	if !isRaw {

@@ -25,17 +25,7 @@ shown by interlock tools.`,
 	output := outputFlag(cmd)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, _ []string) error {
 		all, err := c.Policies(ctx)
-		switch {
-		case err != nil:
-			return err
-		case *output != asTable:
-			return a.write(*output, all)
-		case len(all) == 0:
-			a.errs.printf("no policies: every call passes\n")
-			return nil
-		}
-		a.out.policies(all)
-		return nil
+		return showList(a, *output, all, err, "no policies: every call passes", a.out.policies)
 	})
 	return cmd
 }

@@ -24,17 +24,7 @@ and how many servers, tools, prompts and resources it shows at the moment.`,
 	output := outputFlag(cmd)
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, _ []string) error {
 		all, err := c.Profiles(ctx)
-		switch {
-		case err != nil:
-			return err
-		case *output != asTable:
-			return a.write(*output, all)
-		case len(all) == 0:
-			a.errs.printf("no profiles: every client sees all there is\n")
-			return nil
-		}
-		a.out.profiles(all)
-		return nil
+		return showList(a, *output, all, err, "no profiles: every client sees all there is", a.out.profiles)
 	})
 	return cmd
 }

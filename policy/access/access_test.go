@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -19,13 +20,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // called returns a call of the tool files/read_file with the arguments.
 func called(t testing.TB, arguments string) *policy.Call {
 	t.Helper()
-	m, err := jsonrpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"files__read_file","arguments":` + arguments + `}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := policytest.Request(t, "tools/call", `{"name":"files__read_file","arguments":`+arguments+`}`)
 	return &policy.Call{
 		Principal: &policy.Principal{Issuer: "https://id.example", Subject: "7", Name: "ann", Groups: []string{"dev"}, Scopes: []string{"files:read"}},
-		Session:   "s", Profile: "work", Method: "tools/call", Message: &m,
+		Session:   "s", Profile: "work", Method: "tools/call", Message: m,
 		Upstream: "files", Tags: []string{"private"}, Target: "read_file", Exposed: "files__read_file",
 		Definition: &policy.Definition{
 			Kind: policy.Tool, Name: "read_file", Trusted: true,
@@ -36,11 +34,7 @@ func called(t testing.TB, arguments string) *policy.Call {
 
 func made(t testing.TB, c Config) *Policy {
 	t.Helper()
-	p, err := c.New(policy.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*Policy)
+	return policytest.New(t, &c, nil).(*Policy)
 }
 
 // outcome is what came of a call in a word: allow, deny or error.

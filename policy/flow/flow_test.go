@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -19,14 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func made(t testing.TB, c Config) *Policy {
 	t.Helper()
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	p, err := c.New(policy.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*Policy)
+	return policytest.New(t, &c, nil).(*Policy)
 }
 
 // upstreams have these tags.

@@ -17,8 +17,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 	"github.com/interlock-mcp/interlock/upstream"
-	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 // testMode makes the test binary a plugin, testLie one that never gets as far.
@@ -146,26 +146,18 @@ func started(t testing.TB, c Config) (policy.Policy, *world) {
 // request is a call of a tool.
 func request(t testing.TB, tool, arguments string) *policy.Call {
 	t.Helper()
-	m, err := jsonrpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":` + arguments + `}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
 	return &policy.Call{
 		Principal: &policy.Principal{Issuer: "https://issuer.example", Subject: "42", Name: "ada", Scopes: []string{"read"}, Groups: []string{"staff"}, Credential: "laptop"},
 		Session:   "s1", Profile: "p1", Method: "tools/call", Upstream: "files", Tags: []string{"private"}, Target: tool, Exposed: "files__" + tool,
 		Definition: &policy.Definition{Raw: []byte(`{"name":"` + tool + `"}`), Trusted: true},
-		Message:    &m,
+		Message:    policytest.Request(t, "tools/call", `{"name":"`+tool+`","arguments":`+arguments+`}`),
 	}
 }
 
 // answer is what a server answered.
 func answer(t testing.TB, raw string) *policy.Answer {
 	t.Helper()
-	m, err := jsonrpc.ParseServer([]byte(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &policy.Answer{Message: m}
+	return policytest.Answer(t, raw)
 }
 
 // wait waits for a restart.

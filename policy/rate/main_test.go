@@ -10,20 +10,14 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/narrow"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func made(t testing.TB, c Config) *Policy {
 	t.Helper()
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	p, err := c.New(policy.Env{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*Policy)
+	return policytest.New(t, &c, nil).(*Policy)
 }
 
 // call is one of agent to the tool of the upstream.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/narrow"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -196,11 +197,7 @@ func TestNames(t *testing.T) {
 
 func answer(t testing.TB, raw string) *policy.Answer {
 	t.Helper()
-	m, err := jsonrpc.ParseServer([]byte(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &policy.Answer{Message: m}
+	return policytest.Answer(t, raw)
 }
 
 func call() *policy.Call {

@@ -4,47 +4,32 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/narrow"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
 func made(t testing.TB, c Config, log *strings.Builder) *Policy {
 	t.Helper()
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
 	if log == nil {
 		log = new(strings.Builder)
 	}
-	p, err := c.New(policy.Env{Log: slog.New(slog.NewTextHandler(log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*Policy)
+	return policytest.New(t, &c, log).(*Policy)
 }
 
 func request(t testing.TB, method, params string) *policy.Call {
 	t.Helper()
-	m, err := jsonrpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"` + method + `","params":` + params + `}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &policy.Call{Principal: new(policy.Principal), Method: method, Upstream: "u", Target: "x", Message: &m}
+	return &policy.Call{Principal: new(policy.Principal), Method: method, Upstream: "u", Target: "x", Message: policytest.Request(t, method, params)}
 }
 
 func answer(t testing.TB, member string) *policy.Answer {
 	t.Helper()
-	m, err := jsonrpc.ParseServer([]byte(`{"jsonrpc":"2.0","id":1,` + member + `}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &policy.Answer{Message: m}
+	return policytest.Answer(t, `{"jsonrpc":"2.0","id":1,`+member+`}`)
 }
 
 // outcome says what came of a decision.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +12,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/narrow"
-	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+	"github.com/interlock-mcp/interlock/policy/policytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,17 +22,10 @@ const tool = `{"name":"find","inputSchema":{"type":"object","properties":{"query
 
 func made(t testing.TB, c Config, log *strings.Builder) *Policy {
 	t.Helper()
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
 	if log == nil {
 		log = new(strings.Builder)
 	}
-	p, err := c.New(policy.Env{Log: slog.New(slog.NewTextHandler(log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p.(*Policy)
+	return policytest.New(t, &c, log).(*Policy)
 }
 
 // request is a call of a tool with those arguments, none if they are "".
@@ -42,23 +34,16 @@ func request(t testing.TB, definition, arguments string) *policy.Call {
 	if arguments != "" {
 		arguments = `,"arguments":` + arguments
 	}
-	m, err := jsonrpc.Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"` + arguments + `}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := policytest.Request(t, "tools/call", `{"name":"x"`+arguments+`}`)
 	return &policy.Call{
-		Principal: new(policy.Principal), Method: "tools/call", Upstream: "search", Target: "find", Message: &m,
+		Principal: new(policy.Principal), Method: "tools/call", Upstream: "search", Target: "find", Message: m,
 		Definition: &policy.Definition{Kind: policy.Tool, Name: "find", Raw: []byte(definition)},
 	}
 }
 
 func answer(t testing.TB, member string) *policy.Answer {
 	t.Helper()
-	m, err := jsonrpc.ParseServer([]byte(`{"jsonrpc":"2.0","id":1,` + member + `}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &policy.Answer{Message: m}
+	return policytest.Answer(t, `{"jsonrpc":"2.0","id":1,`+member+`}`)
 }
 
 // outcome says what came of a decision: what was noted, or why it was refused.
