@@ -41,33 +41,30 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 	if c.Scope.Key == "" || !u.divides(c.Scope) {
 		return seat{p.link, epoch, waited}, nil
 	}
-	l, err := u.pool.link(ctx, c, func() { waited = true; c.event("dial") })
+	w := wait{u: u, call: c}
+	l, err := u.pool.link(ctx, c, func() { waited = true; w.on(Dialling) })
+	w.over(err)
 	if err != nil {
 		u.bulkhead.release()
-		return seat{}, u.undialled(ctx, epoch, err)
+		return seat{}, u.undialled(ctx, c, epoch, err)
 	}
 	return seat{l, epoch, waited}, nil
 }
 
 // queue waits for the start, then for a slot. It returns with the slot held.
 func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error) {
+	w := wait{u: u, call: c}
+	defer func() { w.over(err) }()
 	if !u.bulkhead.enter() {
 		return 0, u.refuse("queue_full", "too many calls wait for it already", time.Second)
 	}
 	defer u.bulkhead.leave()
-	if err := u.awaken(ctx, c); err != nil {
+	if err := u.awaken(ctx, c, &w); err != nil {
 		return 0, err
 	}
 	timeout := u.Config().Limits.QueueTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOverdue)
 	defer cancel()
-	told := ""
-	tell := func(kind string) {
-		if told != kind {
-			told = kind
-			c.event(kind)
-		}
-	}
 	for {
 		p := u.phase.Load()
 		epoch, ok, err := u.enter(p)
@@ -77,7 +74,7 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 		case ok && u.bulkhead.try():
 			return epoch, nil
 		case ok:
-			tell("queued")
+			w.on(Queueing)
 			if !u.bulkhead.wait(ctx, p.changed) {
 				break
 			}
@@ -87,7 +84,7 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 			}
 			u.bulkhead.release()
 		default:
-			tell("waiting")
+			w.on(Starts)
 			select {
 			case <-p.changed:
 			case <-ctx.Done():
@@ -104,22 +101,20 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 
 // awaken starts an upstream that starts on demand, and blocks until calls may go
 // on or are refused.
-func (u *Upstream) awaken(ctx context.Context, c *Call) error {
+func (u *Upstream) awaken(ctx context.Context, c *Call, w *wait) error {
 	if u.Config().Start != OnDemand {
 		return nil
 	}
 	patience := c.flight.left(time.Now())
 	late := time.NewTimer(patience)
 	defer late.Stop()
-	for told := false; ; {
+	for {
 		p := u.phase.Load()
 		if _, ok, err := u.enter(p); ok || err != nil {
 			return err
 		}
-		if !told {
-			told = true
-			c.event("waiting")
-		}
+		w.on(Starts)
+		u.waker.needed(c.mark)
 		u.rouse()
 		select {
 		case <-p.changed:
@@ -143,6 +138,13 @@ func (u *Upstream) overdue(started bool, timeout time.Duration) *CallError {
 // enter decides by a phase whether a call may go on (ok), has to wait for
 // another phase, or is refused.
 func (u *Upstream) enter(p *phase) (epoch uint64, ok bool, err error) {
+	if epoch, ok, err = u.decide(p); err != nil {
+		err = u.blamed(p, err)
+	}
+	return epoch, ok, err
+}
+
+func (u *Upstream) decide(p *phase) (epoch uint64, ok bool, err error) {
 	epoch = u.breaker.gate.Load()
 	s := &p.status
 	switch {
@@ -213,7 +215,7 @@ func (u *Upstream) heed(e *TransportError) {
 }
 
 // undialled is a call whose own link could not be made.
-func (u *Upstream) undialled(ctx context.Context, epoch uint64, err error) error {
+func (u *Upstream) undialled(ctx context.Context, c *Call, epoch uint64, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -233,6 +235,6 @@ func (u *Upstream) undialled(ctx context.Context, epoch uint64, err error) error
 		e.Reason = way.Reason
 	}
 	e.Err = err
-	u.breaker.report(epoch, v, "")
+	u.breaker.report(epoch, v, "", c.mark())
 	return e
 }

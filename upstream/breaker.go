@@ -43,6 +43,7 @@ type breaker struct {
 	// tripped tells the owner that reports opened the breaker; capacity 1.
 	tripped chan struct{}
 	config  func() BreakerConfig
+	openings
 
 	mu     sync.Mutex // guards the rest, and makes a report and the gate one step
 	cb     *gobreaker.CircuitBreaker[struct{}]
@@ -97,6 +98,7 @@ func (b *breaker) open() {
 	b.dirty.Store(false)
 	b.quiet.clear()
 	b.epoch++
+	b.failed = nil
 	b.gate.Store(b.epoch)
 }
 
@@ -113,17 +115,20 @@ func (b *breaker) ready(c gobreaker.Counts) bool {
 
 // moved is called by gobreaker under its mutex: it must call nothing of it.
 func (b *breaker) moved(_ string, _, to gobreaker.State) {
-	if to == gobreaker.StateOpen {
+	if to == gobreaker.StateOpen && b.gate.Load() != 0 { // b.mu is held
+		b.note(time.Now(), b.epoch, b.config().Window)
 		b.gate.Store(0)
 	}
 }
 
 // report tells the breaker how a call of that epoch ended; of is the tool, for
-// bad statuses. It reports whether the breaker is still closed.
-func (b *breaker) report(epoch uint64, v verdict, of string) { b.reportAt(time.Now(), epoch, v, of) }
+// bad statuses; by are the calls, or the probe, that a failure came of.
+func (b *breaker) report(epoch uint64, v verdict, of string, by ...Mark) {
+	b.reportAt(time.Now(), epoch, v, of, by...)
+}
 
 // reportAt is report for who knows what time it is.
-func (b *breaker) reportAt(now time.Time, epoch uint64, v verdict, of string) {
+func (b *breaker) reportAt(now time.Time, epoch uint64, v verdict, of string, by ...Mark) {
 	switch v {
 	case neutral, slow:
 		return
@@ -137,6 +142,9 @@ func (b *breaker) reportAt(now time.Time, epoch uint64, v verdict, of string) {
 	defer b.mu.Unlock()
 	if epoch == 0 || b.gate.Load() != epoch { // 0 is of one that was open already
 		return
+	}
+	if v != success {
+		b.blame(now, by)
 	}
 	if v == badStatus && !b.badEnough(of) {
 		return
@@ -174,12 +182,13 @@ func (b *breaker) badEnough(of string) bool {
 	return b.bad >= 5 && b.badTwo
 }
 
-// trip opens the breaker, whatever was counted.
-func (b *breaker) trip() {
+// trip opens the breaker, whatever was counted; by is what led to it.
+func (b *breaker) trip(by ...Mark) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.gate.Load() != 0 {
 		b.forced = true
+		b.blame(time.Now(), by)
 		b.fail()
 	}
 	select { // the owner knows
@@ -190,12 +199,12 @@ func (b *breaker) trip() {
 
 // attempt runs try as the half-open step, and closes the breaker if it returns
 // nil. Only the owner calls it. A closed breaker stays so while try runs, and
-// opens if it fails.
-func (b *breaker) attempt(try func() error) error {
+// opens if it fails, because of by.
+func (b *breaker) attempt(try func() error, by ...Mark) error {
 	if b.gate.Load() != 0 {
 		err := try()
 		if err != nil {
-			b.trip()
+			b.trip(by...)
 		}
 		return err
 	}

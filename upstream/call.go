@@ -32,9 +32,8 @@ type Call struct {
 	// Idempotent says that the request may be sent once more when it is unknown
 	// whether it ran.
 	Idempotent bool
-	// Event is told of what befalls the call: waiting (for a start), queued (for
-	// a slot), dial (a link of its own), retry. It may be nil.
-	Event func(kind string)
+	// Witness is told of what befalls the call. It may be nil.
+	Witness Witness
 	// Cancel, if not nil, ends the context that the call is made with, and is
 	// called when the call's time is up. Without it each attempt needs a context
 	// of its own.
@@ -44,12 +43,6 @@ type Call struct {
 	Begun, Ended time.Time
 
 	flight flight
-}
-
-func (c *Call) event(kind string) {
-	if c.Event != nil {
-		c.Event(kind)
-	}
 }
 
 // of names what is called, to tell whether several tools fail.
@@ -99,7 +92,9 @@ func (u *Upstream) call(ctx context.Context, c *Call) (jsonrpc.Message, error) {
 			}
 			return jsonrpc.Message{}, e
 		}
-		c.event("retry")
+		if c.Witness != nil {
+			c.Witness.Event("retry")
+		}
 	}
 }
 
@@ -150,7 +145,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	switch {
 	case expired(err):
 		e.Reason, e.Text = "timeout", err.Error()+"; it was cancelled"
-		u.timedOut(s)
+		u.timedOut(s, c)
 		return e
 	case errors.As(err, &way):
 		e.Executed, e.Reason, e.RetryAfter = way.Executed, way.Reason, min(way.RetryAfter, maxGate)
@@ -165,10 +160,12 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 		v = judge(way)
 	}
 	if v == slow {
-		u.timedOut(s)
+		u.timedOut(s, c)
 	}
 	if s.link.scope.Key != "" || !s.link.dead() { // else the owner counts its loss, once
-		u.breaker.report(s.epoch, v, c.of())
+		u.breaker.report(s.epoch, v, c.of(), c.mark())
+	} else if v != neutral {
+		e.By = u.hurt(s, c)
 	}
 	e.Text = err.Error()
 	if way != nil {
@@ -180,8 +177,9 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 // timedOut leaves it to a probe to say whose fault a timeout is. A link of the
 // pool is not probed: its server may be another process, but the supervised one
 // speaks for the upstream.
-func (u *Upstream) timedOut(s seat) {
+func (u *Upstream) timedOut(s seat, c *Call) {
 	if u.breaker.gate.Load() == s.epoch {
+		u.slow.add(c)
 		u.timeouts.Add(1)
 		poke(u.timed)
 	}

@@ -197,14 +197,14 @@ func TestIdempotentIsSentOnceMore(t *testing.T) {
 			return nil, nil
 		})
 		b := begin(t, d, command("a"))
-		var events []string
 		c := tool("x")
 		c.Idempotent = true
-		c.Event = func(kind string) { events = append(events, kind) }
+		seen := new(witness)
+		c.Witness = seen
 		if _, err := b.up("a").Call(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(events, " "); !strings.HasPrefix(got, "retry") {
+		if got := strings.Join(seen.events, " "); !strings.HasPrefix(got, "retry") {
 			t.Errorf("events %q", got)
 		}
 		s.Script(func(s *linktest.Server) {
@@ -328,3 +328,14 @@ func TestClientCancelsCountNothing(t *testing.T) {
 		}
 	})
 }
+
+// witness keeps what it is told of a call.
+type witness struct {
+	mark   upstream.Mark
+	events []string
+	delays []upstream.Delay
+}
+
+func (w *witness) Event(kind string)       { w.events = append(w.events, kind) }
+func (w *witness) Waited(d upstream.Delay) { w.delays = append(w.delays, d) }
+func (w *witness) Mark() upstream.Mark     { return w.mark }

@@ -34,7 +34,7 @@ func (u *Upstream) Check(ctx context.Context) Sample {
 		u.breaker.report(epoch, success, "")
 	case errors.Is(s.err, ErrNeutral), p.link.dead(): // the owner counts a loss, once
 	default:
-		u.breaker.report(epoch, failure, "")
+		u.breaker.report(epoch, failure, "", s.mark)
 	}
 	x := u.record(s, s.at)
 	for sent := false; !sent; {

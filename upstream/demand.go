@@ -39,6 +39,12 @@ func (u *Upstream) rouse() {
 	}
 }
 
+// neededBy rouses it for an upstream that depends on it and starts.
+func (u *Upstream) neededBy(d *Upstream) {
+	u.waker.needed(func() Mark { return d.phase.Load().marks.start })
+	u.rouse()
+}
+
 // rest blocks while nobody needs an upstream that starts on demand, or until ctx
 // is done. One in error does not rest: its recovery is hold's.
 func (r *runner) rest(p pass) error {

@@ -38,7 +38,7 @@ func (u *Upstream) dependencies() (waiting string, err error) {
 				err = &dependencyError{on: d.On, state: Stopped}
 			}
 		case s.State == Errored && !due(s) && p.order == on.orders.last():
-			on.rouse()
+			on.neededBy(u)
 			if err == nil {
 				err = &dependencyError{on: d.On, state: s.State, why: s.Failure}
 			}
@@ -48,7 +48,7 @@ func (u *Upstream) dependencies() (waiting string, err error) {
 			}
 		case s.State == Running, d.Condition == ConditionStarted && s.State == Starting && p.spawned:
 		default:
-			on.rouse()
+			on.neededBy(u)
 			if waiting == "" {
 				waiting = d.On
 			}
@@ -81,9 +81,10 @@ func (r *runner) await(ctx context.Context) error {
 		}
 		if !begun {
 			begun = true
-			r.stage("dependencies", time.Now())
+			r.stage("dependencies")
 		}
 		r.show(func(p *phase) { p.held, p.status.WaitingFor = true, waiting })
+		r.awaits(waiting)
 		select {
 		case <-r.nudge:
 		case <-ctx.Done():

@@ -187,8 +187,10 @@ func discover(ctx context.Context, t transport, d *Dial) (*Hello, error) {
 }
 
 func discoverOnce(ctx context.Context, t transport, d *Dial) (*Hello, error) {
-	r := newRequest("server/discover", nil)
-	r.Edits = new(jsonrpc.Edits)
+	r := onBehalf(ctx, newRequest("server/discover", nil))
+	if r.Edits == nil {
+		r.Edits = new(jsonrpc.Edits)
+	}
 	r.Edits.SetMeta(&r.Message, callerMeta(r.Client, d)...)
 	m, err := t.Do(ctx, r)
 	var way *TransportError

@@ -32,7 +32,7 @@ type transport interface {
 // over t and blocks until it is done. The error is a *StartError of the stage
 // handshake; when ctx ended it wraps context.Cause(ctx).
 func handshake(ctx context.Context, t transport, d *Dial) (*Hello, error) {
-	answer, err := t.Do(ctx, newRequest("initialize", initializeParams(d)))
+	answer, err := t.Do(ctx, onBehalf(ctx, newRequest("initialize", initializeParams(d))))
 	if err != nil {
 		return nil, startError("handshake", fmt.Errorf("initialize: %w", err))
 	}

@@ -69,7 +69,7 @@ func pages(ctx context.Context, l Link, method, member string, max int, seen fun
 	var size int
 	followed := make(map[string]bool)
 	for range max {
-		answer, err := l.Do(ctx, newRequest(method, params))
+		answer, err := l.Do(ctx, onBehalf(ctx, newRequest(method, params)))
 		if err != nil {
 			return nil, false, err
 		}

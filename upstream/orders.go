@@ -130,16 +130,18 @@ type pass struct {
 	ctx   context.Context //nolint:containedctx // a value handed over within one pass of the owner
 	up    bool
 	fresh bool
-	hand  bool // started by hand, whether it is needed or not
-	seq   uint64
-	cause error // of the order, nil before the first
+	// ordered says that this is the first pass of the order.
+	ordered bool
+	hand    bool // started by hand, whether it is needed or not
+	seq     uint64
+	cause   error // of the order, nil before the first
 }
 
 // begin starts a pass under ctx; end must be called.
 func (o *orders) begin(ctx context.Context) (p pass, end func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	p = pass{up: o.up, fresh: o.fresh, hand: o.hand > o.begun, seq: o.seq, cause: o.cause}
+	p = pass{up: o.up, fresh: o.fresh, hand: o.hand > o.begun, seq: o.seq, cause: o.cause, ordered: o.seq > o.begun}
 	o.fresh, o.begun = false, o.seq
 	if o.up && o.force.Err() != nil && o.root.Err() == nil {
 		o.force, o.kill = context.WithCancel(o.root) // a kill is of what runs then

@@ -21,6 +21,7 @@ type finding struct {
 	took time.Duration // 0 where a call stood for the probe
 	err  error         // nil for a pass
 	next time.Duration // until another is due
+	mark Mark          // of the probe, if it was one by itself
 }
 
 // stale reports whether the evidence is older than twice the interval.
@@ -36,15 +37,17 @@ var errProbeTimeout = errors.New("no answer to a ping within health.timeout")
 
 // probeOnce pings and blocks for health.timeout at most. Any answer passes. A
 // link's own calls do not delay it: it needs no slot.
-func (u *Upstream) probeOnce(ctx context.Context, l *live) finding {
+func (u *Upstream) probeOnce(ctx context.Context, l *live) (s finding) {
 	ctx, cancel := context.WithTimeoutCause(ctx, u.Config().Health.Timeout, errProbeTimeout)
 	defer cancel()
+	ctx, end := u.asking(ctx, "probe")
+	defer func() { s.mark = end(s.err) }()
 	if u.gated(time.Now()) > 0 {
 		return finding{at: time.Now(), err: fmt.Errorf("%w: the server wants nothing to be sent yet", ErrNeutral)}
 	}
 	begun := time.Now()
-	_, err := l.Do(ctx, newRequest("ping", nil))
-	s := finding{at: time.Now(), took: max(time.Since(begun), 1), err: err}
+	_, err := l.Do(ctx, onBehalf(ctx, newRequest("ping", nil)))
+	s = finding{at: time.Now(), took: max(time.Since(begun), 1), err: err}
 	var way *TransportError
 	switch {
 	case err == nil:
@@ -115,13 +118,15 @@ func (w *watch) probe(ctx context.Context) {
 func (w *watch) judged(j judged) {
 	w.probing = false
 	timeouts := w.timeouts.Swap(0) // also of those that timed out beside it
+	by := append(w.slow.take(), j.mark)
 	switch {
 	case j.err == nil:
 		w.breaker.report(j.epoch, success, "")
 	case errors.Is(j.err, ErrNeutral):
 	default:
 		for range max(timeouts, 1) {
-			w.breaker.report(j.epoch, failure, "")
+			w.breaker.report(j.epoch, failure, "", by...)
+			by = nil
 		}
 	}
 	w.sampled(j.finding)

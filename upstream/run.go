@@ -18,6 +18,7 @@ type runner struct {
 	unneeded bool // and it was to end because nobody needs it
 	blocked  bool // in error for a dependency alone
 	retry    bool // the next start follows a failure of its own
+	story    story
 	ended    bool // which was the end of a remote's server
 }
 
@@ -29,7 +30,7 @@ func (u *Upstream) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		p, end := u.orders.begin(ctx)
 		if p.fresh {
-			r.forget()
+			r.forget(p)
 		}
 		if p.up {
 			r.up(p)
@@ -44,10 +45,13 @@ func (u *Upstream) run(ctx context.Context) {
 }
 
 // forget makes the next start a first one.
-func (r *runner) forget() {
+func (r *runner) forget(p pass) {
 	r.recovery.reset(r.Config())
 	r.blocked, r.retry, r.ended, r.unneeded = false, false, false, false
-	r.closeAll(r.orders.forced())
+	if r.link != nil { // a sick one
+		r.stopBegun(p.cause)
+	}
+	r.stopEnded(Ending{How: r.closeAll(r.orders.forced()), At: time.Now()})
 	r.breaker.reset()
 	r.show(func(p *phase) {
 		p.status.Attempts, p.status.Exhausted, p.status.NextRetry, p.status.PID = 0, false, time.Time{}, 0
@@ -82,11 +86,11 @@ func (r *runner) up(p pass) {
 		r.interrupted(ctx)
 		return
 	}
-	r.begin(p.seq)
+	r.begin(p)
 	err = r.await(ctx)
 	if err == nil {
 		r.count()
-		err = r.start(ctx)
+		err = r.start(r.story.on.on(ctx))
 	}
 	if err == nil {
 		err = r.serve(ctx)
@@ -135,16 +139,18 @@ func (r *runner) hold(p pass) error {
 	// What starts on demand is tried in the background as often as the policy says,
 	// and after that when somebody needs it. So is one that did not end.
 	for (r.recovery.exhausted || r.unneeded) && ctx.Err() == nil && r.Config().Start == OnDemand && !r.needed() {
+		r.story.asked = true
 		_ = r.roused(ctx)
 	}
 	return ctx.Err()
 }
 
 // begin enters the state starting under a new generation.
-func (r *runner) begin(order uint64) {
+func (r *runner) begin(of pass) {
+	start := r.startBegun(of, time.Now())
 	r.blocked, r.survived, r.unneeded = false, false, false
 	r.show(func(p *phase) {
-		p.order = order
+		p.order, p.marks.start = of.seq, start
 		p.status.State = Starting
 		p.status.Generation++
 		p.status.NextRetry = time.Time{}
@@ -171,7 +177,8 @@ func (r *runner) failed(err error) {
 	was := r.phase.Load().status
 	if blocked(err) {
 		r.blocked = true
-		r.breaker.trip()
+		r.startEnded(Ending{At: now, Stage: f.Stage, Err: f.Message, Ties: r.blockedBy(err)})
+		r.breaker.trip(r.phase.Load().marks.start)
 		r.show(func(p *phase) {
 			p.status.State, p.status.WaitingFor, p.status.Failure = Errored, "", f
 		})
@@ -179,6 +186,7 @@ func (r *runner) failed(err error) {
 	}
 	knock := r.knockable(err, now)
 	lost := r.link == nil || r.link.dead()
+	r.startEnded(Ending{At: now, Stage: f.Stage, Err: f.Message})
 	r.breaker.trip()
 	next, planned := r.recovery.plan(r.Config(), plan{
 		now: now, ranSince: was.Started, lost: lost, atLeast: retryAfterOf(err),
@@ -196,6 +204,9 @@ func (r *runner) failed(err error) {
 			s.PID = 0
 		}
 	})
+	if !was.Started.IsZero() {
+		r.story.lost = r.phase.Load().marks.breaker
+	}
 	if lost {
 		r.discard()
 	}
@@ -214,7 +225,9 @@ func (r *runner) interrupted(ctx context.Context) {
 func (r *runner) halt(cause error) {
 	switch r.phase.Load().status.State {
 	case Starting, Running:
+		stop := r.stopBegun(cause)
 		r.show(func(p *phase) {
+			p.marks.stop = stop
 			p.status.State, p.status.WaitingFor, p.status.Because = Stopping, "", cause.Error()
 			p.status.Idle = errors.Is(cause, errIdle)
 		})
@@ -226,19 +239,24 @@ func (r *runner) halt(cause error) {
 			return
 		}
 		if errors.Is(cause, errStop) || errors.Is(cause, errKill) || errors.Is(cause, errRemoved) || errors.Is(cause, errShutdown) {
+			stop := r.stopBegun(cause)
+			r.show(func(p *phase) { p.marks.stop = stop })
 			r.stopped(r.closeAll(r.orders.forced()), cause)
 		}
 	}
 }
 
+const survival = "the process survived SIGKILL"
+
 // stopped enters the state stopped, or error where a process is still there.
 func (r *runner) stopped(kind StopKind, cause error) {
 	if kind == Survived {
 		r.survived, r.unneeded = true, errors.Is(cause, errIdle)
-		r.breaker.trip()
+		r.breaker.trip(r.story.stop)
+		r.stopEnded(Ending{At: time.Now(), How: kind, Err: survival})
 		r.show(func(p *phase) {
 			p.status.State = Errored
-			p.status.Failure = &Failure{Stage: "stopping", Message: "the process survived SIGKILL", At: time.Now()}
+			p.status.Failure = &Failure{Stage: "stopping", Message: survival, At: time.Now()}
 			p.status.LastStop, p.status.NextRetry = kind, time.Time{}
 			if p.status.Idle = false; r.unneeded {
 				p.status.NextRetry = p.status.Failure.At // as soon as somebody needs it
@@ -250,6 +268,7 @@ func (r *runner) stopped(kind StopKind, cause error) {
 	if errors.Is(cause, errStop) && r.orders.killed() {
 		cause = errKill // while it stopped
 	}
+	r.stopEnded(Ending{At: time.Now(), How: kind})
 	if !errors.Is(cause, errEdge) { // which is no reason to forget what failed
 		r.recovery.reset(r.Config())
 	}

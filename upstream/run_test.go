@@ -14,11 +14,12 @@ import (
 
 // bench is a running set in front of scripted servers.
 type bench struct {
-	t    *testing.T
-	d    *linktest.Dialer
-	set  *upstream.Set
-	stop func()
-	seen *journal
+	t      *testing.T
+	d      *linktest.Dialer
+	set    *upstream.Set
+	stop   func()
+	seen   *journal
+	annals *annals
 	// ended are the sessions that are over.
 	ended endings
 }
@@ -41,9 +42,9 @@ func begin(t *testing.T, d *linktest.Dialer, configs ...upstream.Config) *bench 
 // beginIn is begin with a folder in which inventories are kept.
 func beginIn(t *testing.T, dir string, d *linktest.Dialer, configs ...upstream.Config) *bench {
 	t.Helper()
-	seen := new(journal)
-	b := &bench{t: t, d: d, seen: seen}
-	b.set = upstream.NewSet(upstream.Options{Dialer: d, Observer: seen, StateDir: dir, SessionEnded: b.ended.add})
+	seen, annals := new(journal), newAnnals()
+	b := &bench{t: t, d: d, seen: seen, annals: annals}
+	b.set = upstream.NewSet(upstream.Options{Dialer: d, Observer: seen, Chronicle: annals, StateDir: dir, SessionEnded: b.ended.add})
 	if _, err := b.set.Apply(configs); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,10 @@ func beginIn(t *testing.T, dir string, d *linktest.Dialer, configs ...upstream.C
 		}
 	}()
 	b.stop = func() { cancel(); <-over }
-	t.Cleanup(b.stop)
+	t.Cleanup(func() {
+		b.stop()
+		annals.closed(t)
+	})
 	synctest.Wait()
 	return b
 }

@@ -18,6 +18,7 @@ func (r *runner) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.timeouts.Store(0) // those of an older generation
 	r.evidence.Store(0)
+	r.slow.take()
 	w := &watch{runner: r, link: r.link, probed: make(chan judged, 1), relisted: make(chan *Inventory, 1)}
 	defer func() {
 		cancel(context.Cause(ctx))
@@ -138,7 +139,9 @@ func (w *watch) relist(ctx context.Context) {
 	w.work.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
+		ctx, end := w.asking(ctx, "list")
 		inv, err := learn(ctx, w.link, 0)
+		end(err)
 		if err != nil && ctx.Err() == nil {
 			w.set.o.Log.WarnContext(ctx, "list failed", "upstream", w.name, "error", err)
 		}

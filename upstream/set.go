@@ -18,6 +18,8 @@ type Options struct {
 	Log *slog.Logger
 	// Observer may be nil.
 	Observer Observer
+	// Chronicle may be nil.
+	Chronicle Chronicle
 	// StateDir is where inventories are kept, "" for memory alone.
 	StateDir string
 	// ClientInfo is the clientInfo to declare, a JSON object.

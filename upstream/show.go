@@ -23,6 +23,7 @@ func (u *Upstream) show(change func(p *phase)) {
 		p.link, s.Started = nil, time.Time{}
 	}
 	s.Breaker = u.breakerShown(s.State, old.status.Breaker)
+	u.retell(old, &p)
 	if *s == old.status && p.link == old.link && p.order == old.order && p.held == old.held && p.spawned == old.spawned && (p.finding.err == nil) == (old.finding.err == nil) {
 		u.phase.Store(&p) // nothing that anybody waits for
 		return

@@ -35,8 +35,13 @@ func closed(stages []Stage, now time.Time) []Stage {
 	return stages
 }
 
-// stage notes that a stage of the start began at that time.
-func (r *runner) stage(name string, at time.Time) {
+// stage notes that a stage of the start begins.
+func (r *runner) stage(name string) { r.stageAt(name, time.Now(), nil) }
+
+// stageAt notes that a stage began at that time, under a mark if it has one
+// already.
+func (r *runner) stageAt(name string, at time.Time, m Mark) {
+	r.stageBegun(name, at, m)
 	r.show(func(p *phase) { p.stages = append(closed(p.stages, at), Stage{Name: name, Began: at}) })
 	r.set.o.Observer.StageBegan(r.name, r.phase.Load().status.Generation, name)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"sync"
 	"time"
 )
 
@@ -23,13 +24,14 @@ func (r *runner) start(ctx context.Context) error {
 	defer cancel()
 	err := r.breaker.attempt(func() error {
 		if r.link != nil && !r.link.dead() {
+			r.stage("probe")
 			if r.probed(ctx, r.link) == nil {
 				return nil
 			}
 		}
 		r.discard()
 		return r.dial(ctx, recovering)
-	})
+	}, r.story.start)
 	if err != nil {
 		return err
 	}
@@ -41,6 +43,7 @@ func (r *runner) start(ctx context.Context) error {
 		p.ran = true
 		p.link, p.finding = l, finding{at: time.Now(), next: r.Config().Interval()}
 	})
+	r.startEnded(Ending{At: r.phase.Load().status.Since, PID: l.Hello().PID})
 	return nil
 }
 
@@ -49,15 +52,17 @@ var errStartTimeout = errors.New("start_timeout was over")
 // dial makes a new supervised link and learns what the server offers.
 func (r *runner) dial(ctx context.Context, recovering bool) error {
 	c := r.Config()
-	r.stage("spawn", time.Now())
+	r.stage("spawn")
 	// What it writes belongs to this generation; the lines of the last are told
 	// in its failure.
 	l := &live{gen: r.phase.Load().status.Generation}
 	r.wrote = r.stderr.written()
 	type child struct {
-		pid int
-		at  time.Time
+		pid       int
+		at        time.Time
+		handshake Mark
 	}
+	var shaking sync.Once
 	spawned := make(chan child, 1)
 	type result struct {
 		link Link
@@ -70,23 +75,38 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 			Inbox: &inbox{u: r.Upstream, link: l}, Stderr: &r.stderr,
 			Renewed: func(h *Hello) { r.anotherSession(l, h); r.renewed(l) },
 			Spawned: func(pid int) {
+				c := child{pid: pid, at: time.Now()}
+				// What is asked from here on belongs to the handshake, also before the owner
+				// has come to know of it.
+				shaking.Do(func() {
+					c.handshake = r.stageMark("handshake", c.at)
+					r.story.on.set(c.handshake)
+				})
 				select {
-				case spawned <- child{pid, time.Now()}:
+				case spawned <- c:
 				default:
 				}
 			},
 		})
 		dialled <- result{link, err}
 	}()
+	met := func(c child) {
+		again := r.phase.Load().spawned // to be met as what it turned out to be
+		r.show(func(p *phase) { p.status.PID, p.spawned = c.pid, true })
+		if !again {
+			r.stageAt("handshake", c.at, c.handshake)
+		}
+	}
 	for l.Link == nil {
 		select {
 		case c := <-spawned:
-			again := r.phase.Load().spawned // to be met as what it turned out to be
-			r.show(func(p *phase) { p.status.PID, p.spawned = c.pid, true })
-			if !again {
-				r.stage("handshake", c.at)
-			}
+			met(c)
 		case d := <-dialled:
+			select {
+			case c := <-spawned: // both at once
+				met(c)
+			default:
+			}
 			if d.err != nil {
 				return startFailure(ctx, "handshake", d.err)
 			}
@@ -106,12 +126,12 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 // settle is what follows a handshake.
 func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 	if recovering {
-		r.stage("probe", time.Now())
+		r.stage("probe")
 		if err := r.probed(ctx, l); err != nil {
 			return startFailure(ctx, "handshake", fmt.Errorf("it shook hands, and then: %w", err))
 		}
 	}
-	r.stage("list", time.Now())
+	r.stage("list")
 	inv, err := learn(ctx, l, 0)
 	if err != nil {
 		return startFailure(ctx, "list", err)

@@ -156,7 +156,7 @@ func (u *Upstream) sendLevel(ctx context.Context, l *live, level string) {
 		return
 	}
 	params := append(jsonrpc.AppendString([]byte(`{"level":`), level), '}')
-	if _, err := l.Do(ctx, newRequest("logging/setLevel", params)); err != nil && ctx.Err() == nil {
+	if _, err := l.Do(ctx, onBehalf(ctx, newRequest("logging/setLevel", params))); err != nil && ctx.Err() == nil {
 		u.set.o.Log.DebugContext(ctx, "log level not set", "upstream", u.name, "error", err)
 	}
 }

@@ -45,6 +45,10 @@ type Upstream struct {
 	cut       atomic.Int64 // Unix ns of the last call or probe that met no server
 	calls     atomic.Int64 // ever
 
+	victims suspects // calls that were in flight when the link died
+	slow    suspects // calls that timed out and are not judged
+	waker   waker    // what needs it, if it starts on demand
+
 	tasks tasks                   // short work beside the owner, which waits for it
 	quit  context.CancelCauseFunc // of run; nil before it
 	over  atomic.Bool             // quit was called
@@ -63,6 +67,7 @@ type phase struct {
 	stages  []Stage
 	finding finding // the last probe
 	removed bool
+	marks   marks
 	changed chan struct{}
 }
 
@@ -97,6 +102,9 @@ func newUpstream(s *Set, c *Config) *Upstream {
 	u.config.Store(c)
 	u.orders.init(s.force)
 	u.breaker = newBreaker(func() BreakerConfig { return u.Config().Breaker })
+	if s.o.Chronicle != nil {
+		u.breaker.tell = u.tellOpening
+	}
 	u.bulkhead.limits = func() Limits { return u.Config().Limits }
 	u.clocks.Late = (*flight).late
 	u.pool.init(u)
