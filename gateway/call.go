@@ -165,7 +165,8 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 		}
 	}
 	if span.Recording() {
-		uc.Event = span.event
+		x.witness = witness{g.tel, u.Name(), span.Span}
+		uc.Witness = &x.witness
 	}
 	uc.Begun = span.begun
 	m, err := u.Call(ctx, uc)

@@ -178,7 +178,7 @@ func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err e
 	g.observer = newObserver(g)
 	g.set = upstream.NewSet(upstream.Options{
 		Dialer: dialer, Log: g.log, StateDir: cfg.StateDir, ClientInfo: info, Handler: g,
-		Observer: g.observer, SessionEnded: g.upstreamSessionOver,
+		Observer: g.observer, Chronicle: newChronicle(g.tel), SessionEnded: g.upstreamSessionOver,
 	})
 	if _, err := g.set.Apply(cfg.Upstreams); err != nil {
 		return fmt.Errorf("upstreams: %w", err)

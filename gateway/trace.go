@@ -135,9 +135,6 @@ func (t *meterTable) of(k meterKey, make func() *meters) *meters {
 func serverMeter(g *Gateway, x *exchange) *telemetry.Meter { return g.meters(x).server }
 func clientMeter(g *Gateway, x *exchange) *telemetry.Meter { return g.meters(x).client }
 
-// event adds what befell the call on its way.
-func (s span) event(kind string) { s.Event(kind) }
-
 // startServer begins the SERVER span of a client's request, and returns a context
 // that carries it.
 func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context, span) {

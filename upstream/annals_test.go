@@ -175,7 +175,16 @@ func tied(m upstream.Mark) string {
 	return m.(*deed).label
 }
 
-// delays says what the call waited for.
+// tied says what the call has to do with other things.
+func (w *witness) tied() string {
+	var out []string
+	for _, t := range w.ties {
+		out = append(out, string(t.How)+" "+tied(t.To))
+	}
+	return strings.Join(out, ", ")
+}
+
+// said says what the call waited for.
 func (w *witness) said(zero time.Time) []string {
 	var out []string
 	for _, d := range w.delays {

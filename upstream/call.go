@@ -110,6 +110,7 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 		if !errors.As(err, &e) {
 			e = u.refuse("canceled", err.Error(), 0)
 		}
+		f.call.tied(e.by)
 		return jsonrpc.Message{}, e
 	}
 	now := f.begun
@@ -127,7 +128,9 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 	case givenUp(ctx):
 		return m, u.refuse("canceled", err.Error(), 0)
 	}
-	return m, u.broken(s, f.call, err)
+	e := u.broken(s, f.call, err)
+	f.call.tied(e.by)
+	return m, e
 }
 
 // succeeded counts an answer.
@@ -165,7 +168,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	if s.link.scope.Key != "" || !s.link.dead() { // else the owner counts its loss, once
 		u.breaker.report(s.epoch, v, c.of(), c.mark())
 	} else if v != neutral {
-		e.By = u.hurt(s, c)
+		e.by = Tie{HurtBy, u.hurt(s, c)}
 	}
 	e.Text = err.Error()
 	if way != nil {

@@ -334,8 +334,10 @@ type witness struct {
 	mark   upstream.Mark
 	events []string
 	delays []upstream.Delay
+	ties   []upstream.Tie
 }
 
 func (w *witness) Event(kind string)       { w.events = append(w.events, kind) }
 func (w *witness) Waited(d upstream.Delay) { w.delays = append(w.delays, d) }
+func (w *witness) Tied(t upstream.Tie)     { w.ties = append(w.ties, t) }
 func (w *witness) Mark() upstream.Mark     { return w.mark }

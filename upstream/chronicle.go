@@ -86,8 +86,9 @@ var StartCauses = [...]string{Configured, Operated, Recovered, Demanded, Unlearn
 // Ending is how an episode ended.
 type Ending struct {
 	At time.Time
-	// Stage is the one at which a start failed, and Err what was wrong with that or
-	// with anything else; "" for nothing.
+	// Stage is the one at which a start failed, or of what was asked the reason (as in
+	// TransportError); Err is what was wrong with that or with anything else. "" is
+	// for nothing.
 	Stage, Err string
 	// Abandoned says which order ended a start on its way.
 	Abandoned string

@@ -38,7 +38,7 @@ func TestChronicleOfADeath(t *testing.T) {
 		if _, err := b.up("a").Call(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		if len(seen.delays) != 1 || tied(seen.delays[0].Start) != "a.start2" || seen.delays[0].Over.Round(time.Second) != b.annals.zero.Add(6*time.Second) {
+		if len(seen.delays) != 1 || tied(seen.delays[0].Start) != "a.start2" || seen.tied() != "hurt_by a.breaker1" || seen.delays[0].Over.Round(time.Second) != b.annals.zero.Add(6*time.Second) {
 			t.Errorf("waited %v", seen.said(b.annals.zero))
 		}
 		time.Sleep(time.Second)
@@ -124,9 +124,10 @@ func TestWhatCallsAreRefusedFor(t *testing.T) {
 					c.first(b)
 				}
 				synctest.Wait()
-				e := b.refusal(tool("x"))
-				if e.Reason != c.reason || tied(e.By) != c.by {
-					t.Errorf("refused for %s (%s) because of %q, want %s, %q", e.Reason, e.Text, tied(e.By), c.reason, c.by)
+				x, seen := watched("call")
+				e := b.refusal(x)
+				if e.Reason != c.reason || seen.tied() != "refused_by "+c.by {
+					t.Errorf("refused for %s (%s), %q; want %s, by %q", e.Reason, e.Text, seen.tied(), c.reason, c.by)
 				}
 			})
 		})
@@ -175,12 +176,10 @@ func TestHurt(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		var all sync.WaitGroup
 		for range 10 {
-			c, _ := watched("call")
+			c, seen := watched("call")
 			all.Go(func() {
-				_, err := b.up("a").Call(t.Context(), c)
-				var e *upstream.CallError
-				if !errors.As(err, &e) || tied(e.By) != "a.breaker1" {
-					t.Errorf("%v, because of %q", err, tied(e.By))
+				if _, err := b.up("a").Call(t.Context(), c); err == nil || seen.tied() != "hurt_by a.breaker1" {
+					t.Errorf("%v, %q", err, seen.tied())
 				}
 			})
 		}

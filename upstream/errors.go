@@ -86,10 +86,8 @@ type CallError struct {
 	Executed   Executed
 	RetryAfter time.Duration
 	Err        error
-	// By is what it was refused for, or suffered from on its way (Executed is
-	// unknown then, or Err not nil): a breaker's opening, a start that failed, a stop.
-	// It is nil where there is no such thing, or no Chronicle.
-	By Mark
+
+	by Tie // to what it was refused for, or suffered from; the zero Tie for nothing
 }
 
 func (e *CallError) Error() string {

@@ -179,9 +179,9 @@ func (u *Upstream) blamed(p *phase, e error) error {
 	switch {
 	case !ok, c.Reason == "rate_limited":
 	case p.status.State == Running && !p.removed:
-		c.By = u.breaker.opened()
+		c.by = Tie{RefusedBy, u.breaker.opened()}
 	default:
-		c.By = p.marks.blame
+		c.by = Tie{RefusedBy, p.marks.blame}
 	}
 	return e
 }
@@ -234,7 +234,7 @@ func (u *Upstream) asking(ctx context.Context, what string) (_ context.Context, 
 	return b.on(ctx), func(err error) Mark {
 		o := Ending{At: time.Now()}
 		if err != nil && !errors.Is(err, ErrNeutral) {
-			o.Err = err.Error()
+			o.Stage, o.Err = failureWord(err), err.Error()
 		}
 		u.finished(b.of, o)
 		if o.Err == "" {
@@ -242,4 +242,16 @@ func (u *Upstream) asking(ctx context.Context, what string) (_ context.Context, 
 		}
 		return b.of
 	}
+}
+
+// failureWord is a word for what was wrong with something that was asked.
+func failureWord(err error) string {
+	way, ok := errors.AsType[*TransportError](err)
+	switch {
+	case errors.Is(err, errProbeTimeout), errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case ok:
+		return way.Reason
+	}
+	return "_OTHER"
 }

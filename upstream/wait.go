@@ -13,6 +13,9 @@ type Witness interface {
 	Event(kind string)
 	// Waited is told of each wait once it is over.
 	Waited(d Delay)
+	// Tied is told what the call was refused for (RefusedBy), and what happened while
+	// it was on its way (HurtBy); of one that is made again this is not the end.
+	Tied(t Tie)
 	// Mark stands for the call, nil for nothing. It is called where the call may
 	// have led to something, and once for each such thing.
 	Mark() Mark
@@ -56,6 +59,13 @@ func (c *Call) mark() Mark {
 		return nil
 	}
 	return c.Witness.Mark()
+}
+
+// tied tells who watches of a tie, unless it is the zero one.
+func (c *Call) tied(t Tie) {
+	if c.Witness != nil && t.To != nil {
+		c.Witness.Tied(t)
+	}
 }
 
 // wait is how a call's wait is told of. It costs nothing where nobody watches.
