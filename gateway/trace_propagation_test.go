@@ -108,7 +108,8 @@ func TestContextReachesEveryServer(t *testing.T) {
 		}
 		up := strings.Split(w.what, ", ")[1]
 		want := "SERVER tools/call " + up + "__echo\n  CLIENT tools/call echo\n"
-		if tree := r.Tree(trace); tree != want {
+		// The first call of a client waits for a session of its own.
+		if tree := strings.Replace(r.Tree(trace), "    INTERNAL queue wait\n", "", 1); tree != want {
 			t.Errorf("%s: the trace is\n%swant\n%s", w.what, tree, want)
 			continue
 		}

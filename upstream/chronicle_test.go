@@ -347,7 +347,7 @@ func TestOnWhoseBehalf(t *testing.T) {
 		mu.Unlock()
 		defer mu.Lock()
 		told := b.annals.told("a")
-		if i := slices.Index(told, "a.probe2 gen 1 15s; error reset: no answer"); i < 0 {
+		if i := slices.Index(told, "a.probe2 gen 1 15s; failed at reset; error reset: no answer"); i < 0 {
 			t.Errorf("no word of a probe that failed: %q", told)
 		}
 	})
