@@ -63,7 +63,7 @@ type correlated struct{ slog.Handler }
 func (h correlated) Handle(ctx context.Context, r slog.Record) error {
 	if s := FromContext(ctx); s != nil {
 		r = r.Clone()
-		r.AddAttrs(slog.String("trace_id", s.TraceID()), slog.String("span_id", s.SpanID()))
+		r.AddAttrs(slog.String(LogTraceID, s.TraceID()), slog.String(LogSpanID, s.SpanID()))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -5,8 +5,8 @@ package telemetry
 // a name that is not here fails the tests that export it. To add one:
 //
 //   - The constant's prefix says what it names: Span, Event or Attr (of spans,
-//     events and links alike). Any other prefix is for the values of an attribute:
-//     such a group has a comment that begins "Values of [AttrX]", and then the
+//     events and links alike). All others stand in a group with a comment that says
+//     it: "Attributes of lines of the log", or "Values of [AttrX]", and then the
 //     attribute may have no other value.
 //   - It has a comment, which is its row on the page; the page drops "AttrX is".
 //     Other names in it are written [AttrX].
@@ -27,10 +27,6 @@ const (
 	SpanAlert = "alert"
 )
 
-// EventName is the attribute of a line of the log that makes it an event: what
-// happened, in a stable word. In OTLP it is the record's own field.
-const EventName = "event.name"
-
 // Names of events.
 const (
 	// EventAlert is the alert of a [SpanAlert]: `interlock.alert.{event}`, where the
@@ -44,4 +40,17 @@ const (
 	// LinkHeader is to the trace context of the HTTP header, where that in _meta is
 	// another and became the parent.
 	LinkHeader = "header"
+)
+
+// Attributes of lines of the log, besides those of the single line.
+const (
+	// EventName is what makes a line an event: what happened, in a stable word. In
+	// OTLP it is the record's own field.
+	EventName = "event.name"
+	// LogTraceID is the trace that the line belongs to, as 32 hexadecimal digits. In
+	// OTLP it is the record's own field.
+	LogTraceID = "trace_id"
+	// LogSpanID is the span that the line belongs to, as 16 hexadecimal digits. In
+	// OTLP it is the record's own field.
+	LogSpanID = "span_id"
 )

@@ -24,6 +24,8 @@ type Names struct {
 	Attrs []Name
 	// Values are those that an attribute may have, by its name, if they are named.
 	Values map[string][]Name
+	// Log are attributes of lines of the log.
+	Log []Name
 }
 
 // Name is one constant.
@@ -88,7 +90,7 @@ func readNames(files []string) (*Names, error) {
 		}
 		n.Values[value] = of
 	}
-	for _, list := range slices.AppendSeq([][]Name{n.Spans, n.Events, n.Attrs}, maps.Values(n.Values)) {
+	for _, list := range slices.AppendSeq([][]Name{n.Spans, n.Events, n.Attrs, n.Log}, maps.Values(n.Values)) {
 		for i := range list {
 			if err := list[i].resolve(all); err != nil {
 				return nil, err
@@ -126,6 +128,8 @@ func (n *Names) read(g *ast.GenDecl, all map[string]string, values map[string][]
 		all[x.Const] = value
 		of := valuesOf.FindStringSubmatch(group)
 		switch {
+		case strings.HasPrefix(group, "Attributes of lines of the log"):
+			n.Log = append(n.Log, x)
 		case strings.HasPrefix(x.Const, "Span"):
 			n.Spans = append(n.Spans, x)
 		case strings.HasPrefix(x.Const, "Event"):
