@@ -32,6 +32,8 @@ type exchange struct {
 	modern *modernRequest
 	begun  time.Time
 	ended  time.Time // zero until that is known
+	// traced, if not nil, has the request recorded, and gets the id of its trace.
+	traced *string
 	// cancel ends the request's context; the cause says why.
 	cancel context.CancelCauseFunc
 	key    string        // the id, among those in flight

@@ -145,6 +145,19 @@ func (g *Gateway) Call(ctx context.Context, tool string, arguments json.RawMessa
 
 // CallIn is Call for a client that sees a profile, "" for the whole.
 func (g *Gateway) CallIn(ctx context.Context, profile, tool string, arguments json.RawMessage) (json.RawMessage, error) {
+	return g.callFor(ctx, nil, profile, tool, arguments)
+}
+
+// CallTraced is CallIn, and the call is recorded whatever is sampled. trace is the id
+// of its trace, also with an error, "" if nothing is recorded.
+func (g *Gateway) CallTraced(ctx context.Context, profile, tool string, arguments json.RawMessage) (result json.RawMessage, trace string, err error) {
+	result, err = g.callFor(ctx, &trace, profile, tool, arguments)
+	return result, trace, err
+}
+
+// callFor makes a call for an operator; trace gets the id of its trace if it is not
+// nil.
+func (g *Gateway) callFor(ctx context.Context, trace *string, profile, tool string, arguments json.RawMessage) (json.RawMessage, error) {
 	if _, err := g.catalogIn(profile); err != nil {
 		return nil, err
 	}
@@ -167,6 +180,7 @@ func (g *Gateway) CallIn(ctx context.Context, profile, tool string, arguments js
 	defer cancel(nil)
 	defer context.AfterFunc(g.hard, func() { cancel(errDraining) })()
 	x := g.exchange(ses, m, ses.home, visitor{}, cancel)
+	x.traced = trace
 	a := g.serve(ctx, x)
 	if a.empty() {
 		return nil, context.Cause(ctx)

@@ -146,13 +146,16 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 		s.meter = serverMeter
 	}
 	keep := g.tel.Keeps(x.begun)
-	if !keep && !g.tel.Exporting() {
+	if !keep && x.traced == nil && !g.tel.Exporting() {
 		return ctx, s
 	}
 	op := g.serverOperation(x)
-	op.Began, op.Keep = x.begun, keep
+	op.Began, op.Keep, op.Force = x.begun, keep, x.traced != nil
 	if s.Span = g.tel.Server(&op); s.Span == nil {
 		return ctx, s
+	}
+	if x.traced != nil {
+		*x.traced = s.TraceID()
 	}
 	if own, ok := ctx.(*callContext); ok {
 		own.span = s.Span

@@ -1,6 +1,9 @@
 package telemetry
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // What one trace may take of a ring. An agent may make all its calls of a day in
 // one trace: then the oldest spans of it go.
@@ -19,7 +22,7 @@ const usualSpans = 4
 
 // What a span and a trace take beside the encoded bytes, about.
 const (
-	spanCost  = 160
+	spanCost  = 400 // with what of the recording is held by them
 	traceCost = 256
 )
 
@@ -45,14 +48,18 @@ type kept struct {
 	id [16]byte
 	// spans are in the order in which they ended. What is in it never changes, so
 	// that a reader may keep a slice of it.
-	spans      []finished
+	spans      []keptSpan
 	gone       int // spans that were dropped since spans was made anew
-	dropped    int // spans that were dropped in all
 	bytes      int
 	failed     bool
 	touched    uint64 // the ring's time of its last span
-	rooted     uint64 // the same of its last root, 0 for none
 	prev, next *kept
+}
+
+// keptSpan is a span, and the ring's time when it came.
+type keptSpan struct {
+	finished
+	at uint64
 }
 
 // newRing returns a ring of so many traces in so many bytes; nil, which keeps
@@ -74,16 +81,13 @@ func (r *ring) add(f finished) {
 	r.added++
 	k := r.known[f.trace]
 	if k == nil {
-		k = &kept{id: f.trace, spans: make([]finished, 0, usualSpans), bytes: traceCost}
+		k = &kept{id: f.trace, spans: make([]keptSpan, 0, usualSpans), bytes: traceCost}
 		r.known[f.trace] = k
 	} else {
 		r.of(k).remove(k)
 	}
-	k.take(f, r.bytes/traceShare)
+	k.take(keptSpan{f, r.added}, r.bytes/traceShare)
 	k.touched = r.added
-	if f.root {
-		k.rooted = r.added
-	}
 	r.of(k).push(k)
 	for len(r.known) > r.traces || r.good.bytes+r.failed.bytes > r.bytes {
 		oldest := r.oldest()
@@ -119,7 +123,7 @@ func (r *ring) oldest() *kept {
 }
 
 // take adds f, and drops the oldest spans beyond the bounds of one trace.
-func (k *kept) take(f finished, room int) {
+func (k *kept) take(f keptSpan, room int) {
 	k.spans = append(k.spans, f)
 	k.bytes += f.cost()
 	k.failed = k.failed || f.failed
@@ -127,11 +131,10 @@ func (k *kept) take(f finished, room int) {
 		k.bytes -= k.spans[0].cost()
 		k.spans = k.spans[1:]
 		k.gone++
-		k.dropped++
 	}
 	// The array still holds what was dropped from its beginning.
 	if k.gone > len(k.spans)/4 && k.gone > 16 {
-		k.spans, k.gone = append(make([]finished, 0, len(k.spans)+len(k.spans)/4+1), k.spans...), 0
+		k.spans, k.gone = append(make([]keptSpan, 0, len(k.spans)+len(k.spans)/4+1), k.spans...), 0
 	}
 }
 
@@ -139,10 +142,8 @@ func (f *finished) cost() int { return cap(f.raw) + spanCost }
 
 // traceCopy is a copy of what is kept of one.
 type traceCopy struct {
-	id      [16]byte
-	spans   []finished
-	dropped int
-	rooted  uint64
+	id    [16]byte
+	spans []keptSpan
 }
 
 // last returns the traces with a span after that time of the ring, the one with
@@ -172,7 +173,7 @@ func (r *ring) last(after uint64) (all []traceCopy, now uint64) {
 }
 
 func (k *kept) copy() traceCopy {
-	return traceCopy{id: k.id, spans: k.spans[:len(k.spans):len(k.spans)], dropped: k.dropped, rooted: k.rooted}
+	return traceCopy{id: k.id, spans: slices.Clip(k.spans)}
 }
 
 // one returns the trace of that id, if it is kept.
@@ -187,6 +188,13 @@ func (r *ring) one(id [16]byte) (traceCopy, bool) {
 		return traceCopy{}, false
 	}
 	return k.copy(), true
+}
+
+// now is the ring's time.
+func (r *ring) now() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.added
 }
 
 // changed returns a channel that is closed once there is a span after that time

@@ -84,8 +84,8 @@ func TestRingLongTrace(t *testing.T) {
 		r.add(ended(1, 10, func(f *finished) { binary.BigEndian.PutUint64(f.span[:], uint64(n)) }))
 	}
 	got, _ := r.one(ended(1, 0).trace)
-	if len(got.spans) != maxTraceSpans || got.dropped != 2*maxTraceSpans {
-		t.Fatalf("%d spans, %d dropped", len(got.spans), got.dropped)
+	if len(got.spans) != maxTraceSpans {
+		t.Fatalf("%d spans", len(got.spans))
 	}
 	if last := binary.BigEndian.Uint64(got.spans[maxTraceSpans-1].span[:]); last != 3*maxTraceSpans-1 {
 		t.Errorf("the last span is %d", last)
@@ -155,7 +155,7 @@ func (x ruled) cost() int {
 	return n
 }
 
-func sizes(spans []finished) []int {
+func sizes(spans []keptSpan) []int {
 	var out []int
 	for _, s := range spans {
 		out = append(out, len(s.raw))
@@ -210,8 +210,8 @@ func TestRingChanged(t *testing.T) {
 	<-news
 	<-r.changed(now) // at once for who comes late
 	all, now := r.last(now)
-	if len(all) != 1 || all[0].rooted != now {
-		t.Errorf("%d traces, root at %d of %d", len(all), all[0].rooted, now)
+	if len(all) != 1 || all[0].spans[0].at != now {
+		t.Errorf("%d traces, the first with a span of %d at %d", len(all), all[0].spans[0].at, now)
 	}
 	if all, _ = r.last(now); all != nil {
 		t.Error("old news:", all)

@@ -23,15 +23,19 @@ The arguments are a JSON object, or KEY=VALUE pairs, or - for JSON on standard i
 VALUE is a string where the tool wants one, else JSON if it is valid JSON; KEY:=VALUE is
 JSON always. The answer's text is written; -o json writes the whole result, byte for byte.
 
+With --trace it also draws, on stderr, where the time went, as "interlock traces" does.
+
 It exits with 1 when the tool says that it failed.`,
 		Example: `  interlock call clock__now
   interlock call clock__now timezone=Europe/Paris
   interlock call notes__add '{"text": "Oil the levers.", "tags": ["railway"]}'
-  interlock call notes__add text="Oil the levers." tags:='["railway"]' -o json`,
+  interlock call notes__add text="Oil the levers." tags:='["railway"]' -o json
+  interlock call clock__now --trace`,
 	}
 	r.flags(cmd)
 	output := outputFlag(cmd)
 	profile := r.profileFlag(cmd, "call as a client that sees this `PROFILE`")
+	traced := cmd.Flags().Bool("trace", false, "draw the trace of the call on stderr")
 	cmd.ValidArgsFunction = once(r.completing(toolNames))
 	// The call is cancelled at the upstream when its caller is interrupted.
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, args []string) error {
@@ -40,12 +44,24 @@ It exits with 1 when the tool says that it failed.`,
 			return err
 		}
 		wait := a.awaiting(args[0])
-		result, err := c.CallIn(ctx, *profile, args[0], arguments)
-		wait.stop()
-		if err != nil {
-			return err
+		if !*traced {
+			result, err := c.CallIn(ctx, *profile, args[0], arguments)
+			wait.stop()
+			if err != nil {
+				return err
+			}
+			return a.showResult(*output, result)
 		}
-		return a.showResult(*output, result)
+		result, trace, err := c.CallTraced(ctx, *profile, args[0], arguments)
+		wait.stop()
+		if err == nil {
+			err = a.showResult(*output, result)
+		}
+		// Whatever became of the call is what the command says.
+		if odd := a.showMade(ctx, c, trace); odd != nil && ctx.Err() == nil {
+			a.errs.printf("%s %s\n", a.errs.yellow("interlock:"), printable(odd.Error()))
+		}
+		return err
 	})
 	return cmd
 }

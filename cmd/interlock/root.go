@@ -39,7 +39,7 @@ Exit codes: 0 fine, 1 failed, 2 bad configuration or usage, 3 no gateway can be 
 	root.AddCommand(
 		a.serveCommand(), a.stdioCommand(), a.unitCommand(), a.demoCommand(),
 		a.listCommand(), a.statusCommand(), a.infoCommand(), a.checkCommand(), a.statsCommand(), a.graphCommand(),
-		a.logsCommand(), a.eventsCommand(), a.configCommand(), a.toolsCommand(), a.policiesCommand(), a.profilesCommand(), a.callCommand(),
+		a.logsCommand(), a.eventsCommand(), a.tracesCommand(), a.configCommand(), a.toolsCommand(), a.policiesCommand(), a.profilesCommand(), a.callCommand(),
 		a.addCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(), a.reloadCommand(),
 		a.validateCommand(), a.doctorCommand(), a.schemaCommand(), a.policyCommand(), a.apikeyCommand(), a.auditCommand(),
 		a.pinsCommand(),

@@ -148,7 +148,7 @@ func (c *Client) refused(ctx context.Context, res *http.Response) error {
 	if json.Unmarshal(raw, &p) != nil || p.Code == "" {
 		return fmt.Errorf("%s answers with HTTP status %s: is it an Interlock admin address?", c.target, res.Status)
 	}
-	return &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, Errors: p.Errors, RPC: p.RPC}
+	return &Error{Status: res.StatusCode, Code: p.Code, Detail: p.Detail, Mend: p.Mend, Errors: p.Errors, RPC: p.RPC, Trace: res.Header.Get(headerTrace)}
 }
 
 // broken is the error of an answer that ended before its end: the gateway is

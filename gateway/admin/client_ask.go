@@ -80,7 +80,7 @@ func (c *Client) Call(ctx context.Context, tool string, arguments json.RawMessag
 
 // CallIn is Call for a client that sees a profile, "" for the whole.
 func (c *Client) CallIn(ctx context.Context, profile, tool string, arguments json.RawMessage) (json.RawMessage, error) {
-	body, err := json.Marshal(callBody{tool, arguments, profile})
+	body, err := json.Marshal(callBody{Tool: tool, Arguments: arguments, Profile: profile})
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}

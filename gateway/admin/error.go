@@ -19,6 +19,9 @@ type Error struct {
 	Errors []ConfigError
 	// RPC is the JSON-RPC error object, where an MCP server answered with one.
 	RPC json.RawMessage
+	// Trace is the id of the trace of a call that CallTraced made, for who asked over
+	// the network, "" for none.
+	Trace string
 	// Err is what it came of, nil for nothing; it is not sent.
 	Err error
 }
@@ -68,6 +71,8 @@ const (
 	CodeUnknownPin      = "unknown_pin"
 	CodePinChanged      = "pin_changed"
 	CodePinUnfit        = "pin_unfit"
+	CodeNoTraces        = "no_traces"
+	CodeUnknownTrace    = "unknown_trace"
 
 	CodeExists        = "exists"
 	CodeHasDependents = "has_dependents"
@@ -120,6 +125,12 @@ var codes = []Code{
 	{CodeUnknownProfile, http.StatusNotFound, "No profile has that name.", "`interlock profiles` shows the names; the nearest is in the mend."},
 	{CodeNoPins, http.StatusNotFound, "No policy of kind `pin` runs.", "Add one to `policies` and reload."},
 	{CodeUnknownPin, http.StatusNotFound, "Nothing that is pinned, and no upstream, has that name.", "`interlock pins list` shows the names."},
+	{CodeNoTraces, http.StatusNotFound, "No traces are kept in memory.", "Set `telemetry.traces.keep` above 0, unset `OTEL_SDK_DISABLED`, and start the gateway anew."},
+	{
+		CodeUnknownTrace, http.StatusNotFound,
+		"No trace that is kept has an id that begins so: it was never recorded, or has made room for later ones.",
+		"`interlock traces` shows those that are kept; `telemetry.traces.keep` says how many.",
+	},
 	{CodeBadMethod, http.StatusMethodNotAllowed, "The route takes other methods.", "The Allow header names them."},
 	{
 		CodeNotReloadable, http.StatusConflict,

@@ -51,6 +51,9 @@ type callBody struct {
 	Arguments json.RawMessage `json:"arguments,omitempty"`
 	// Profile is what the caller sees, "" for the whole.
 	Profile string `json:"profile,omitempty"`
+	// Trace asks that the call is recorded; the header Interlock-Trace of the answer
+	// has the id of its trace.
+	Trace bool `json:"trace,omitempty"`
 }
 
 func (a *api) call(w http.ResponseWriter, r *http.Request) error {
@@ -67,13 +70,25 @@ func (a *api) call(w http.ResponseWriter, r *http.Request) error {
 	case body.Arguments[0] != '{':
 		return &Error{Code: CodeBadRequest, Detail: "arguments must be a JSON object"}
 	}
-	result, err := a.State.CallIn(r.Context(), body.Profile, body.Tool, body.Arguments)
+	result, err := a.made(w, r, &body)
 	if err != nil {
 		return err
 	}
 	writeHeader(w, http.StatusOK, "application/json")
 	_, _ = w.Write(result) // the client is gone if not
 	return nil
+}
+
+// made makes the call of a body.
+func (a *api) made(w http.ResponseWriter, r *http.Request, body *callBody) (json.RawMessage, error) {
+	if !body.Trace {
+		return a.State.CallIn(r.Context(), body.Profile, body.Tool, body.Arguments)
+	}
+	result, trace, err := a.State.CallTraced(r.Context(), body.Profile, body.Tool, body.Arguments)
+	if trace != "" {
+		w.Header().Set(headerTrace, trace)
+	}
+	return result, err
 }
 
 func (a *api) live(w http.ResponseWriter, _ *http.Request) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ type fakeState struct {
 	ordered []string
 	added   []AddOrder
 	lines   chan string
+	asked   TraceQuery
+	traced  chan struct{}
 
 	mu      sync.Mutex // guards the rest
 	diary   []Event
@@ -82,6 +85,38 @@ func (f *fakeState) CallIn(ctx context.Context, profile, tool string, arguments 
 		return nil, err
 	}
 	return f.Call(ctx, tool, arguments)
+}
+
+func (f *fakeState) CallTraced(ctx context.Context, profile, tool string, arguments json.RawMessage) (json.RawMessage, string, error) {
+	result, err := f.CallIn(ctx, profile, tool, arguments)
+	return result, someTrace, err
+}
+
+// someTrace is the one trace that is kept.
+const someTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+func (f *fakeState) Traces(q TraceQuery) (json.RawMessage, error) {
+	f.asked = q
+	if q.Tool == "untraced" {
+		return nil, &Error{Code: CodeNoTraces, Detail: "no traces are kept"}
+	}
+	return json.RawMessage(`{"resourceSpans":[]}`), nil
+}
+
+func (f *fakeState) NextTraces(q TraceQuery, after uint64) ([]json.RawMessage, uint64, <-chan struct{}, error) {
+	if after > 1 {
+		return nil, after, nil, nil
+	}
+	return []json.RawMessage{json.RawMessage(`{"resourceSpans":[{}]}`)}, after + 1, f.traced, nil
+}
+
+func (f *fakeState) TracesNow() uint64 { return 0 }
+
+func (f *fakeState) Trace(_ context.Context, id string, wait time.Duration) (json.RawMessage, error) {
+	if !strings.HasPrefix(someTrace, id) {
+		return nil, &Error{Code: CodeUnknownTrace, Detail: "no trace begins with " + id + " within " + wait.String()}
+	}
+	return json.RawMessage(`{"resourceSpans":[{}]}`), nil
 }
 
 func (f *fakeState) Policies() []Policy { return nil }

@@ -41,6 +41,8 @@ func (a *api) routes() []entry {
 		{"GET", "/v1/profiles", a.profiles},
 		{"GET", "/v1/policies", a.policies},
 		{"POST", "/v1/call", a.call},
+		{"GET", "/v1/traces", a.traces},
+		{"GET", "/v1/traces/{id}", a.trace},
 		{"GET", "/v1/pins", a.pins},
 		{"GET", "/v1/pins/diff", a.pinDiffs},
 		{"POST", "/v1/pins/approve", a.approvePins},

@@ -22,6 +22,7 @@ type State interface {
 	Settings
 	Monitor
 	Diary
+	Traces
 	Pins
 }
 
