@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -21,6 +23,16 @@ func (g *Gateway) supervision() telemetry.Supervision {
 		g.observer.counted(&s.Upstreams[i])
 	}
 	return s
+}
+
+// process returns what a collection of the metrics sees of this process, which
+// serves since began.
+func process(began time.Time) func() telemetry.Process {
+	return func() telemetry.Process {
+		p := processNow()
+		p.Began = began
+		return p
+	}
 }
 
 // availability is the share of the samples that were healthy, of those that say

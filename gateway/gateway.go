@@ -201,6 +201,7 @@ func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err e
 	first.ready = make(chan struct{})
 	g.view.Store(first)
 	g.tel.Supervise(g.supervision)
+	g.tel.Watch(process(time.Now()))
 	return nil
 }
 
