@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -60,7 +61,13 @@ type metricExporter struct {
 // Export never fails: what could be retried has been. What is lost of figures
 // that grow comes with the next.
 func (e *metricExporter) Export(ctx context.Context, m *metricdata.ResourceMetrics) error {
-	e.trouble.export(1, func() error { return e.Exporter.Export(ctx, m) })
+	if e.trouble.resting(1) {
+		return nil
+	}
+	err := e.Exporter.Export(ctx, m)
+	if !errors.Is(ctx.Err(), context.Canceled) { // else broken off by the shutdown, which exports once more
+		e.trouble.came(1, err)
+	}
 	return nil
 }
 
