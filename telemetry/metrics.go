@@ -135,13 +135,12 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 	if t == nil {
 		return http.NotFoundHandler()
 	}
-	t.count(nil)
-	if m := t.metrics.Load(); m != nil {
-		return m.handler
+	if err := t.count(nil); err != nil { // a defect of ours, or of the library
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		})
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // a defect of ours, or of the library
-		http.Error(w, t.uncounted.Error(), http.StatusInternalServerError)
-	})
+	return t.metrics.Load().handler
 }
 
 // count makes the metrics, the first time that it is called. The exporter may be
