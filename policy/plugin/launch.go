@@ -135,7 +135,12 @@ func (p *process) begin(ctx context.Context, c *Config, env policy.Env) error {
 		return err
 	}
 	p.info, err = p.rpc.Configure(ctx, &policyv1.ConfigureRequest{Policy: env.Name, Config: section})
-	if err != nil {
+	switch {
+	case err == nil:
+	case tooLate(ctx, err):
+		<-ctx.Done()
+		return context.Cause(ctx)
+	default:
 		return fmt.Errorf("configure: %s", status.Convert(err).Message())
 	}
 	return checkInfo(p.info)

@@ -167,7 +167,7 @@ func (p *Plugin) ask(ctx context.Context, do func(context.Context, policyv1.Poli
 		return nil, context.Cause(ctx)
 	case ctx.Err() != nil: // the call ended, which says nothing of the plugin
 		return nil, context.Cause(ctx)
-	case in.Err() != nil:
+	case tooLate(in, err):
 		p.wasLate(now)
 		return nil, fmt.Errorf("the plugin did not answer within %s", p.config.Timeout)
 	case status.Code(err) == codes.Unavailable:
@@ -176,6 +176,26 @@ func (p *Plugin) ask(ctx context.Context, do func(context.Context, policyv1.Poli
 	}
 	return nil, fmt.Errorf("plugin: %s", printable([]byte(status.Convert(err).Message())))
 }
+
+// tooLate reports whether a request failed because its time was up. The plugin has
+// the deadline, too, and its end of the stream may notice a moment before ctx does.
+func tooLate(ctx context.Context, err error) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	at, ok := ctx.Deadline()
+	if !ok {
+		return false
+	}
+	switch status.Code(err) {
+	case codes.DeadlineExceeded, codes.Canceled:
+		return time.Until(at) < deadlineSkew
+	}
+	return false
+}
+
+// deadlineSkew is more than the two ends of a local socket differ by.
+const deadlineSkew = 50 * time.Millisecond
 
 // answered forgets those that were late.
 func (p *Plugin) answered() {
