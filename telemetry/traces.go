@@ -173,9 +173,25 @@ func (t *Telemetry) Trace(ctx context.Context, prefix string, patience time.Dura
 			return nil, err
 		}
 		spans := slices.Clone(k.spans)
-		slices.SortStableFunc(spans, func(a, b keptSpan) int { return a.began.Compare(b.began) })
+		slices.SortStableFunc(spans, outermost)
 		return tracesJSON(jsonResourceOf(t.resource), t.about.Version, [][]jsonSpan{decode(spans)}), nil
 	}
+}
+
+// outermost puts first what began first and lasted longest: a span before what is
+// below it.
+func outermost(a, b keptSpan) int {
+	switch {
+	case !a.began.Equal(b.began):
+		return a.began.Compare(b.began)
+	case !a.ended.Equal(b.ended):
+		return b.ended.Compare(a.ended)
+	case a.root != b.root && a.root:
+		return -1
+	case a.root != b.root:
+		return 1
+	}
+	return 0
 }
 
 // pause waits for so long, or for ctx.
