@@ -42,7 +42,7 @@ func TestChronicleOfADeath(t *testing.T) {
 			t.Errorf("waited %v", seen.said(b.annals.zero))
 		}
 		time.Sleep(time.Second)
-		go b.up("a").Restart(t.Context()) //nolint:errcheck // what it does is what is told
+		go b.up("a").Restart(t.Context())
 		time.Sleep(3 * time.Second)
 		b.stop()
 		b.annals.check(t, "a",
