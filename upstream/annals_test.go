@@ -140,7 +140,11 @@ func (a *annals) check(t *testing.T, name string, want ...string) {
 }
 
 // closed wants all to have ended, each once.
-func (a *annals) closed(t *testing.T) {
+func (a *annals) closed(t interface {
+	Helper()
+	Error(args ...any)
+},
+) {
 	t.Helper()
 	synctest.Wait()
 	a.mu.Lock()
@@ -157,6 +161,13 @@ func (a *annals) closed(t *testing.T) {
 	for _, w := range a.wrong {
 		t.Error(w)
 	}
+}
+
+// seen returns a tools/call that is watched.
+func seen(name string) *upstream.Call {
+	c := tool(name)
+	c.Witness = &witness{mark: &deed{label: "call"}}
+	return c
 }
 
 // watched returns a call that is watched, under a label.

@@ -111,6 +111,7 @@ func someConfigs(t *rapid.T) []upstream.Config {
 type world struct {
 	t       *rapid.T
 	m       *model
+	annals  *annals
 	d       *linktest.Dialer
 	set     *upstream.Set
 	peers   map[string]*peer
@@ -124,8 +125,8 @@ type world struct {
 }
 
 func newWorld(t *rapid.T, configs []upstream.Config) *world {
-	w := &world{t: t, m: newModel(), d: new(linktest.Dialer), peers: make(map[string]*peer), configs: configs}
-	w.set = upstream.NewSet(upstream.Options{Dialer: w.d, Observer: w.m, Log: slog.New(w.m)})
+	w := &world{t: t, m: newModel(), annals: newAnnals(), d: new(linktest.Dialer), peers: make(map[string]*peer), configs: configs}
+	w.set = upstream.NewSet(upstream.Options{Dialer: w.d, Observer: w.m, Chronicle: w.annals, Log: slog.New(w.m)})
 	for _, c := range configs {
 		w.peers[c.Name] = newPeer(w.m, w.d, c.Name)
 	}
@@ -176,6 +177,7 @@ func (w *world) run(steps []step) {
 	if w.open > 0 {
 		w.t.Fatalf("%d calls are left without an answer", w.open)
 	}
+	w.annals.closed(w.t)
 }
 
 // rest lets all happen that happens at this moment, and checks.
@@ -385,7 +387,7 @@ func (w *world) call(s step) {
 				defer time.AfterFunc(time.Second, cancel).Stop()
 			}
 			begun := time.Now()
-			_, err := l.u.Call(ctx, tool(name))
+			_, err := l.u.Call(ctx, seen(name))
 			w.m.mu.Lock()
 			defer w.m.mu.Unlock()
 			w.open--
