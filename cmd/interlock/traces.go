@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/spf13/cobra"
 )
 
@@ -122,7 +123,7 @@ func (s *screen) traces(all [][]admin.Span) {
 		rows[i] = []cell{
 			{moment(t.root.Began), s.faint},
 			{beginning(t.root.Trace, digits), s.cyan},
-			{t.root.Name, s.bold},
+			{title(t.root), s.bold},
 			plain(orDash(t.upstream)),
 			plain(brief(t.root.Took())),
 			{t.outcome, s.outcomeColour(&t)},
@@ -141,14 +142,6 @@ type tracedCall struct {
 	spans    int
 }
 
-// Attributes that a person is shown for what they are.
-const (
-	attrUpstream = "interlock.upstream"
-	attrError    = "error.type"
-	attrCode     = "rpc.response.status_code"
-	attrLink     = "interlock.link"
-)
-
 // summaryOf sums up spans, of which there is one at least.
 func summaryOf(spans []admin.Span) tracedCall {
 	t := tracedCall{root: topOf(spans), spans: len(spans)}
@@ -158,24 +151,43 @@ func summaryOf(spans []admin.Span) tracedCall {
 		if spans[i].Failed {
 			t.failed++
 		}
-		if name := spans[i].Attribute(attrUpstream); !seen[name] {
+		if name := spans[i].Attribute(telemetry.AttrUpstream); !seen[name] {
 			seen[name] = true
 			names = append(names, name)
 		}
 	}
 	t.upstream = strings.Join(names, ", ")
-	switch code := t.root.Attribute(attrCode); {
+	switch code := t.root.Attribute(telemetry.AttrStatusCode); {
 	case t.root.Failed:
 		t.outcome = ending(t.root)
 	case code != "":
 		t.outcome = "error " + code
 	case t.failed > 0:
 		t.outcome = fmt.Sprintf("ok (%d failed)", t.failed)
+	case t.root.Took() <= 0 && t.root.Kind == kindInternal: // it happened, which is all
+		t.outcome = "-"
 	default:
 		t.outcome = "ok"
 	}
 	return t
 }
+
+// title is what a span is of, with the word that tells it apart from others of its
+// name.
+func title(s *admin.Span) string {
+	switch cause, to := s.Attribute(telemetry.AttrStartCause), s.Attribute(telemetry.AttrBreakerTo); {
+	case to != "":
+		return s.Name + ": " + to
+	case cause != "":
+		return s.Name + " (" + cause + ")"
+	case s.Kind == kindInternal && len(s.Events) == 1:
+		return s.Name + ": " + lastWord(s.Events[0].Name)
+	}
+	return s.Name
+}
+
+// lastWord is the end of a name in dots.
+func lastWord(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
 // topOf is the first span whose parent is not among them.
 func topOf(spans []admin.Span) *admin.Span {
@@ -193,7 +205,7 @@ func topOf(spans []admin.Span) *admin.Span {
 
 // ending says how a span failed.
 func ending(s *admin.Span) string {
-	if kind := s.Attribute(attrError); kind != "" {
+	if kind := s.Attribute(telemetry.AttrErrorType); kind != "" {
 		return kind
 	}
 	return "failed"
@@ -203,6 +215,8 @@ func (s *screen) outcomeColour(t *tracedCall) func(string) string {
 	switch {
 	case t.root.Failed:
 		return s.red
+	case t.outcome == "-":
+		return s.faint
 	case t.outcome != "ok":
 		return s.yellow
 	}
@@ -234,7 +248,12 @@ func beginning(id string, digits int) string { return id[:min(len(id), digits)] 
 
 // brief is how long something took, also if that is next to nothing.
 func brief(d time.Duration) string {
-	if d > 0 && d < time.Millisecond {
+	switch {
+	case d <= 0:
+		return "-"
+	case d < time.Microsecond:
+		return "<1µs"
+	case d < time.Millisecond:
 		return fmt.Sprintf("%dµs", d.Microseconds())
 	}
 	return seconds(d.Seconds())
@@ -268,7 +287,7 @@ func (a *app) followTraces(ctx context.Context, c *admin.Client, q admin.TraceQu
 // traceLine writes one request.
 func (s *screen) traceLine(t tracedCall) {
 	s.printf("%s  %s  %s  %s  %s  %s  %s\n", s.faint(moment(t.root.Began)), s.cyan(printable(beginning(t.root.Trace, usualDigits))),
-		s.bold(pad(printable(t.root.Name), 28)), pad(orDash(printable(t.upstream)), 12), pad(brief(t.root.Took()), 7),
+		s.bold(pad(printable(title(t.root)), 28)), pad(orDash(printable(t.upstream)), 12), pad(brief(t.root.Took()), 7),
 		s.outcomeColour(&t)(pad(printable(t.outcome), 10)), count(t.spans, "span"))
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/telemetry"
 )
 
 // What a waterfall is drawn with. All are in the fonts of old consoles, and tell
@@ -51,7 +52,7 @@ func (s *screen) waterfall(spans []admin.Span, names map[string]string, view tra
 	w := &waterfall{s: s, names: names, attributes: view.attributes}
 	w.from, w.to = extent(spans)
 	for _, n := range spanTree(spans) {
-		w.node(n, "", "", "")
+		w.node(n, nil, "", "")
 	}
 	s.printf("%s %s\n", s.bold("trace"), s.cyan(printable(spans[0].Trace)))
 	s.printf("%s\n\n", w.sum(spans))
@@ -69,7 +70,11 @@ func (w *waterfall) sum(spans []admin.Span) string {
 			remote = ", below span " + printable(spans[i].Parent) + " of the client"
 		}
 	}
-	text := w.from.Local().Format("2006-01-02 15:04:05.000") + ", " + brief(w.to.Sub(w.from)) + ", " + count(len(spans), "span")
+	text := w.from.Local().Format("2006-01-02 15:04:05.000")
+	if whole := w.to.Sub(w.from); whole > 0 {
+		text += ", " + brief(whole)
+	}
+	text += ", " + count(len(spans), "span")
 	if failed > 0 {
 		text += fmt.Sprintf(", %d failed", failed)
 	}
@@ -81,39 +86,37 @@ func (w *waterfall) sum(spans []admin.Span) string {
 
 // node adds a span and what is below it. lead is before its own line, pad before
 // those below.
-func (w *waterfall) node(n *spanNode, lead, branch, pad string) {
-	text := printable(n.Name)
-	if name := printable(n.Attribute(attrUpstream)); name != "" && n.Kind != kindServer {
-		text += " [" + name + "]"
+func (w *waterfall) node(n, parent *spanNode, lead, pad string) {
+	text := printable(title(n.Span))
+	if name := n.Attribute(telemetry.AttrUpstream); name != "" && (parent == nil || parent.Attribute(telemetry.AttrUpstream) != name) {
+		text += " [" + printable(name) + "]"
 	}
 	l := traceLine{
-		lead: lead + branch, text: text, at: offset(n.Began.Sub(w.from)), took: brief(n.Took()),
+		lead: lead, text: text, at: offset(n.Began.Sub(w.from)), took: brief(n.Took()),
 		began: n.Began, length: n.Took(), fill: barDone, bar: w.kindColour(n),
 	}
-	if lead == "" && branch == "" {
+	if parent == nil {
 		l.paint = w.s.bold
 	}
 	if n.Failed {
 		l.paint, l.bar, l.fill = w.s.red, w.s.red, barFailed
 	}
-	if n.Took() <= 0 {
-		l.took = "-"
-	}
 	w.lines = append(w.lines, l)
 	w.details(n, pad)
 	for i, child := range n.below {
 		if i < len(n.below)-1 {
-			w.node(child, pad, "├─ ", pad+"│  ")
+			w.node(child, n, pad+"├─ ", pad+"│  ")
 		} else {
-			w.node(child, pad, "└─ ", pad+"   ")
+			w.node(child, n, pad+"└─ ", pad+"   ")
 		}
 	}
 }
 
 // The kinds of spans.
 const (
-	kindServer = 2
-	kindClient = 3
+	kindInternal = 1
+	kindServer   = 2
+	kindClient   = 3
 )
 
 func (w *waterfall) kindColour(n *spanNode) func(string) string {
@@ -136,13 +139,16 @@ func (w *waterfall) details(n *spanNode, pad string) {
 	remark := func(paint func(string) string, text string) {
 		w.lines = append(w.lines, traceLine{lead: pad, text: printable(text), paint: paint, remark: true})
 	}
-	switch code := n.Attribute(attrCode); {
+	switch code := n.Attribute(telemetry.AttrStatusCode); {
 	case n.Failed && n.Message != "":
 		remark(w.s.red, "! "+ending(n.Span)+": "+n.Message)
 	case n.Failed:
 		remark(w.s.red, "! "+ending(n.Span))
 	case code != "":
 		remark(w.s.yellow, "! answered with error "+code)
+	}
+	if text := notable(n.Span); text != "" {
+		remark(w.s.faint, text)
 	}
 	if n.lost {
 		remark(w.s.faint, "(what it is part of has not ended, or is kept no more)")
@@ -161,16 +167,34 @@ func (w *waterfall) details(n *spanNode, pad string) {
 	}
 }
 
+// notable is what of the attributes is always said.
+func notable(s *admin.Span) string {
+	var said []string
+	for _, key := range []string{
+		telemetry.AttrBecause, telemetry.AttrStopHow, telemetry.AttrWaitReason, telemetry.AttrPolicyEffect, telemetry.AttrPolicyReason,
+	} {
+		if v := s.Attribute(key); v != "" {
+			said = append(said, lastWord(key)+": "+v)
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
 // link says where a link leads.
 func (w *waterfall) link(l *admin.SpanLink) string {
-	why := l.Attribute(attrLink)
-	if why == "" {
+	why := strings.ReplaceAll(l.Attribute(telemetry.AttrLink), "_", " ")
+	switch why {
+	case "":
 		why = "link"
+	case telemetry.LinkCaused:
+		why = "caused by"
+	case telemetry.LinkHeader:
+		why = "from the HTTP header"
 	}
 	if name := w.names[l.Trace+l.Span]; name != "" {
-		return strings.ReplaceAll(why, "_", " ") + ": " + name
+		return why + ": " + name
 	}
-	return strings.ReplaceAll(why, "_", " ") + ": span " + l.Span + " of trace " + l.Trace + ", which is not kept here"
+	return why + ": span " + l.Span + " of trace " + l.Trace + ", which is not kept here"
 }
 
 // events adds a line for each event, and one for several of a kind in a row.
@@ -183,16 +207,26 @@ func (w *waterfall) events(n *spanNode, pad string) {
 		}
 		if len(l.moments) > 1 {
 			l.text += fmt.Sprintf(" ×%d", len(l.moments))
-		} else {
-			for _, a := range e.Attributes {
-				l.text += " " + printable(a.Key[strings.LastIndexByte(a.Key, '.')+1:]+"="+a.Value)
-			}
 		}
 		w.lines = append(w.lines, l)
+		if text := eventText(e, n.Span); text != "" && len(l.moments) == 1 {
+			w.lines = append(w.lines, traceLine{lead: pad, text: "  " + text, paint: w.s.faint, remark: true})
+		}
 	}
 	if n.DroppedEvents > 0 {
 		w.lines = append(w.lines, traceLine{lead: pad, text: fmt.Sprintf("%s %d more", barMoment, n.DroppedEvents), paint: w.s.faint, remark: true})
 	}
+}
+
+// eventText is what an event has to say that its span has not said already.
+func eventText(e *admin.SpanEvent, s *admin.Span) string {
+	var said []string
+	for _, a := range e.Attributes {
+		if s.Attribute(a.Key) != a.Value {
+			said = append(said, printable(lastWord(a.Key)+": "+a.Value))
+		}
+	}
+	return strings.Join(said, ", ")
 }
 
 // offset is how long after the beginning something was.
@@ -252,7 +286,11 @@ func (w *waterfall) write() {
 		b.WriteByte('\n')
 	}
 	head := traceLine{text: "SPAN", paint: w.s.faint, at: "AT", took: "TOOK"}
-	put(&head, w.s.faint(scale(at.bar, brief(w.to.Sub(w.from)))))
+	whole := ""
+	if length := w.to.Sub(w.from); length > 0 {
+		whole = w.s.faint(scale(at.bar, brief(length)))
+	}
+	put(&head, whole)
 	for i := range w.lines {
 		l := &w.lines[i]
 		if l.remark {

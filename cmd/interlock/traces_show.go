@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/telemetry"
 )
 
 // maxLinked is how many other traces are asked for, so that links have names.
@@ -90,8 +91,8 @@ func linkNames(ctx context.Context, c *admin.Client, spans []admin.Span) map[str
 
 // spanName is a span in a few words.
 func spanName(s *admin.Span) string {
-	text := s.Name
-	if name := s.Attribute(attrUpstream); name != "" {
+	text := title(s)
+	if name := s.Attribute(telemetry.AttrUpstream); name != "" {
 		text += " [" + name + "]"
 	}
 	text += ", " + moment(s.Began)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/telemetry"
 )
 
 // noon is when made-up traces begin.
@@ -29,7 +30,7 @@ func with(key, value string) func(*admin.Span) {
 func failing(kind, message string) func(*admin.Span) {
 	return func(s *admin.Span) {
 		s.Failed, s.Message = true, message
-		with(attrError, kind)(s)
+		with(telemetry.AttrErrorType, kind)(s)
 	}
 }
 
@@ -41,7 +42,7 @@ func at(ms int, name string, attributes ...admin.SpanAttribute) func(*admin.Span
 
 func linked(trace, span, why string) func(*admin.Span) {
 	return func(s *admin.Span) {
-		s.Links = append(s.Links, admin.SpanLink{Trace: trace, Span: span, Attributes: []admin.SpanAttribute{{Key: attrLink, Value: why}}})
+		s.Links = append(s.Links, admin.SpanLink{Trace: trace, Span: span, Attributes: []admin.SpanAttribute{{Key: telemetry.AttrLink, Value: why}}})
 	}
 }
 
@@ -49,8 +50,8 @@ func linked(trace, span, why string) func(*admin.Span) {
 func sickCall() []admin.Span {
 	const start = "99999999999999999999999999999999"
 	return []admin.Span{
-		made("d", "c", "queue wait", 1, 1, 400, with(attrUpstream, "files")),
-		made("c", "a", "tools/call read", 3, 0.9, 1199, with(attrUpstream, "files"), failing("timeout", "no answer within 800ms"),
+		made("d", "c", "queue wait", 1, 1, 400, with(telemetry.AttrUpstream, "files")),
+		made("c", "a", "tools/call read", 3, 0.9, 1199, with(telemetry.AttrUpstream, "files"), failing("timeout", "no answer within 800ms"),
 			at(500, "notifications/progress"), at(700, "notifications/progress"), at(1190, "retry", admin.SpanAttribute{Key: "interlock.attempt", Value: "2"}),
 			linked(start, "5", "waited_for"), linked("77777777777777777777777777777777", "6", "caused")),
 		made("b", "a", "policy secrets", 1, 0.1, 0.85),
@@ -74,10 +75,11 @@ func TestWaterfall(t *testing.T) {
 			`└─ tools/call read [files]           +900µs    1.20s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒`,
 			`   │  ! timeout: no answer within 800ms`,
 			`   │  → waited for: upstream start [files], took 400.0ms (trace 99999999)`,
-			`   │  → caused: span 6 of trace 77777777777777777777777777777777, which is not kept here`,
+			`   │  → caused by: span 6 of trace 77777777777777777777777777777777, which is not kept here`,
 			`   │  ◆ notifications/progress ×2  +500.0ms                           ◆      ◆`,
-			`   │  ◆ retry attempt=2              +1.19s                                                  ◆`,
-			`   └─ queue wait [files]             +1.0ms  399.0ms  ██████████████`,
+			`   │  ◆ retry                        +1.19s                                                  ◆`,
+			`   │    attempt: 2`,
+			`   └─ queue wait                     +1.0ms  399.0ms  ██████████████`,
 			`breaker                              +1.10s        -                                      ◆`,
 			`   (what it is part of has not ended, or is kept no more)`,
 		},
@@ -92,10 +94,11 @@ func TestWaterfall(t *testing.T) {
 			`└─ tools/call read [files]          +900µs    1.20s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒`,
 			`   │  ! timeout: no answer within 800ms`,
 			`   │  → waited for: upstream start [files], took 400.0ms (trace 9999999…`,
-			`   │  → caused: span 6 of trace 77777777777777777777777777777777, which…`,
+			`   │  → caused by: span 6 of trace 77777777777777777777777777777777, wh…`,
 			`   │  ◆ notifications/progress …  +500.0ms                  ◆   ◆`,
-			`   │  ◆ retry attempt=2             +1.19s                             ◆`,
-			`   └─ queue wait [files]            +1.0ms  399.0ms  ███████`,
+			`   │  ◆ retry                       +1.19s                             ◆`,
+			`   │    attempt: 2`,
+			`   └─ queue wait                    +1.0ms  399.0ms  ███████`,
 			`breaker                             +1.10s        -                   ◆`,
 			`   (what it is part of has not ended, or is kept no more)`,
 		},
@@ -110,10 +113,11 @@ func TestWaterfall(t *testing.T) {
 			`└─ tools/call rea…    1.20s  ▒▒▒▒▒▒▒▒▒▒▒`,
 			`   │  ! timeout: no answer within 800ms`,
 			`   │  → waited for: upstream start [fil…`,
-			`   │  → caused: span 6 of trace 7777777…`,
+			`   │  → caused by: span 6 of trace 7777…`,
 			`   │  ◆ notificat…               ◆ ◆`,
-			`   │  ◆ retry att…                     ◆`,
-			`   └─ queue wait …  399.0ms  ████`,
+			`   │  ◆ retry                          ◆`,
+			`   │    attempt: 2`,
+			`   └─ queue wait    399.0ms  ████`,
 			`breaker                   -            ◆`,
 			`   (what it is part of has not ended, o…`,
 		},
@@ -128,9 +132,10 @@ func TestWaterfall(t *testing.T) {
 			`└─ tools/c…    1.20s`,
 			`   │  ! timeout: no…`,
 			`   │  → waited for:…`,
-			`   │  → caused: spa…`,
+			`   │  → caused by: …`,
 			`   │  ◆ no…`,
 			`   │  ◆ re…`,
+			`   │    attempt: 2`,
 			`   └─ queu…  399.0ms`,
 			`breaker            -`,
 			`   (what it is part…`,
@@ -176,7 +181,7 @@ func TestWaterfallAttributes(t *testing.T) {
 func TestWaterfallOfHostileSpans(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\n\u202e"
 	spans := []admin.Span{
-		made("a", "b", "a"+evil, 2, 0, 5, failing("x"+evil, "y"+evil), with(attrUpstream, "u"+evil), with("k"+evil, "v"+evil), at(1, "e"+evil), linked("t"+evil, "s"+evil, "w"+evil)),
+		made("a", "b", "a"+evil, 2, 0, 5, failing("x"+evil, "y"+evil), with(telemetry.AttrUpstream, "u"+evil), with("k"+evil, "v"+evil), at(1, "e"+evil), linked("t"+evil, "s"+evil, "w"+evil)),
 		made("b", "a", "b", 1, 0, 5),
 		made("c", "c", "c", 1, 0, 0),
 	}
@@ -200,9 +205,9 @@ func TestWaterfallOfHostileSpans(t *testing.T) {
 }
 
 func TestTracesTable(t *testing.T) {
-	ok := []admin.Span{made("a", "", "tools/call clock__now", 2, 0, 12, with(attrUpstream, "")), made("b", "a", "tools/call now", 3, 1, 11, with(attrUpstream, "clock"))}
-	retried := []admin.Span{made("a", "", "tools/list", 2, 10, 60), made("b", "a", "tools/list", 3, 11, 30, with(attrUpstream, "a"), failing("reset", "")), made("c", "a", "tools/list", 3, 31, 60, with(attrUpstream, "b"))}
-	refused := []admin.Span{made("a", "", "tools/call _other", 2, 20, 20.05, with(attrCode, "-32602"))}
+	ok := []admin.Span{made("a", "", "tools/call clock__now", 2, 0, 12, with(telemetry.AttrUpstream, "")), made("b", "a", "tools/call now", 3, 1, 11, with(telemetry.AttrUpstream, "clock"))}
+	retried := []admin.Span{made("a", "", "tools/list", 2, 10, 60), made("b", "a", "tools/list", 3, 11, 30, with(telemetry.AttrUpstream, "a"), failing("reset", "")), made("c", "a", "tools/list", 3, 31, 60, with(telemetry.AttrUpstream, "b"))}
+	refused := []admin.Span{made("a", "", "tools/call _other", 2, 20, 20.05, with(telemetry.AttrStatusCode, "-32602"))}
 	for i := range refused {
 		refused[i].Trace = "4bf92f35ffffffffffffffffffffffff"
 	}
