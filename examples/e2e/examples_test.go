@@ -29,7 +29,7 @@ func TestExamplesRun(t *testing.T) {
 func exampleConfigs(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, pattern := range []string{"../*.yaml", "../*.json"} {
+	for _, pattern := range []string{"../*.yaml", "../*.json", "../observability/interlock*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -39,7 +39,8 @@ func exampleConfigs(t *testing.T) map[string]string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all[filepath.Base(file)] = string(raw)
+			name := strings.TrimPrefix(filepath.ToSlash(file), "../")
+			all[strings.ReplaceAll(name, "/", "-")] = string(raw)
 		}
 	}
 	readme, err := os.ReadFile("../../README.md")
