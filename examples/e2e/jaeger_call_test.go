@@ -47,7 +47,7 @@ func TestJaegerCall(t *testing.T) {
 		})
 		g.traced(j)
 		g.edit(func(whole map[string]any) {
-			whole["policies"] = []fields{{"name": "no-tokens", "secrets": fields{"tools": []string{"read_text_file"}}}}
+			whole["policies"] = []fields{{"name": "no-tokens", "secrets": fields{"tools": []string{"read_text_file", "echo"}}}}
 		})
 		return g
 	}
@@ -56,8 +56,8 @@ func TestJaegerCall(t *testing.T) {
 	process := fields{"command": interlock, "args": []string{"serve", "--stdio", "-c", own.config}, "env": fields{"HOME": own.dir}}
 
 	type made struct {
-		client                string
-		read, remember, reach origin
+		client                        string
+		read, remember, reach, denied origin
 	}
 	var all []made
 	for _, x := range []struct {
@@ -70,12 +70,15 @@ func TestJaegerCall(t *testing.T) {
 		f := capable(g.url())
 		maps.Copy(f, x.how)
 		c.connect(f)
-		m := made{x.name, newOrigin(), newOrigin(), newOrigin()}
+		m := made{x.name, newOrigin(), newOrigin(), newOrigin(), newOrigin()}
 		if got := c.textIn(m.read, "files__read_text_file", fields{"path": file}); !strings.Contains(got, "[REDACTED:github-pat]") {
 			t.Errorf("%s: the file is %q", x.name, got)
 		}
 		c.textIn(m.remember, "memory__read_graph", nil)
 		c.textIn(m.reach, "http__echo", fields{"message": "hello"})
+		if got, err := c.wait(c.callIn(m.denied, "http__echo", fields{"message": secret})); err != nil || !strings.Contains(string(got), `"executed":"no"`) {
+			t.Errorf("%s: a token passed: %s, %v", x.name, got, err)
+		}
 		c.must("close", nil, nil)
 		all = append(all, m)
 	}
@@ -128,6 +131,17 @@ func TestJaegerCall(t *testing.T) {
 			reach.below(t, root.SpanID, clientSpan, "tools/call echo").says(t, map[string]string{
 				"interlock.upstream": "http", "network.transport": "tcp", "server.address": at.Hostname(), "server.port": at.Port(),
 			})
+
+			denied := j.trace(t, m.denied.trace, has("tools/call http__echo", "policy no-tokens"))
+			if strings.Contains(denied.raw, secret) {
+				t.Error("the secret is in the trace of the call that was refused for it")
+			}
+			root = denied.below(t, m.denied.span, serverSpan, "tools/call http__echo")
+			root.says(t, map[string]string{"error.type": "denied"})
+			denied.below(t, root.SpanID, internalSpan, "policy no-tokens").says(t, map[string]string{"interlock.policy.effect": "deny", "interlock.policy.reason": "*"})
+			if len(denied.spans) != 2 {
+				t.Errorf("a call that was refused has %d spans, want 2:\n%s", len(denied.spans), denied)
+			}
 		})
 	}
 }

@@ -68,11 +68,11 @@ func TestJaegerRestart(t *testing.T) {
 	}
 
 	// The link leads to the restart, which is a trace of its own.
-	trace, span := up.link(t, "waited_for")
-	start := j.trace(t, trace, has("upstream start", "spawn", "handshake", "probe", "list"))
+	to := up.link(t, "waited_for")
+	start := j.trace(t, to.trace, has("upstream start", "spawn", "handshake", "probe", "list"))
 	again := start.below(t, "", internalSpan, "upstream start")
-	if again.SpanID != span {
-		t.Errorf("the call waited for %s, and the start is %s", span, again.SpanID)
+	if again.SpanID != to.span {
+		t.Errorf("the call waited for %s, and the start is %s", to.span, again.SpanID)
 	}
 	again.says(t, map[string]string{
 		"interlock.upstream": "every", "interlock.upstream.restart": "true", "interlock.upstream.generation": "2",
@@ -92,10 +92,23 @@ func TestJaegerRestart(t *testing.T) {
 	if nanos(again.Start) > nanos(queue.End) {
 		t.Error("the start began after the wait for it had ended")
 	}
-	// What was killed is what the start goes back to.
-	if trace, _ := again.link(t, "caused"); trace != cut.trace {
-		t.Errorf("the start was caused by trace %s, want the call that was cut, %s", trace, cut.trace)
+	// What the start comes of: the call that was cut, and the breaker, which opened.
+	causes := map[string]bool{}
+	for _, cause := range again.links("caused") {
+		causes[j.trace(t, cause.trace, func(got tree) bool { return got.find(cause) != nil }).find(cause).Name] = true
+		if cause.trace == cut.trace && cause.span != lost.SpanID {
+			t.Errorf("of the cut call %s is the cause, want its request to the server", cause.span)
+		}
 	}
+	if !causes["breaker"] || !causes[lost.Name] || len(causes) != 2 {
+		t.Errorf("the start was caused by %v", causes)
+	}
+	before := again.link(t, "previous")
+	earlier := j.trace(t, before.trace, has("upstream start", "spawn", "handshake", "list")).find(before)
+	if earlier == nil {
+		t.Fatal("the start links to none before it")
+	}
+	earlier.says(t, map[string]string{"interlock.upstream": "every", "interlock.upstream.generation": "1", "interlock.upstream.restart": "false"})
 
 	breaker := j.named(t, "breaker", func(got tree) bool { return len(events(got)) >= 3 })
 	if got, want := events(breaker), []string{"interlock.breaker.opened", "interlock.breaker.half_opened", "interlock.breaker.closed"}; !slices.Equal(got, want) {

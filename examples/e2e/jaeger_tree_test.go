@@ -175,6 +175,16 @@ func (of tree) children(parent *otlpSpan) (names []string) {
 	return names
 }
 
+// last is the span below n that began last, nil if there is none.
+func (of tree) last(n *otlpSpan) (last *otlpSpan) {
+	for _, c := range of.spans {
+		if c.ParentSpanID == n.SpanID {
+			last = c
+		}
+	}
+	return last
+}
+
 // says checks attributes. "*" is any value but none, "" is none.
 func (n *otlpSpan) says(t *testing.T, want map[string]string) {
 	t.Helper()
@@ -187,20 +197,34 @@ func (n *otlpSpan) says(t *testing.T, want map[string]string) {
 	}
 }
 
-// link returns the only link of n of that meaning.
-func (n *otlpSpan) link(t *testing.T, meaning string) (traceID, spanID string) {
-	t.Helper()
-	found := 0
+// links are the spans that n is linked to with that meaning.
+func (n *otlpSpan) links(meaning string) (to []ref) {
 	for _, l := range n.Links {
 		if l.Attributes["interlock.link"] == meaning {
-			found++
-			traceID, spanID = l.TraceID, l.SpanID
+			to = append(to, ref{l.TraceID, l.SpanID})
 		}
 	}
-	if found != 1 {
-		t.Fatalf("%q has %d links %q, want 1: %v", n.Name, found, meaning, n.Links)
+	return to
+}
+
+// link returns the only link of n of that meaning.
+func (n *otlpSpan) link(t *testing.T, meaning string) ref {
+	t.Helper()
+	found := n.links(meaning)
+	if len(found) != 1 {
+		t.Fatalf("%q has %d links %q, want 1: %v", n.Name, len(found), meaning, n.Links)
 	}
-	return traceID, spanID
+	return found[0]
+}
+
+// find returns the span that a link leads to, nil if it is not there.
+func (of tree) find(to ref) *otlpSpan {
+	for _, n := range of.spans {
+		if n.TraceID == to.trace && n.SpanID == to.span {
+			return n
+		}
+	}
+	return nil
 }
 
 // within checks that n is inside of another in time.
@@ -211,8 +235,11 @@ func (n *otlpSpan) within(t *testing.T, of *otlpSpan) {
 	}
 }
 
+// ref are the ids of a span.
+type ref struct{ trace, span string }
+
 // origin is a client's own span, which it tells in _meta.
-type origin struct{ trace, span string }
+type origin ref
 
 func newOrigin() origin { return origin{trace: random(16), span: random(8)} }
 
