@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"math/rand/v2"
@@ -315,12 +316,19 @@ func (s *Span) end(at time.Time, o Outcome) {
 		s.t.queue.add(b)
 	}
 	if s.kept {
+		if len(s.baggage)+len(s.tracestate) > maxKeptBeside {
+			b = bytes.Clone(b) // it is one piece of memory with the span
+		}
 		s.t.ring.add(finished{
 			trace: s.ref.trace, span: s.ref.span, parent: r.parent, root: r.root,
 			began: s.began, ended: at, failed: failure != "", raw: b,
 		})
 	}
 }
+
+// maxKeptBeside is how much of a client's own context, in bytes, may be kept with a
+// span that is kept.
+const maxKeptBeside = 128
 
 // SpanKey is under what a context carries its span.
 type SpanKey struct{}

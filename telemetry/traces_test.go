@@ -1,10 +1,13 @@
 package telemetry
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -276,6 +279,35 @@ func TestTraceWaits(t *testing.T) {
 			t.Error(err, "after", time.Since(begun))
 		}
 	})
+}
+
+// What is kept takes what it may, whatever came with it. It once held on to the
+// baggage of each call, since a span and its bytes are one piece of memory.
+func TestKeptMemory(t *testing.T) {
+	tel := keeping(t, maxKept)
+	bag := "k=" + strings.Repeat("x", 4000)
+	held := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := held()
+	for range maxKept {
+		op := Operation{
+			Method: "tools/call", TargetKind: Tool, Target: "files__read", RequestID: "1", Transport: "tcp", Force: true,
+			TraceParent: "00-" + hex.EncodeToString(binary.BigEndian.AppendUint64(make([]byte, 8), rand.Uint64()|1)) + "-00f067aa0ba902b7-01",
+			Baggage:     strings.Clone(bag),
+		}
+		s := tel.Server(&op)
+		tel.Client(s, &op).End(Outcome{})
+		s.End(Outcome{})
+	}
+	if got := held() - before; got > keptBytes*5/4 {
+		t.Errorf("%d bytes are held for %d traces, of at most %d", got, len(tel.ring.known), keptBytes)
+	} else {
+		t.Logf("%d bytes are held for %d traces that are said to take %d", got, len(tel.ring.known), tel.ring.good.bytes)
+	}
 }
 
 func TestNextTraces(t *testing.T) {
