@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -27,10 +28,12 @@ type call struct {
 	route   *router.Route
 	parked  *parked // for a client of 2026-07-28 that can be asked; else nil
 	lacked  atomic.Pointer[string]
-	waiting atomic.Int32 // questions that a person has not answered yet
-	over    atomic.Bool  // the answer is known: what comes later is dropped
-	changed bool         // policies made other arguments of those that the client sent
-	sieve   *sieve       // nil where nobody looks at what servers send
+	waiting atomic.Int32    // questions that a person has not answered yet
+	over    atomic.Bool     // the answer is known: what comes later is dropped
+	changed bool            // policies made other arguments of those that the client sent
+	sieve   *sieve          // nil where nobody looks at what servers send
+	span    *telemetry.Span // its CLIENT span, nil where there is none; set before the call is made
+	talk    atomic.Pointer[talk]
 }
 
 var errDuplicate = errors.New("duplicate id")
@@ -169,7 +172,9 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 		uc.Witness = &x.witness
 	}
 	uc.Begun = span.begun
+	c.span = span.Span
 	m, err := u.Call(ctx, uc)
+	c.sum()
 	if err != nil {
 		span.ended = time.Now() // not the exchange's: that of a parked call may be over
 		span.End(outcomeOfError(err))
@@ -226,6 +231,9 @@ func (c *call) end() {
 func (c *call) Notified(m jsonrpc.Message) {
 	if c.over.Load() {
 		return
+	}
+	if c.span.Recording() {
+		c.note(m)
 	}
 	switch m.MethodName() {
 	case "notifications/resources/updated": // for all who subscribed
@@ -288,7 +296,7 @@ func (c *call) put(q *upstream.Question) {
 		c.askedModern(q)
 		return
 	}
-	c.x.session.ask(q, c.x.out, c, c.route.Upstream)
+	c.g.putTo(c.x.session, q, c.x.out, c, c.route.Upstream)
 }
 
 // scopeOf is scope for an upstream known by name; the zero scope if it is gone.

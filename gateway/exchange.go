@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -25,8 +26,9 @@ type exchange struct {
 	method    string
 	out       outlet // where messages that belong to the request go
 	header    traceHeader
-	from      string // the client's address, "" on stdio
-	code      int    // of the JSON-RPC error that it was answered with
+	span      *telemetry.Span // the SERVER span, nil where there is none
+	from      string          // the client's address, "" on stdio
+	code      int             // of the JSON-RPC error that it was answered with
 	// modern is what a client of 2026-07-28 said with the request; nil for one of
 	// an older revision.
 	modern *modernRequest

@@ -440,7 +440,7 @@ func TestQuestionAtTheEndOfItsCall(t *testing.T) {
 	c := &call{x: &exchange{session: s, out: s.standing}}
 	c.end()
 	q, got := asked(t, `{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage"}`)
-	s.ask(q, s.standing, c, "a")
+	new(Gateway).putTo(s, q, s.standing, c, "a")
 	if a := <-got; !strings.Contains(a, "has ended") {
 		t.Errorf("the server was told %s", a)
 	}

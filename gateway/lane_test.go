@@ -45,7 +45,7 @@ func TestUpstreamThatTakesNoAnswerHoldsNobody(t *testing.T) {
 			}
 		}
 		for _, id := range []string{"q1", "q2"} {
-			s.ask(stuck(id), s.home, nil, "a")
+			g.putTo(s, stuck(id), s.home, nil, "a")
 			hear()
 		}
 		began := time.Now()

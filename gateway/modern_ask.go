@@ -52,12 +52,19 @@ func askable(method string) bool {
 // appendInputRequest appends a server's request as an entry of inputRequests. What
 // 2026-07-28 took out of it is left out: the id by which the server would have said
 // that a page was visited.
-func appendInputRequest(b []byte, key string, m *jsonrpc.Message) []byte {
+func appendInputRequest(b []byte, key string, m *jsonrpc.Message, trace *asking) []byte {
 	b = append(jsonrpc.AppendString(b, key), `:{"method":`...)
 	b = append(b, m.Method.Of(m.Raw)...)
-	if m.Params.Ok() && m.Raw[m.Params.Start] == '{' {
-		var e jsonrpc.Edits
+	var e jsonrpc.Edits
+	switch {
+	case !m.Params.Ok():
+		if trace.inject(&e, m) { // behind the method, as it is put into the message
+			edited := e.Apply(nil, m.Raw)
+			b = append(b, edited[m.Method.End:len(edited)-(len(m.Raw)-int(m.Method.End))]...)
+		}
+	case m.Raw[m.Params.Start] == '{':
 		e.Drop(m.Raw, m.Params, "elicitationId")
+		trace.inject(&e, m)
 		edited := e.Apply(nil, m.Raw)
 		// The edits are all inside params, which ends as far from the end as before.
 		b = append(append(b, `,"params":`...), edited[m.Params.Start:len(edited)-(len(m.Raw)-int(m.Params.End))]...)

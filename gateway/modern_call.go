@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -85,6 +86,7 @@ func (g *Gateway) retried(x *exchange, c *call, modern bool, edits *jsonrpc.Edit
 		a, o := x.staleState()
 		return s, edits, &verdict{a, o}
 	}
+	x.span.Link(s.made, linkedAs(telemetry.LinkParked))
 	switch s.kind {
 	case statePassed:
 		edits = withEdits(edits)
@@ -140,9 +142,11 @@ func (g *Gateway) modernAnswer(x *exchange, r *router.Route, m jsonrpc.Message, 
 	case "":
 		return completed(&m, x.id(), x.method == "resources/read", x.view.serverInfo), out
 	case resultInput:
+		x.span.Set(telemetry.String(telemetry.AttrResultType, resultInput))
 		x.executed = string(upstream.ExecutedUnknown)
 		return g.passInput(x, r, m), out
 	case resultTask:
+		x.span.Set(telemetry.String(telemetry.AttrResultType, resultTask))
 		g.tasks.remember(x, r.Upstream, m)
 	}
 	return carried(m, x.id()), out
@@ -244,6 +248,7 @@ func (c *call) askedModern(q *upstream.Question) {
 		return
 	}
 	c.lacked.Store(&lacking)
+	c.notAsked(q.Message.MethodName(), "the client declared no "+lacking)
 	go unable(q, "what this asks for: it declared no "+lacking)
 }
 

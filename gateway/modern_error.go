@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -33,6 +34,7 @@ func (g *Gateway) modernFailure(x *exchange, r *router.Route, m jsonrpc.Message,
 		case !x.modern.client.able.url:
 			return g.missingCapability(x, r, m, `{"elicitation":{"url":{}}}`)
 		default:
+			x.span.Set(telemetry.String(telemetry.AttrResultType, resultInput))
 			s := x.stateFor(stateSignedIn, r.Upstream, stateTTL)
 			return x.inputRequired(requests, g.seal.sealState(s)), outcome{}
 		}

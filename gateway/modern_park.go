@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -55,7 +56,8 @@ type parked struct {
 // put is a question of the server that was, or is to be, put to the client.
 type put struct {
 	*upstream.Question
-	key string
+	key   string
+	trace *asking
 }
 
 // converseModern makes a call that may be parked, and blocks until there is
@@ -110,6 +112,7 @@ func (p *parked) await(ctx context.Context, x *exchange) (answer, outcome) {
 		case <-t.C:
 			if requests, state := p.park(x); requests != nil {
 				x.executed = string(upstream.ExecutedUnknown) // it has begun
+				x.span.Set(telemetry.String(telemetry.AttrResultType, resultInput))
 				return x.inputRequired(requests, state), outcome{}
 			}
 		}
@@ -146,15 +149,17 @@ func (p *parked) asked(q *upstream.Question) {
 	defer p.mu.Unlock()
 	if lacking != "" {
 		p.lacking = lacking
+		p.call.notAsked(method, "the client declared no "+lacking)
 		go unable(q, "what this asks for: it declared no "+lacking)
 		return
 	}
 	if len(p.open) >= maxWaiting {
+		p.call.notAsked(method, "too many requests of this call wait for the client")
 		go refuse(q, "too many requests of this call wait for the client")
 		return
 	}
 	p.count++
-	a := &put{q, strconv.Itoa(p.count)}
+	a := &put{q, strconv.Itoa(p.count), p.g.startAsking(p.call, p.first.session, p.call.route.Upstream, &q.Message)}
 	p.open = append(p.open, a)
 	p.call.waiting.Add(1)
 	p.prod()
@@ -172,7 +177,9 @@ func (p *parked) prod() {
 func (p *parked) watch(a *put) {
 	select {
 	case <-a.Gone:
-		p.settle(a)
+		if p.settle(a) {
+			a.trace.unanswered(telemetry.OutcomeWithdrawn)
+		}
 	case <-p.done:
 	}
 }
@@ -204,6 +211,7 @@ func (p *parked) park(x *exchange) (requests []byte, state string) {
 	name, ok := p.g.parks.put(p)
 	if !ok {
 		for _, a := range p.open {
+			a.trace.unanswered(telemetry.OutcomeUnreachable)
 			go refuse(a.Question, "too many calls wait for their clients' answers already")
 		}
 		p.call.waiting.Add(-int32(len(p.open)))
@@ -214,7 +222,7 @@ func (p *parked) park(x *exchange) (requests []byte, state string) {
 		if i > 0 {
 			requests = append(requests, ',')
 		}
-		requests = appendInputRequest(requests, a.key, &a.Message)
+		requests = appendInputRequest(requests, a.key, &a.Message, a.trace)
 	}
 	s := x.stateFor(stateParked, p.call.route.Upstream, parkTTL)
 	s.inner = []byte(name)
@@ -248,6 +256,7 @@ func (g *Gateway) resume(ctx context.Context, x *exchange, r *router.Route, s re
 	if p == nil {
 		return x.staleState()
 	}
+	x.span.Link(p.first.span.Ref(), linkedAs(telemetry.LinkParked))
 	p.mu.Lock()
 	p.expiry.Stop()
 	p.name, p.waiter = "", x
@@ -291,6 +300,7 @@ func (p *parked) answer(ctx context.Context, a *put, result []byte) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
 	// A link that was lost meanwhile has nobody waiting on it.
+	a.trace.result(result, jsonrpc.Whole(result))
 	_ = a.Answer(ctx, jsonrpc.AppendResult(nil, a.Message.ID.Of(a.Message.Raw), result))
 }
 
@@ -315,6 +325,7 @@ func (p *parked) end() {
 	p.call.waiting.Add(-int32(len(open)))
 	p.mu.Unlock()
 	for _, a := range open {
+		a.trace.unanswered(telemetry.OutcomeEnded)
 		go refuse(a.Question, "the call that this request belongs to has ended")
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -41,15 +43,28 @@ type requestState struct {
 	upstream  string
 	digest    [sha256.Size]byte // of the request's params
 	inner     []byte            // the name of the parked call, or the upstream's state as JSON
+	made      telemetry.Ref     // the span of the request, zero for none
 }
 
-const stateContext = "interlock request state 1"
+// A state that names a span is sealed in another way, and looks like none to a
+// gateway that knows only the first.
+const (
+	stateContext       = "interlock request state 1"
+	tracedStateContext = "interlock request state 2"
+	tracedState        = "." // before the rest, whose plain text begins with the span
+)
 
 var errState = errors.New("not a request state of ours, or not for this request")
 
 // sealState returns the string that carries t.
 func (s *sealer) sealState(t requestState) string {
-	plain := []byte{byte(t.kind)}
+	var plain []byte
+	prefix, context := "", stateContext
+	if !t.made.IsZero() {
+		prefix, context = tracedState, tracedStateContext
+		plain = append(plain, t.made.Text()...)
+	}
+	plain = append(plain, byte(t.kind))
 	plain = binary.AppendVarint(plain, t.expires.Unix())
 	for _, field := range [...]string{t.principal, t.method, t.upstream} {
 		plain = binary.AppendUvarint(plain, uint64(len(field)))
@@ -58,19 +73,31 @@ func (s *sealer) sealState(t requestState) string {
 	plain = append(append(plain, t.digest[:]...), t.inner...)
 	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
 	_, _ = rand.Read(nonce) // never fails
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, plain, []byte(stateContext)))
+	return prefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, plain, []byte(context)))
 }
 
 // openState returns what a request state carries. The error is errState for one
 // that this key did not seal.
 func (s *sealer) openState(text string) (requestState, error) {
 	var t requestState
+	context := stateContext
+	text, traced := strings.CutPrefix(text, tracedState)
+	if traced {
+		context = tracedStateContext
+	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	n := s.aead.NonceSize()
 	if err != nil || len(b) < n {
 		return t, errState
 	}
-	plain, err := s.aead.Open(nil, b[:n], b[n:], []byte(stateContext))
+	plain, err := s.aead.Open(nil, b[:n], b[n:], []byte(context))
+	if err == nil && traced {
+		const size = len("0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		if len(plain) < size {
+			return t, errState
+		}
+		t.made, plain = telemetry.RefOf(string(plain[:size])), plain[size:]
+	}
 	if err != nil || len(plain) == 0 {
 		return t, errState
 	}
@@ -97,10 +124,14 @@ func (s *sealer) openState(text string) (requestState, error) {
 
 // stateFor begins a state for a retry of the request at that upstream.
 func (x *exchange) stateFor(kind stateKind, upstream string, ttl time.Duration) requestState {
-	return requestState{
+	s := requestState{
 		kind: kind, expires: time.Now().Add(ttl), principal: x.session.principal.Key(),
 		method: x.method, upstream: upstream, digest: digestOf(x.msg),
 	}
+	if kind != stateParked { // which knows its request
+		s.made = x.span.Ref()
+	}
+	return s
 }
 
 // stateOf opens the request state of a retry. The error is errState whatever the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -35,6 +36,7 @@ type taskKey struct{ principal, view, id string }
 type taskHome struct {
 	upstreams []string // more than one only if two gave the same id
 	since     time.Time
+	made      telemetry.Ref // the request that made it, zero for none
 }
 
 // remember notes which upstream a result of the type task came from.
@@ -64,7 +66,7 @@ func (t *tasks) remember(x *exchange, upstream string, m jsonrpc.Message) {
 			t.forget(t.order[i])
 			t.order = slices.Delete(t.order, i, i+1)
 		}
-		t.byKey[key] = taskHome{[]string{upstream}, now}
+		t.byKey[key] = taskHome{[]string{upstream}, now, x.span.Ref()}
 		t.order = append(t.order, key)
 		t.of[key.principal]++
 	case !slices.Contains(home.upstreams, upstream):
@@ -86,6 +88,14 @@ func (t *tasks) at(x *exchange, id string) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byKey[taskKey{x.session.principal.Key(), x.session.view, id}].upstreams
+}
+
+// made returns the request that made the client's task of that id, the zero Ref for
+// none that is known.
+func (t *tasks) made(x *exchange, id string) telemetry.Ref {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byKey[taskKey{x.session.principal.Key(), x.session.view, id}].made
 }
 
 // foreign reports whether the task is known to be other principals' alone.
@@ -110,6 +120,9 @@ func (g *Gateway) task(ctx context.Context, x *exchange) (answer, outcome) {
 		return x.badParams("params.taskId must be a string")
 	}
 	id := x.text(at)
+	if x.span.Recording() {
+		x.span.Link(g.tasks.made(x, id), linkedAs(telemetry.LinkTask))
+	}
 	up, why := g.taskHome(x, id)
 	if up == "" {
 		return x.badParams("params.taskId " + clipName(id) + ": " + why)

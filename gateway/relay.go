@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -23,6 +24,7 @@ type question struct {
 	out      outlet
 	token    []byte        // the server's progress token, as bytes
 	settled  chan struct{} // closed when it is answered or withdrawn
+	trace    *asking
 }
 
 // refuse answers a server's request with an error of ours. It blocks for the
@@ -43,15 +45,17 @@ func unable(q *upstream.Question, what string) {
 	_ = q.Answer(ctx, jsonrpc.AppendError(nil, id, jsonrpc.CodeMethodNotFound, "interlock: the client does not support "+what, nil))
 }
 
-// ask relays a server's request to the client on out, under an id of the
+// putTo relays a server's request to the client of s on out, under an id of the
 // session's own. It never blocks.
-func (s *session) ask(uq *upstream.Question, out outlet, c *call, up string) {
+func (g *Gateway) putTo(s *session, uq *upstream.Question, out outlet, c *call, up string) {
 	method := uq.Message.MethodName()
 	if what, ok := s.capable(method); !ok {
+		c.notAsked(method, "the client does not support "+what)
 		go unable(uq, what)
 		return
 	}
 	q := &question{Question: uq, call: c, upstream: up, out: out, settled: make(chan struct{})}
+	q.trace = g.startAsking(c, s, up, &uq.Message)
 	if t := uq.Message.MetaProgressToken; t.Ok() {
 		q.token = t.Of(uq.Message.Raw)
 	}
@@ -69,8 +73,10 @@ func (s *session) ask(uq *upstream.Question, out outlet, c *call, up string) {
 	s.mu.Unlock()
 	var e jsonrpc.Edits
 	e.Replace(uq.Message.ID, strconv.AppendUint(nil, n, 10))
+	q.trace.inject(&e, &uq.Message)
 	if !out.send(e.Apply(nil, uq.Message.Raw), needed) {
 		if s.take(n) != nil {
+			q.trace.unanswered(telemetry.OutcomeUnreachable)
 			go refuse(uq, "the client has no open stream to be asked on")
 		}
 		return
@@ -122,6 +128,7 @@ func (s *session) watch(n uint64, q *question) {
 	case <-q.settled:
 	case <-q.Gone:
 		if s.take(n) != nil {
+			q.trace.unanswered(telemetry.OutcomeWithdrawn)
 			q.out.send(cancelledBy(n, "the server no longer waits for the answer"), needed)
 		}
 	}
@@ -176,6 +183,7 @@ func (s *session) answered(m jsonrpc.Message, told *sync.WaitGroup) {
 	if q == nil {
 		return
 	}
+	q.trace.answered(&m)
 	var e jsonrpc.Edits
 	e.Replace(m.ID, q.Message.ID.Of(q.Message.Raw))
 	raw := e.Apply(nil, m.Raw)
@@ -233,6 +241,7 @@ func (s *session) withdraw(c *call) {
 	s.mu.Unlock()
 	for _, n := range open {
 		if q := s.take(n); q != nil {
+			q.trace.unanswered(telemetry.OutcomeEnded)
 			q.out.send(cancelledBy(n, "the call has ended"), needed)
 			go refuse(q.Question, "the call that this request belongs to has ended")
 		}

@@ -251,7 +251,7 @@ func (g *Gateway) asked(up string, scope upstream.Scope, q *upstream.Question) {
 		go refuse(q, "the client has no open stream to be asked on")
 		return
 	}
-	s.ask(q, home, nil, up)
+	g.putTo(s, q, home, nil, up)
 }
 
 // updated tells the client of a changed resource by the URI it subscribed to.

@@ -40,6 +40,12 @@ func (t traceHeader) inject(e *jsonrpc.Edits, m *jsonrpc.Message) *jsonrpc.Edits
 	if e == nil {
 		e = new(jsonrpc.Edits)
 	}
+	e.SetMeta(m, t.members(m)...)
+	return e
+}
+
+// members are the context as members of the _meta of m.
+func (t traceHeader) members(m *jsonrpc.Message) []jsonrpc.Member {
 	members := make([]jsonrpc.Member, 0, 3)
 	for _, x := range [...]struct{ name, value string }{
 		{"traceparent", t.Parent}, {"tracestate", t.State}, {"baggage", t.Baggage},
@@ -49,8 +55,7 @@ func (t traceHeader) inject(e *jsonrpc.Edits, m *jsonrpc.Message) *jsonrpc.Edits
 			members = append(members, jsonrpc.Member{Name: x.name, Value: jsonrpc.AppendString(nil, x.value)})
 		}
 	}
-	e.SetMeta(m, members...)
-	return e
+	return members
 }
 
 // outcome is how a request ended, as spans and metrics say it. The zero outcome
@@ -157,6 +162,7 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 	if x.traced != nil {
 		*x.traced = s.TraceID()
 	}
+	x.span = s.Span
 	if own, ok := ctx.(*callContext); ok {
 		own.span = s.Span
 		return ctx, s
@@ -272,6 +278,10 @@ func outcomeOfError(err error) outcome {
 	switch {
 	case errors.As(err, &call):
 		return outcome{Type: call.Reason}
+	case errors.Is(err, errParkTime):
+		return outcome{Type: "timeout"}
+	case errors.Is(err, errDraining):
+		return outcome{Type: "shutdown"}
 	case errors.Is(err, errCancelled), errors.Is(err, errClientGone), errors.Is(err, errEnded):
 		return outcome{Type: "cancelled"}
 	}

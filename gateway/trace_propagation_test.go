@@ -128,7 +128,7 @@ func TestContextReachesEveryServer(t *testing.T) {
 		switch links := server.Links; {
 		case w.linked == "" && len(links) > 0:
 			t.Errorf("%s: links %v", w.what, links)
-		case w.linked != "" && (len(links) != 1 || links[0].Trace != w.linked || links[0].ID != headerSpan):
+		case w.linked != "" && (len(links) != 1 || links[0].Trace != w.linked || links[0].ID != headerSpan || links[0].Attrs.Text(telemetry.AttrLink) != telemetry.LinkHeader):
 			t.Errorf("%s: links %v, want one to the header's %s", w.what, links, w.linked)
 		}
 		if w.header != nil {
@@ -189,6 +189,15 @@ func TestSamplingIsTheClients(t *testing.T) {
 	}
 }
 
+// states is a tracestate of about n bytes, all of it good.
+func states(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, ",k%d=%s", i, strings.Repeat("v", 200))
+	}
+	return b.String()[1:]
+}
+
 // A context that is none is as good as none: the request gets a root span, and no
 // part of it goes into a header.
 func TestBadContextIsIgnored(t *testing.T) {
@@ -213,7 +222,8 @@ func TestBadContextIsIgnored(t *testing.T) {
 		{"escaped", `"traceparent":"\u0030\u0030-` + good + `-` + metaSpan + `-01"`, metaSpan},
 		{"a later version", `"traceparent":"01-` + good + `-` + metaSpan + `-01-more"`, metaSpan},
 		{"a tracestate that is none", `"traceparent":"00-` + good + `-` + metaSpan + `-01","tracestate":"no equals sign,,"`, metaSpan},
-		{"a tracestate of 700 characters", `"traceparent":"00-` + good + `-` + metaSpan + `-01","tracestate":"a=` + long + `,b=` + long + `,c=` + long[:80] + `"`, metaSpan},
+		{"a tracestate with a value of 300 characters", `"traceparent":"00-` + good + `-` + metaSpan + `-01","tracestate":"a=` + long + `,b=` + long + `,c=` + long[:80] + `"`, metaSpan},
+		{"a tracestate of 5 KB", `"traceparent":"00-` + good + `-` + metaSpan + `-01","tracestate":"` + states(5<<10) + `"`, metaSpan},
 		{"a tracestate with a line's end", `"traceparent":"00-` + good + `-` + metaSpan + `-01","tracestate":"a=b\r\nX-Evil: 1"`, metaSpan},
 		{"a baggage that is none", `"traceparent":"00-` + good + `-` + metaSpan + `-01","baggage":"===,;"`, metaSpan},
 		{"a baggage of 9 KB", `"traceparent":"00-` + good + `-` + metaSpan + `-01","baggage":"a=` + strings.Repeat("y", 9<<10) + `"`, metaSpan},
@@ -265,6 +275,12 @@ func TestBadContextIsIgnored(t *testing.T) {
 	_, seen := echoed(t, client.call(`{"_meta":{},"name":"oldweb__echo"}`, h))
 	if strings.Contains(seen["traceparent"], good) {
 		t.Errorf("two headers: the server was told %q", seen["traceparent"])
+	}
+	// More than 512 characters, which are to be carried on at least (section 3.3.1.5).
+	long600 := states(600)
+	_, seen = echoed(t, client.call(`{"_meta":{"traceparent":"`+parentOf(good, metaSpan, "01")+`","tracestate":"`+long600+`"},"name":"oldweb__echo"}`, nil))
+	if seen["tracestate"] != long600 || kits["oldweb"].last().Get("Tracestate") != long600 {
+		t.Errorf("a tracestate of %d characters came as %q", len(long600), seen["tracestate"])
 	}
 	// Several lines of tracestate and baggage are one list.
 	h = http.Header{"Traceparent": {parentOf(good, headerSpan, "01")}, "Tracestate": {"a=1", "b=2"}, "Baggage": {"c=3", "d=4"}}

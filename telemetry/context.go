@@ -129,6 +129,22 @@ func (r Ref) traceParent() string {
 	return string(hex.AppendEncode(b, []byte{r.flags & flagSampled}))
 }
 
+// Text is the Ref as text, "" for the zero Ref.
+func (r Ref) Text() string {
+	if r.IsZero() {
+		return ""
+	}
+	b := append(hex.AppendEncode(nil, r.trace[:]), '-')
+	b = append(hex.AppendEncode(b, r.span[:]), '-')
+	return string(hex.AppendEncode(b, []byte{r.flags}))
+}
+
+// RefOf is the inverse of Ref.Text; what is none gives the zero Ref.
+func RefOf(text string) Ref {
+	r, _ := parseParent("00-" + text)
+	return r
+}
+
 // Inject returns what to send on: the span as traceparent, and the tracestate and
 // the baggage that the client sent. All are "" when no traces are exported, and
 // then the client's own context is to pass untouched.

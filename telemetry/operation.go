@@ -10,6 +10,9 @@ import (
 type Operation struct {
 	// Method is the MCP method, e.g. tools/call.
 	Method string
+	// Span is the name of the span of what is no request of MCP: then there is no
+	// Method.
+	Span string
 	// Target is the name of the tool or prompt (TargetKind says which): what
 	// clients call it on the server's side, the upstream's own name on the
 	// client's. A name that is in no catalog is passed as Other, so that clients
@@ -152,7 +155,11 @@ func (op *Operation) write(s *Span, kind Kind) {
 		target = ""
 	}
 	r.server = kind == KindServer
-	r.begin(knownMethod(op.Method), target, kind, s)
+	name := op.Span
+	if name == "" {
+		name = knownMethod(op.Method)
+	}
+	r.begin(name, target, kind, s)
 	b := r.raw
 	add := func(key, value string) {
 		if value != "" {

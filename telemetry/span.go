@@ -83,7 +83,8 @@ type recorded struct {
 // SpanStart says how a span of the gateway's own begins.
 type SpanStart struct {
 	Name   string
-	Parent *Span     // nil begins a trace, which is always sampled
+	Parent *Span     // nil begins a trace, which is always sampled, but for
+	As     Ref       // the Ref of a span: then the trace is sampled if that one was
 	Kind   Kind      // internal, if it is zero
 	Began  time.Time // now, if it is zero
 	Attrs  []Attr
@@ -103,9 +104,15 @@ func (t *Telemetry) Internal(s SpanStart) *Span {
 		s.Kind = KindInternal
 	}
 	var span *Span
-	if s.Parent == nil {
+	switch {
+	case s.Parent == nil && s.As.IsZero():
 		span = t.span(Ref{trace: newTraceID(), flags: t.exported()}, s.Began, true, true)
-	} else {
+	case s.Parent == nil:
+		span = t.span(Ref{trace: newTraceID(), flags: s.As.flags & t.exported()}, s.Began, true, t.Keeps(s.Began))
+		if span.rec == nil {
+			return nil
+		}
+	default:
 		if s.Parent.rec == nil {
 			return nil
 		}

@@ -64,6 +64,13 @@ func TestSetMetaAfterDrop(t *testing.T) {
 			t.Errorf("%s became %s, want %s", c.meta, s, c.want)
 		}
 	}
+	m, _ := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m","params":{ "x":1 }}`))
+	var e Edits
+	e.Drop(m.Raw, m.Params, "x")
+	e.SetMeta(&m, Member{"traceparent", []byte(`"t"`)})
+	if got, want := string(e.Apply(nil, m.Raw)), `{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"traceparent":"t"}  }}`; got != want {
+		t.Errorf("params without members became %s, want %s", got, want)
+	}
 }
 
 func TestEmptyObject(t *testing.T) {

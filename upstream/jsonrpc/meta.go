@@ -64,8 +64,8 @@ func (m *Message) metaMember(name string) Span {
 	return at
 }
 
-// metaEdit returns the edit that inserts members into m's params._meta, which may
-// be the object that has no others left.
+// metaEdit returns the edit that inserts members into m's params._meta, which, or
+// whose params, may be the object that has no others left.
 func metaEdit(m *Message, members []Member, bared Span) edit {
 	isObject := func(s Span) bool { return s.Ok() && m.Raw[s.Start] == '{' }
 	b := make([]byte, 0, 128)
@@ -78,7 +78,10 @@ func metaEdit(m *Message, members []Member, bared Span) edit {
 		return edit{m.Meta, append(appendMembers(append(b, '{'), members), '}'), true}
 	case isObject(m.Params):
 		b = append(appendMembers(append(b, `"_meta":{`...), members), '}')
-		return edit{first(m.Params), comma(b, m.Raw, m.Params), true}
+		if bared != m.Params {
+			b = comma(b, m.Raw, m.Params)
+		}
+		return edit{first(m.Params), b, true}
 	case m.Params.Ok():
 		return edit{m.Params, append(appendMembers(append(b, `{"_meta":{`...), members), "}}"...), true}
 	}
