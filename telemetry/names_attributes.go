@@ -15,18 +15,19 @@ const (
 	AttrOperation = "gen_ai.operation.name"
 	// AttrURI is the resource's URI. It is never in the span's name, nor in a metric.
 	AttrURI = "mcp.resource.uri"
-	// AttrRequestID is the id of the JSON-RPC request: the client's on a SERVER span,
-	// the gateway's own on a CLIENT span.
+	// AttrRequestID is the id that the client gave the JSON-RPC request, as it wrote it.
+	// It is on SERVER spans.
 	AttrRequestID = "jsonrpc.request.id"
-	// AttrSessionID is the id of the MCP session. It is in spans alone.
+	// AttrSessionID is the session of the client, not by the id that lets one into it. It
+	// is on SERVER spans, and never in a metric.
 	AttrSessionID = "mcp.session.id"
 	// AttrProtocolVersion is the revision of MCP that is spoken, such as 2025-11-25.
 	AttrProtocolVersion = "mcp.protocol.version"
 	// AttrTransport is `pipe` for stdio and `tcp` for HTTP.
 	AttrTransport = "network.transport"
-	// AttrServerAddress is the host of the server's URL.
+	// AttrServerAddress is the host of an upstream's URL.
 	AttrServerAddress = "server.address"
-	// AttrServerPort is the port of the server's URL.
+	// AttrServerPort is the port of an upstream's URL.
 	AttrServerPort = "server.port"
 	// AttrClientAddress is the IP address of the client.
 	AttrClientAddress = "client.address"

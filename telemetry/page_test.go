@@ -3,6 +3,7 @@ package telemetry
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -86,7 +87,8 @@ func attributeTables(n *telemetrytest.Names, kinds map[string]string) string {
 				break
 			}
 		}
-		fmt.Fprintf(&b, "%s\n\n%s\n", x.Group, rows("attribute | kind | tells", same, kinds))
+		of := strings.TrimSuffix(strings.Replace(x.Group, "Attributes of", "Of", 1), ".")
+		fmt.Fprintf(&b, "%s:\n\n%s\n", of, rows("attribute | kind | tells", same, kinds))
 	}
 	for _, x := range n.Attrs {
 		if values := n.Values[x.Value]; values != nil && x.Value != AttrLink {
@@ -176,19 +178,12 @@ func TestPageHasNoDeadNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := sources(t)
-	for _, list := range [][]telemetrytest.Name{n.Spans, n.Events, n.Attrs, n.Log} {
-		for _, x := range list {
-			if !used(all, `\b`+x.Const+`\b`) {
-				t.Errorf("no code uses %s, %q", x.Const, x.Value)
-			}
-		}
-	}
 	// Other packages have some of the words, and know no constants of this one.
 	words := read(t, "../upstream", "../policy")
-	for attr, values := range n.Values {
-		for _, x := range values {
+	for _, list := range slices.AppendSeq([][]telemetrytest.Name{n.Spans, n.Events, n.Attrs, n.Log}, maps.Values(n.Values)) {
+		for _, x := range list {
 			if !used(all, `\b`+x.Const+`\b`) && !used(words, regexp.QuoteMeta(`"`+x.Value+`"`)) {
-				t.Errorf("no code gives %s the value %q of %s", attr, x.Value, x.Const)
+				t.Errorf("no code uses %s, %q", x.Const, x.Value)
 			}
 		}
 	}
@@ -203,6 +198,34 @@ func used(texts map[string]string, expression string) bool {
 		}
 	}
 	return false
+}
+
+// What the page has Prometheus asked has names of metrics, and attributes of theirs.
+func TestPageAsksForMetrics(t *testing.T) {
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, i := range Instruments() {
+		for _, suffix := range []string{"", "_bucket", "_count", "_sum"} {
+			known[i.Prometheus+suffix] = true
+		}
+		for _, a := range i.Attributes {
+			known[strings.ReplaceAll(a, ".", "_")] = true
+		}
+	}
+	asked := 0
+	for _, block := range regexp.MustCompile("(?s)```promql\n(.*?)```|expr: (\\|\n.*?)\n +for:|expr: (.*?)\n").FindAllString(string(raw), -1) {
+		for _, name := range regexp.MustCompile(`\b(?:interlock|mcp|gen_ai|error)_[a-z_]+\b`).FindAllString(block, -1) {
+			if asked++; !known[name] {
+				t.Errorf("there is no %s, which the page has Prometheus asked for", name)
+			}
+		}
+	}
+	if asked < 15 {
+		t.Errorf("%d names found: does the test still read the page?", asked)
+	}
 }
 
 // The page has every key of the configuration, and every variable that is read.
@@ -224,6 +247,15 @@ func TestPageHasEverySetting(t *testing.T) {
 		}
 	}
 	keys(reflect.TypeFor[Config](), "")
+	r, err := newResource(t.Context(), "interlock", "1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range r.Attributes() {
+		if !strings.Contains(text, "`"+string(a.Key)+"`") {
+			t.Errorf("the page does not have the attribute %s of the resource", a.Key)
+		}
+	}
 	named := regexp.MustCompile(`"(OTEL_[A-Z_]+[A-Z])"`)
 	for file, code := range sources(t) {
 		for _, m := range named.FindAllStringSubmatch(code, -1) {

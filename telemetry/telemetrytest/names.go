@@ -90,7 +90,15 @@ func readNames(files []string) (*Names, error) {
 		}
 		n.Values[value] = of
 	}
-	for _, list := range slices.AppendSeq([][]Name{n.Spans, n.Events, n.Attrs, n.Log}, maps.Values(n.Values)) {
+	lists := slices.AppendSeq([][]Name{n.Spans, n.Events, n.Attrs, n.Log}, maps.Values(n.Values))
+	for _, list := range lists {
+		for i := range list {
+			if list[i].shape() {
+				all[list[i].Const] = list[i].Shape
+			}
+		}
+	}
+	for _, list := range lists {
 		for i := range list {
 			if err := list[i].resolve(all); err != nil {
 				return nil, err
@@ -150,7 +158,17 @@ func paragraph(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 var reference = regexp.MustCompile(`\[([A-Z]\w+)\]`)
 
-// resolve finds out what the comment says.
+// shape finds out what is added to the name, and reports whether anything is.
+func (x *Name) shape() bool {
+	x.Shape = x.Value
+	m := regexp.MustCompile("`(" + regexp.QuoteMeta(x.Value) + "[^`]*\\{[^`]*)`").FindStringSubmatch(x.raw)
+	if m != nil {
+		x.Shape = m[1]
+	}
+	return m != nil
+}
+
+// resolve finds out what the comment says. all are names by their constants.
 func (x *Name) resolve(all map[string]string) error {
 	text, ok := strings.CutPrefix(x.raw, x.Const+" ")
 	if !ok {
@@ -158,10 +176,6 @@ func (x *Name) resolve(all map[string]string) error {
 	}
 	text = strings.TrimPrefix(text, "is ")
 	x.Tells = strings.ToUpper(text[:1]) + text[1:]
-	x.Shape = x.Value
-	if m := regexp.MustCompile("`(" + regexp.QuoteMeta(x.Value) + "[^`]*\\{[^`]*)`").FindStringSubmatch(text); m != nil {
-		x.Shape = m[1]
-	}
 	for _, m := range reference.FindAllStringSubmatch(x.Tells, -1) {
 		value, ok := all[m[1]]
 		if !ok {
