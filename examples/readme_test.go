@@ -11,31 +11,52 @@ import (
 	"testing"
 )
 
-// snippet is a fenced block of README.md. Note is the HTML comment before it,
+// snippet is a fenced block of a page. Note is the HTML comment before it,
 // which says what it is when it is not a configuration.
 type snippet struct {
+	page                 string
 	line                 int
 	language, note, text string
 }
 
-// TestReadme runs what README.md shows: configurations pass `interlock
-// validate`, and commands and their flags exist.
+// TestReadme runs what README.md and docs/telemetry.md show: configurations pass
+// `interlock validate`, and commands and their flags exist.
 func TestReadme(t *testing.T) {
-	raw, err := os.ReadFile("../README.md")
+	interlock := build(t)
+	for _, page := range []struct {
+		file              string
+		configs, commands int // at least
+	}{
+		{"README.md", 3, 5},
+		{"docs/telemetry.md", 1, 4},
+	} {
+		t.Run(page.file, func(t *testing.T) {
+			configs, commands := runPage(t, interlock, page.file)
+			if configs < page.configs || commands < page.commands {
+				t.Errorf("found %d configurations and %d commands: does the test still read the page?", configs, commands)
+			}
+		})
+	}
+}
+
+// runPage runs what a page shows, and counts it.
+func runPage(t *testing.T, interlock, file string) (configs, commands int) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	interlock := build(t)
-
-	configs, commands := 0, 0
 	for _, s := range snippets(string(raw)) {
+		s.page = file
 		switch s.language {
 		case "yaml":
-			configs++
-			validate(t, interlock, s)
+			if s.note == "" {
+				configs++
+				validate(t, interlock, s)
+			}
 		case "json":
 			if !json.Valid([]byte(s.text)) {
-				t.Errorf("README.md:%d: is not JSON", s.line)
+				t.Errorf("%s:%d: is not JSON", file, s.line)
 			}
 			if s.note == "" {
 				configs++
@@ -50,9 +71,7 @@ func TestReadme(t *testing.T) {
 			}
 		}
 	}
-	if configs < 3 || commands < 5 {
-		t.Errorf("found %d configurations and %d commands: does the test still read the README?", configs, commands)
-	}
+	return configs, commands
 }
 
 // TestConfigs validates the configurations of this folder.
@@ -97,7 +116,7 @@ func validate(t *testing.T, interlock string, s snippet) {
 		t.Fatal(err)
 	}
 	if out, err := interlockValidate(t, interlock, file); err != nil {
-		t.Errorf("README.md:%d: interlock validate: %v\n%s", s.line, err, out)
+		t.Errorf("%s:%d: interlock validate: %v\n%s", s.page, s.line, err, out)
 	}
 }
 
@@ -116,11 +135,11 @@ func exists(t *testing.T, interlock string, s snippet, line string) {
 	words := strings.Fields(line)
 	help, err := exec.CommandContext(t.Context(), interlock, words[0], "--help").CombinedOutput()
 	if err != nil || bytes.Contains(help, []byte("unknown command")) || !bytes.Contains(help, []byte("interlock "+words[0])) {
-		t.Errorf("README.md:%d: no command %q: %v\n%s", s.line, words[0], err, help)
+		t.Errorf("%s:%d: no command %q: %v\n%s", s.page, s.line, words[0], err, help)
 	}
 	for _, word := range words[1:] {
 		if strings.HasPrefix(word, "-") && !regexp.MustCompile(`(^|[\s,])`+regexp.QuoteMeta(word)+`\b`).Match(help) {
-			t.Errorf("README.md:%d: interlock %s has no %s:\n%s", s.line, words[0], word, help)
+			t.Errorf("%s:%d: interlock %s has no %s:\n%s", s.page, s.line, words[0], word, help)
 		}
 	}
 }
