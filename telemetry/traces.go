@@ -48,8 +48,8 @@ func (e *AmbiguousTraceError) Error() string {
 // kept as traces. The zero value is all of them.
 type Wanted struct {
 	Limit int // at most so many, the last ones; 0 is all
-	// Errors is those alone of which something failed.
-	Errors bool
+	// Calls is requests of clients alone, Errors those alone of which something failed.
+	Calls, Errors bool
 	// Upstream and Tool are names that a span of theirs has; a tool's is the one that
 	// clients use, or the upstream's own.
 	Upstream, Tool string
@@ -113,7 +113,7 @@ func (w Wanted) among(kept []traceCopy, after uint64) func(func(int, []jsonSpan)
 	newest(all)
 	return func(yield func(int, []jsonSpan) bool) {
 		for i, s := range all {
-			if spans := decode(s.spans); w.named(spans) && !yield(i, spans) {
+			if spans := decode(s.spans); w.suits(spans) && !yield(i, spans) {
 				return
 			}
 		}
@@ -125,9 +125,10 @@ func (w Wanted) cheaply(s *story) bool {
 	return !s.root.began.Before(w.Since) && s.root.ended.Sub(s.root.began) >= w.Slower && (!w.Errors || s.failed())
 }
 
-// named reports whether the spans have the names that are wanted.
-func (w Wanted) named(spans []jsonSpan) bool {
-	return has(spans, AttrUpstream, w.Upstream) && has(spans, AttrTool, w.Tool)
+// suits is what can be said of its spans alone.
+func (w Wanted) suits(spans []jsonSpan) bool {
+	client := func(s jsonSpan) bool { return s.Kind == int32(KindServer) }
+	return has(spans, AttrUpstream, w.Upstream) && has(spans, AttrTool, w.Tool) && (!w.Calls || slices.ContainsFunc(spans, client))
 }
 
 func has(spans []jsonSpan, key, value string) bool {

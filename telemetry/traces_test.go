@@ -163,6 +163,7 @@ func TestTracesWanted(t *testing.T) {
 	}{
 		{"all", Wanted{}, []string{start, read, now, read}},
 		{"the last", Wanted{Limit: 2}, []string{start, read}},
+		{"requests of clients", Wanted{Calls: true, Limit: 1}, []string{read}},
 		{"errors", Wanted{Errors: true}, []string{read}},
 		{"upstream", Wanted{Upstream: "files"}, []string{start, read, read}},
 		{"tool", Wanted{Tool: "clock__now"}, []string{now}},

@@ -44,6 +44,7 @@ Ctrl-C or the end of the gateway; JSON then is an object a line.`,
 	output := outputFlag(cmd)
 	f := cmd.Flags()
 	f.IntVarP(&q.Limit, "last", "n", 20, "at most so many, the last `N`")
+	f.BoolVar(&q.Calls, "calls", false, "only requests of clients")
 	f.BoolVar(&q.Errors, "errors", false, "only those of which something failed")
 	f.StringVar(&q.Upstream, "upstream", "", "only those that this server, `NAME`, had to do with")
 	f.StringVar(&q.Tool, "tool", "", "only calls of this tool, by the `NAME` that clients use or the server's own")
@@ -57,7 +58,7 @@ Ctrl-C or the end of the gateway; JSON then is an object a line.`,
 	cmd.ValidArgsFunction = once(r.completing(traceIDs))
 	r.asks(cmd, func(ctx context.Context, c *admin.Client, args []string) error {
 		if len(args) == 1 {
-			for _, name := range []string{"last", "errors", "upstream", "tool", "slower", "since", "follow"} {
+			for _, name := range []string{"last", "calls", "errors", "upstream", "tool", "slower", "since", "follow"} {
 				if f.Changed(name) {
 					return usage("", "--%s selects among all: leave it out with an ID", name)
 				}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,27 @@ func TestWaterfall(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%d columns: %s", width, diff)
 		}
+	}
+}
+
+// The drawing in the documentation is one that the program makes.
+func TestWaterfallOfTheDocumentation(t *testing.T) {
+	const start = "325fc4c0d68c9f2a6e1b7a5d3c9e8f10"
+	spans := []admin.Span{
+		made("a", "", "tools/call files__read", 2, 0, 1241),
+		made("b", "a", "policy secrets", 1, 0.1, 0.45, with(telemetry.AttrPolicyEffect, "change"), with(telemetry.AttrPolicyReason, "1 credential was masked")),
+		made("c", "a", "tools/call read", 3, 0.6, 1240, with(telemetry.AttrUpstream, "files"), linked(start, "5", telemetry.LinkWaitedFor),
+			at(900, "notifications/progress"), at(1100, "notifications/progress")),
+		made("d", "c", "queue wait", 1, 0.7, 780, with(telemetry.AttrUpstream, "files"), with(telemetry.AttrWaitReason, telemetry.WaitStart)),
+	}
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{start + "5": "upstream start (recovery) [files], 11:59:59.871, took 909.2ms (trace 325fc4c0)"}
+	drawn := strings.Join(on(0, func(s *screen) { s.waterfall(spans, names, traceView{}) }), "\n")
+	if !strings.Contains(string(page), "```\n"+drawn+"\n```") {
+		t.Errorf("docs/operations.md does not have it:\n%s", drawn)
 	}
 }
 

@@ -39,8 +39,8 @@ const headerTrace = "Interlock-Trace"
 type TraceQuery struct {
 	// Limit is how many at most, the last ones; 0 is all.
 	Limit int
-	// Errors selects those of which something failed.
-	Errors bool
+	// Calls selects requests of clients, Errors those of which something failed.
+	Calls, Errors bool
 	// Upstream and Tool are names; a tool's is the one that clients use, or the
 	// upstream's own.
 	Upstream, Tool string
@@ -85,6 +85,9 @@ func traceQuery(r *http.Request, now time.Time) (TraceQuery, error) {
 		return q, err
 	}
 	q.Limit = int(limit) //nolint:gosec // at most maxTraces
+	if q.Calls, err = yes(r, "calls"); err != nil {
+		return q, err
+	}
 	if q.Errors, err = yes(r, "errors"); err != nil {
 		return q, err
 	}
@@ -116,6 +119,9 @@ func (q TraceQuery) query() url.Values {
 	set("tool", q.Tool)
 	if q.Limit > 0 {
 		set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.Calls {
+		set("calls", "true")
 	}
 	if q.Errors {
 		set("errors", "true")

@@ -20,7 +20,7 @@ func TestTraceQueries(t *testing.T) {
 		want  TraceQuery
 	}{
 		{"", TraceQuery{Limit: defaultTraces}},
-		{"?limit=7&errors=true&upstream=files&tool=a__b&min=100ms", TraceQuery{Limit: 7, Errors: true, Upstream: "files", Tool: "a__b", Slower: 100 * time.Millisecond}},
+		{"?limit=7&calls=1&errors=true&upstream=files&tool=a__b&min=100ms", TraceQuery{Limit: 7, Calls: true, Errors: true, Upstream: "files", Tool: "a__b", Slower: 100 * time.Millisecond}},
 		{"?min=1.5&limit=0", TraceQuery{Slower: 1500 * time.Millisecond}},
 		{"?since=2026-11-22T15:04:05Z", TraceQuery{Limit: defaultTraces, Since: time.Date(2026, 11, 22, 15, 4, 5, 0, time.UTC)}},
 	} {
@@ -41,6 +41,7 @@ func TestTraceQueries(t *testing.T) {
 		"/v1/traces?limit=x":                `limit=\"x\" is not a number from 0 to 10000`,
 		"/v1/traces?limit=10001":            "is not a number from 0 to 10000",
 		"/v1/traces?errors=perhaps":         "is not true or false",
+		"/v1/traces?calls=all":              "is not true or false",
 		"/v1/traces?min=-1s":                "is not a duration",
 		"/v1/traces?since=yesterday":        "is not a time such as 2026-11-22T15:04:05Z, or how long ago",
 		"/v1/traces?since=-1m":              "is not a time such as",
@@ -80,7 +81,7 @@ func TestTracesOverTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	q := TraceQuery{Limit: 3, Errors: true, Upstream: "a b&c", Tool: "x/y", Slower: time.Second, Since: time.Unix(1e9, 5).UTC()}
+	q := TraceQuery{Limit: 3, Calls: true, Errors: true, Upstream: "a b&c", Tool: "x/y", Slower: time.Second, Since: time.Unix(1e9, 5).UTC()}
 	if _, err := c.Traces(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
