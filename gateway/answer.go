@@ -48,6 +48,18 @@ func (a answer) bytes() []byte {
 	return a.appendTo(make([]byte, 0, a.size()))
 }
 
+// first returns the first n bytes of the answer, or all of it.
+func (a answer) first(n int) []byte {
+	if n < len(a.head) {
+		return a.head[:n]
+	}
+	b := append(make([]byte, 0, min(n, a.size())), a.head...)
+	for _, piece := range [...][]byte{a.id, a.tail} {
+		b = append(b, piece[:min(len(piece), n-len(b))]...)
+	}
+	return b
+}
+
 // carried is an upstream's response under the client's id.
 func carried(m jsonrpc.Message, id []byte) answer {
 	return answer{m.Raw[:m.ID.Start], id, m.Raw[m.ID.End:]}

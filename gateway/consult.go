@@ -11,10 +11,11 @@ import (
 
 // consulted makes the call with the chain's leave, before it and after.
 func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, edits *jsonrpc.Edits) (jsonrpc.Message, error) {
-	if c.x.view.rules.chain.Empty() {
+	x := c.x
+	if x.view.rules.chain.Empty() {
+		g.capture.arguments(ctx, x.method, x.msg.Arguments.Of(x.msg.Raw))
 		return g.ask(ctx, c, u, edits)
 	}
-	x := c.x
 	chain, err := g.enterChain(x, c.route.Upstream)
 	if err != nil {
 		return jsonrpc.Message{}, err
@@ -31,6 +32,7 @@ func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, 
 		edits = withArguments(edits, x.msg, pc.Arguments())
 		c.changed = true
 	}
+	g.capture.arguments(ctx, x.method, pc.Arguments())
 	if chain.Inbound() {
 		c.sieve = newSieve(ctx, g, chain, pc)
 		defer c.sieve.end()

@@ -80,6 +80,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 			a, out = refused(errorOf(x.id(), jsonrpc.CodeInternal, "internal error: this is a defect of the gateway, and its log has the details", nil), jsonrpc.CodeInternal)
 		}
 		x.code = out.Code
+		g.capture.result(span.Span, x.method, a)
 		span.End(out)
 		if g.tel.Auditing() {
 			g.audited(ctx, x, a, out)

@@ -51,6 +51,7 @@ type Options struct {
 type Gateway struct {
 	log     *slog.Logger
 	tel     *telemetry.Telemetry
+	capture *capture // nil for none
 	version string
 	load    func() (*config.Config, error)
 	overlay *overlay // guarded by reload
@@ -110,7 +111,7 @@ var emptyCatalog = router.Build(router.Defaults(), nil)
 func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
 		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load,
-		sessions: newSessions(), listeners: newListeners(),
+		capture: newCapture(cfg.Telemetry.Traces.Capture), sessions: newSessions(), listeners: newListeners(),
 		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1), pulse: make(chan struct{}),
 	}
 	g.lingering.Late = (*post).lingers

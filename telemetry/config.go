@@ -38,8 +38,11 @@ type Traces struct {
 	// Sample is the share of root traces kept, 0 to 1; a client's own decision
 	// is followed.
 	Sample float64 `koanf:"sample"`
-	// Capture says whether arguments and results go into spans. This version
-	// knows none alone.
+	// Capture says whether the arguments and results of tools go into spans: none, or
+	// redacted, which puts 4 KiB of each there, without what is known to be secret by its
+	// name or its form. DANGER: what is private and looks like any other text (names,
+	// addresses, mail, source code, a password in a sentence) is shown to whoever sees the
+	// traces, in the backend and in `interlock traces`.
 	Capture string `koanf:"capture"`
 	// Keep is how many traces are kept in memory, for `interlock traces`, with a
 	// backend or without: the last ones, 0 to 10000, in 8 MiB at most. 0 keeps none.
@@ -60,6 +63,12 @@ type Logs struct {
 	Format string `koanf:"format"` // auto (text on a terminal, else json), text or json
 }
 
+// The values of Traces.Capture.
+const (
+	CaptureNone     = "none"
+	CaptureRedacted = "redacted"
+)
+
 // The protocols of OTLP.
 const (
 	HTTPProtobuf = "http/protobuf"
@@ -71,7 +80,7 @@ func Defaults() Config {
 	return Config{
 		ServiceName: "interlock",
 		OTLP:        OTLP{Protocol: HTTPProtobuf},
-		Traces:      Traces{Sample: 1, Capture: "none", Keep: 200},
+		Traces:      Traces{Sample: 1, Capture: CaptureNone, Keep: 200},
 		Logs:        Logs{Level: "info", Format: "auto"},
 	}
 }
@@ -122,12 +131,8 @@ func (c Config) Validate() error {
 	if n := c.Traces.Keep; n < 0 || n > maxKept {
 		bad(fmt.Sprintf("%d traces cannot be kept in memory: write 0 (none) to %d, and name otlp.endpoint for more", n, maxKept), "traces", "keep")
 	}
-	switch c.Traces.Capture {
-	case "none":
-	case "redacted":
-		bad(`"redacted" is not supported by this version: use none`, "traces", "capture")
-	default:
-		bad(fmt.Sprintf("%q is not known: use none", c.Traces.Capture), "traces", "capture")
+	if m := c.Traces.Capture; m != CaptureNone && m != CaptureRedacted {
+		bad(fmt.Sprintf("%q is not one of %s, %s", m, CaptureNone, CaptureRedacted), "traces", "capture")
 	}
 	if l := c.Metrics.Listen; l != "" {
 		if _, port, err := net.SplitHostPort(l); err != nil || port == "" {

@@ -33,7 +33,7 @@ func TestValidate(t *testing.T) {
 		{"no trace is kept", func(c *Config) { c.Traces.Keep = 0 }, ""},
 		{"keep", func(c *Config) { c.Traces.Keep = 10_001 }, "traces.keep: 10001 traces cannot be kept in memory: write 0 (none) to 10000, and name otlp.endpoint for more"},
 		{"keep less than none", func(c *Config) { c.Traces.Keep = -1 }, "traces.keep: -1 traces cannot be kept in memory: write 0 (none) to 10000, and name otlp.endpoint for more"},
-		{"capture", func(c *Config) { c.Traces.Capture = "redacted" }, `traces.capture: "redacted" is not supported by this version: use none`},
+		{"capture", func(c *Config) { c.Traces.Capture = "all" }, `traces.capture: "all" is not one of none, redacted`},
 		{"listen", func(c *Config) { c.Metrics.Listen = "9090" }, "metrics.listen: must be host:port"},
 		{"level", func(c *Config) { c.Logs.Level = "INFO" }, `logs.level: "INFO" is not one of debug, info, warn, error`},
 		{"format", func(c *Config) { c.Logs.Format = "" }, `logs.format: "" is not one of auto, text, json`},

@@ -37,6 +37,12 @@ const (
 	AttrErrorType = "error.type"
 	// AttrStatusCode is the code of the JSON-RPC error that was the answer.
 	AttrStatusCode = "rpc.response.status_code"
+	// AttrArguments is what the tool was called with, if telemetry.traces.capture is
+	// redacted: JSON of 4 KiB at most, on SERVER spans of tools/call. They are the
+	// arguments that the policies let pass.
+	AttrArguments = "gen_ai.tool.call.arguments"
+	// AttrResult is the result that the client got, as for the arguments.
+	AttrResult = "gen_ai.tool.call.result"
 )
 
 // executeTool is the gen_ai.operation.name of tools/call.

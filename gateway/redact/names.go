@@ -74,7 +74,7 @@ func isName(key string) bool {
 
 func isValue(key string) bool {
 	switch key {
-	case "value", "Value", "val", "values", "text", "content", "data", "default":
+	case "value", "Value", "val", "values", "default":
 		return true
 	}
 	return false

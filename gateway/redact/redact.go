@@ -11,14 +11,15 @@ package redact
 // Limit is how many bytes what Redactor.JSON returns has at most.
 const Limit = 4 << 10
 
+// Read is how many bytes of a document Redactor.JSON reads at most.
+const Read = 32 << 10
+
 const (
 	// shown is how much of one text is shown.
 	shown = 1 << 10
 	// seen is how much of one text is looked at: a secret that begins in what is
 	// shown must be seen whole, or the rules do not know it.
 	seen = 8 << 10
-	// read is how much of a document is looked at.
-	read = 32 << 10
 )
 
 // Rules returns a well-formed JSON document without what its rules take for secret,
@@ -31,6 +32,28 @@ type Redactor struct{ rules Rules }
 // New makes a Redactor.
 func New(rules Rules) *Redactor { return &Redactor{rules} }
 
+// Member returns raw from the value of an object's first member of that name on, nil if
+// there is none. It reads no more than what comes before, and raw may be cut at its end.
+func Member(raw []byte, name string) []byte {
+	s := shrinker{in: raw}
+	s.space()
+	if s.i >= len(raw) || raw[s.i] != '{' {
+		return nil
+	}
+	s.i++
+	for first := true; s.next('}', first); first = false {
+		key, _ := s.text(maxKey)
+		if s.space(); s.i >= len(raw) || raw[s.i] != ':' {
+			return nil
+		}
+		if s.i++; key == name {
+			return raw[s.i:]
+		}
+		s.skip()
+	}
+	return nil
+}
+
 // JSON returns the JSON value that raw begins with, redacted: again JSON, compact,
 // valid UTF-8, and of Limit bytes at most. Of what is malformed the part before the
 // fault is returned. It takes no more time for a large document than for one of
@@ -38,7 +61,7 @@ func New(rules Rules) *Redactor { return &Redactor{rules} }
 func (r *Redactor) JSON(raw []byte) string {
 	// Twice: a secret must be whole when the rules look for it, and what they
 	// leave in its place must fit, too.
-	doc := shrink(raw[:min(read, len(raw))], read+Limit, seen)
+	doc := shrink(raw[:min(Read, len(raw))], Read+Limit, seen)
 	clean, err := r.rules(doc)
 	if err != nil {
 		return `"` + mask + `"`

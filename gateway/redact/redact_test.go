@@ -73,6 +73,7 @@ func TestLarge(t *testing.T) {
 		{"what comes behind a text", `{"a":"` + filler[:5000] + `","b":"seen"}`, `"b":"seen"`, "\x00"},
 		{"many members", `{` + strings.Repeat(`"k":"v",`, 2000) + `"z":1}`, `,"…":"…"}`, `"z"`},
 		{"many elements", `[` + strings.Repeat(`12345,`, 2000) + `6]`, `12345,"…"]`, "\x00"},
+		{"what a server answers", `{"content":[` + strings.Repeat(`{"type":"text","text":"lorem ipsum"},`, 5000) + `{}]}`, `{"type":"text","text":"lorem ipsum"},`, "\x00"},
 		{"deep", strings.Repeat(`{"a":[`, 500), `{"a":["…"]}`, "\x00"},
 		{"a private key", `{"a":"` + strings.ReplaceAll(filler[:800]+pem, "\n", `\n`) + `"}`, "lorem", "MIIE"},
 		{"a private key that does not end", `{"a":"` + strings.ReplaceAll(filler[:800]+pem[:1500]+strings.Repeat(pem[32:1500], 9), "\n", `\n`) + `"}`, "lorem", "MIIE"},
@@ -104,12 +105,12 @@ func fit(t *testing.T, got string) {
 
 // Of a large document no more is read than of a small one: the rest is not even there.
 func TestReadsNoMore(t *testing.T) {
-	small := append([]byte(`{"a":"`), make([]byte, read)...)
+	small := append([]byte(`{"a":"`), make([]byte, Read)...)
 	for i := range small[6:] {
 		small[6+i] = "lorem ipsum "[i%12]
 	}
 	// Behind the end of what may be read is what would be found.
-	large := append(small[:read:read], `","password":"x`...)
+	large := append(small[:Read:Read], `","password":"x`...)
 	if a, b := redactor.JSON(small), redactor.JSON(large); a != b {
 		t.Errorf("got\n%s\n%s", a, b)
 	}
@@ -213,5 +214,22 @@ func BenchmarkJSON(b *testing.B) {
 				redactor.JSON(in)
 			}
 		})
+	}
+}
+
+func TestMember(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{`{"jsonrpc":"2.0","id":1,"result":{"a":1}}`, `{"a":1}}`},
+		{` { "x" : [{"result":0}] , "result" : 2`, ` 2`},
+		{`{"r\u0065sult":3}`, `3}`},
+		{`{"id":1,"error":{}}`, ""},
+		{`{"id":1,"resu`, ""},
+		{`{"id":`, ""},
+		{`["result",1]`, ""},
+		{``, ""},
+	} {
+		if got := string(Member([]byte(tc.in), "result")); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.in, got, tc.want)
+		}
 	}
 }
