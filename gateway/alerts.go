@@ -134,6 +134,7 @@ func (g *Gateway) raise(a alert.Alert) {
 	span.Event(telemetry.EventAlert+string(a.Event), telemetry.String(telemetry.AttrUpstream, a.Upstream), telemetry.String(telemetry.AttrState, a.State),
 		telemetry.String(telemetry.AttrAlertReason, a.Reason), telemetry.String(telemetry.AttrAlertStage, a.Stage), telemetry.String(telemetry.AttrAlertText, a.Text))
 	span.End(telemetry.Outcome{})
+	g.exportAlert(telemetry.NewContext(context.Background(), span), &a)
 	g.happened(admin.Event{At: a.At, Kind: "alert", Upstream: a.Upstream, Alert: string(a.Event), Stage: a.Stage, Text: a.Text})
 }
 
@@ -143,7 +144,7 @@ func (g *Gateway) toolsChanged(name string, d toolDiff) {
 	if len(d.changed) > 0 { // a tool that was looked at is another one now
 		level = slog.LevelWarn
 	}
-	g.log.Log(context.Background(), level, "upstream tools changed", "upstream", name,
+	g.log.Log(context.Background(), level, "upstream tools changed", telemetry.EventName, telemetry.LogTools, "upstream", name,
 		"added", d.added, "removed", d.removed, "changed", d.changed)
 	text := name + " lists other tools: " + d.String()
 	g.happened(admin.Event{Kind: "tools_changed", Upstream: name, Text: text})

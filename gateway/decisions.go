@@ -131,11 +131,11 @@ func (g *Gateway) observing(all scores) policy.Observer {
 				return
 			}
 			if unsaid, ok := t.warns(d.Began); ok {
-				g.log.WarnContext(ctx, "policy could not decide", "policy", d.Policy, "phase", string(d.Phase), "method", what,
+				g.log.WarnContext(ctx, "policy could not decide", telemetry.EventName, telemetry.LogPolicyFailed, "policy", d.Policy, "phase", string(d.Phase), "method", what,
 					"passed", d.Passed, "err", d.Err, "also", unsaid)
 			}
 		case policy.Deny:
-			g.log.DebugContext(ctx, "denied", "policy", d.Policy, "phase", string(d.Phase), "method", what, "reason", d.Reason, "dry_run", d.DryRun)
+			g.log.DebugContext(ctx, "denied", telemetry.EventName, telemetry.LogDenied, "policy", d.Policy, "phase", string(d.Phase), "method", what, "reason", d.Reason, "dry_run", d.DryRun)
 		}
 	}
 }

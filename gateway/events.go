@@ -67,4 +67,7 @@ func (g *Gateway) Events(after uint64) (list []admin.Event, changed <-chan struc
 
 // happened adds an event; Seq is set here, and At if it is zero. It does not
 // block.
-func (g *Gateway) happened(e admin.Event) { g.events.add(e) }
+func (g *Gateway) happened(e admin.Event) {
+	g.events.add(e)
+	g.exportEvent(&e)
+}

@@ -50,7 +50,7 @@ type exchange struct {
 	call    call
 	ask     upstream.Call
 	witness witness
-	edits jsonrpc.Edits
+	edits   jsonrpc.Edits
 }
 
 // id is the client's request id as bytes.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
@@ -107,7 +108,7 @@ func failure(ctx context.Context, u *upstream.Upstream, verb upstream.Verb, err 
 func (g *Gateway) ordered(ctx context.Context, what string, names []string) {
 	who := by(ctx)
 	for _, name := range names {
-		g.log.InfoContext(ctx, "operator's order", "order", what, "upstream", name, "by", who)
+		g.log.InfoContext(ctx, "operator's order", telemetry.EventName, telemetry.LogOrder, "order", what, "upstream", name, "by", who)
 		g.acted(ctx, what, name)
 		g.happened(admin.Event{Kind: "order", Upstream: name, Text: what + " of " + name + " ordered by " + who})
 	}

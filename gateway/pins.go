@@ -68,7 +68,7 @@ func (g *Gateway) ApprovePins(ctx context.Context, refs []string) ([]admin.Pin, 
 	}
 	for _, i := range items {
 		name := escaped(i.Ref)
-		g.log.InfoContext(ctx, "definition approved", "upstream", i.Upstream, "name", name, "hash", i.Hash, "by", who)
+		g.log.InfoContext(ctx, "definition approved", telemetry.EventName, telemetry.LogApproved, "upstream", i.Upstream, "name", name, "hash", i.Hash, "by", who)
 		g.happened(admin.Event{Kind: "order", Upstream: i.Upstream, Text: "the definition of " + name + " was approved by " + who})
 		if g.tel.Auditing() {
 			g.tel.Audit(telemetry.AuditLine{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/telemetry"
 )
 
 // Reload reads the configuration anew, applies what changed and says what that
@@ -70,7 +71,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 	}
 	g.overlay.forget(files, cfg)
 	who := by(ctx)
-	g.log.InfoContext(ctx, "configuration reloaded", "by", who, "added", len(p.Added), "removed", len(p.Removed),
+	g.log.InfoContext(ctx, "configuration reloaded", telemetry.EventName, telemetry.LogReloaded, "by", who, "added", len(p.Added), "removed", len(p.Removed),
 		"restarted", len(p.Restarted), "changed", len(p.Changed), "kept", len(p.Kept))
 	for _, name := range p.Added {
 		g.happened(admin.Event{Kind: "added", Upstream: name, Text: name + " was added by a reload"})
@@ -86,7 +87,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 
 // refused tells that a reload changed nothing.
 func (g *Gateway) refused(ctx context.Context, err error) (admin.Plan, error) {
-	g.log.WarnContext(ctx, "configuration not reloaded", "by", by(ctx), "err", err)
+	g.log.WarnContext(ctx, "configuration not reloaded", telemetry.EventName, telemetry.LogReloadRefused, "by", by(ctx), "err", err)
 	g.reloadedBy(ctx, "", err)
 	g.happened(admin.Event{Kind: "reload_refused", Text: "reload by " + by(ctx) + " refused: " + err.Error()})
 	g.afterReload(admin.Plan{}, err)

@@ -97,7 +97,7 @@ func (g *Gateway) tellVerdict(v *policy.Verdict) {
 	if p.Kind == notedProblem {
 		level = slog.LevelInfo
 	}
-	g.log.Log(context.Background(), level, "policy on what an upstream offers", "policy", v.Policy, "upstream", d.Upstream, "kind", string(d.Kind),
+	g.log.Log(context.Background(), level, "policy on what an upstream offers", telemetry.EventName, telemetry.LogDefinition, "policy", v.Policy, "upstream", d.Upstream, "kind", string(d.Kind),
 		"name", p.Name, "effect", string(v.Effect), "dry_run", v.DryRun, "reason", v.Reason)
 	g.happened(admin.Event{Kind: "definition", Upstream: d.Upstream, Text: p.Text})
 	if g.tel.Auditing() {

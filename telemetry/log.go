@@ -25,14 +25,15 @@ func NewLogger(c Config, w io.Writer, terminal bool) *slog.Logger {
 	case terminal:
 		h = tint.NewTextHandler(w, &tint.Options{Level: least, TimeFormat: "15:04:05.000", ReplaceAttr: harmless})
 	default:
-		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: least})
+		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: least, ReplaceAttr: unnamed})
 	}
 	return slog.New(correlated{h})
 }
 
 // harmless makes visible what could move or colour the terminal's text: servers
 // choose some of the values, and tint lets escape sequences pass.
-func harmless(_ []string, a slog.Attr) slog.Attr {
+func harmless(groups []string, a slog.Attr) slog.Attr {
+	a = unnamed(groups, a)
 	if k := a.Value.Kind(); k != slog.KindString && k != slog.KindAny {
 		return a
 	}
@@ -42,6 +43,14 @@ func harmless(_ []string, a slog.Attr) slog.Attr {
 	v := a.Value.String()
 	if shown := strings.Map(visible, v); shown != v {
 		return slog.String(a.Key, shown)
+	}
+	return a
+}
+
+// unnamed leaves out the name of an event: who reads a text reads the message.
+func unnamed(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == EventName {
+		return slog.Attr{}
 	}
 	return a
 }
