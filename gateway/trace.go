@@ -154,6 +154,7 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 	if !keep && x.traced == nil && !g.tel.Exporting() {
 		return ctx, s
 	}
+	g.learn(ctx, x)
 	op := g.serverOperation(x)
 	op.Began, op.Keep, op.Force = x.begun, keep, x.traced != nil
 	if s.Span = g.tel.Server(&op); s.Span == nil {
@@ -168,6 +169,21 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 		return ctx, s
 	}
 	return telemetry.NewContext(ctx, s.Span), s
+}
+
+// learn waits for the first lists if x names what none of them has, as the call
+// itself would: its span is called by that name.
+func (g *Gateway) learn(ctx context.Context, x *exchange) {
+	known := true
+	switch x.method {
+	case "tools/call":
+		_, known = x.catalog.Tool(x.text(x.msg.Name))
+	case "prompts/get":
+		_, known = x.catalog.Prompt(x.text(x.msg.Name))
+	}
+	if !known {
+		g.awaitLists(ctx, x)
+	}
 }
 
 func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {

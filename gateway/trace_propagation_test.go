@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
 )
 
 // traceOf makes a trace id that nobody else uses, and the traceparent of a span in it.
@@ -336,5 +339,27 @@ func TestUntracedContextPassesAsItCame(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A call that comes before the first lists has a span with the name of its tool all
+// the same: to a client that starts the gateway itself that is the first of all calls,
+// and it was once _other.
+func TestFirstCallHasItsName(t *testing.T) {
+	r := tracedTool(t, nil, func(context.Context, *upstream.Request) (json.RawMessage, error) {
+		return json.RawMessage(`{"content":[]}`), nil
+	})
+	s := operator("")
+	m := serverMessage(t, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a__do"}}`)
+	x := r.exchange(s, m, s.home, visitor{}, func(error) {})
+	before := *x.view
+	before.catalog = emptyCatalog
+	x.view, x.catalog = &before, emptyCatalog
+	if got := string(r.serve(t.Context(), x).bytes()); !strings.Contains(got, `"content":[]`) {
+		t.Errorf("answered %s", got)
+	}
+	r.end()
+	if span := r.One("SERVER", "tools/call a__do"); span.Attr("gen_ai.tool.name") != "a__do" {
+		t.Errorf("the span's tool is %q", span.Attr("gen_ai.tool.name"))
 	}
 }
