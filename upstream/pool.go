@@ -66,7 +66,7 @@ func (p *pool) link(ctx context.Context, c *Call, dialling func()) (l *live, err
 	}
 	if x == nil {
 		var err error
-		if x, err = p.make(scope); err != nil {
+		if x, err = p.make(c); err != nil {
 			p.mu.Unlock()
 			return nil, err
 		}
@@ -121,9 +121,9 @@ func (x *pooled) lost() bool {
 	}
 }
 
-// make begins to make a link. p.mu is held.
-func (p *pool) make(scope Scope) (*pooled, error) {
-	c := p.u.Config()
+// make begins to make the link of a call's scope. p.mu is held.
+func (p *pool) make(first *Call) (*pooled, error) {
+	c, scope := p.u.Config(), first.Scope
 	if !p.ready {
 		return nil, errPoolClosed
 	}
@@ -133,6 +133,9 @@ func (p *pool) make(scope Scope) (*pooled, error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), c.StartTimeout, errStartTimeout)
 	x := &pooled{made: make(chan struct{}), cancel: cancel, lasts: !scope.Exclusive, left: time.Now()}
 	p.links[scope.Key] = x
+	if by := first.mark(); by != nil { // what the handshake asks is asked for the call
+		ctx = (&behalf{of: by}).on(ctx)
+	}
 	if !p.u.tasks.run(func() { p.dial(ctx, scope, x) }) {
 		cancel()
 		delete(p.links, scope.Key)
