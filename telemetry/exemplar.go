@@ -57,7 +57,7 @@ func (e *exemplars) all(since time.Time) []metricdata.Exemplar[float64] {
 	var all []metricdata.Exemplar[float64]
 	for i := range e.slots {
 		x := &e.slots[i]
-		if at := x.at.Load(); at >= since.UnixNano() {
+		if at := x.at.Load(); at != 0 && at >= since.UnixNano() {
 			t, s := x.trace, x.span
 			all = append(all, metricdata.Exemplar[float64]{Time: time.Unix(0, at), Value: x.value, TraceID: t[:], SpanID: s[:]})
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,12 +64,16 @@ func newMetrics(o metricsOptions) (*metrics, error) {
 	begun := time.Now()
 
 	registry := prometheus.NewRegistry()
-	scraped, err := promexporter.New(
+	scraping := []promexporter.Option{
 		promexporter.WithRegisterer(registry),
 		promexporter.WithProducer(newProducer(own, about, begun, nil)),
 		promexporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
 		promexporter.WithoutScopeInfo(),
-	)
+	}
+	if !labelled(o.resource) {
+		scraping = append(scraping, promexporter.WithoutTargetInfo())
+	}
+	scraped, err := promexporter.New(scraping...)
 	if err != nil {
 		return nil, fmt.Errorf("the exporter for Prometheus: %w", err)
 	}
@@ -98,6 +103,18 @@ func newMetrics(o metricsOptions) (*metrics, error) {
 		return nil, fmt.Errorf("metrics of the runtime: %w", err)
 	}
 	return m, nil
+}
+
+// labelled reports whether target_info can have the attributes of r for labels.
+// The exporter prints what it thinks of those that cannot.
+func labelled(r *resource.Resource) bool {
+	var namer otlptranslator.LabelNamer
+	for _, kv := range r.Attributes() {
+		if label, err := namer.Build(string(kv.Key)); err != nil || strings.HasPrefix(label, "__") {
+			return false
+		}
+	}
+	return true
 }
 
 // instruments makes those of the SDK.

@@ -142,7 +142,7 @@ func TestDifferencesOverOTLP(t *testing.T) {
 	for i := range uint64(3) {
 		m.Count(time.Second, telemetry.Outcome{}, nil)
 		tel.PolicyDecided(t.Context(), telemetry.PolicyDecision{Policy: "p", Phase: "before", Effect: "allow"})
-		c.Wait("a difference", func() bool { calls, decisions := total(); return calls == i+1 && decisions == i+1 })
+		c.Wait("a difference", func() bool { calls, decisions := total(); return calls > i && decisions > i })
 	}
 	end()
 	if calls, decisions := total(); calls != 3 || decisions != 3 {

@@ -24,15 +24,15 @@ func newResource(ctx context.Context, service, version string) (*resource.Resour
 	return resource.NewWithAttributes(r.SchemaURL(), readable(r.Attributes())...), nil
 }
 
-// readable makes the values valid UTF-8: with one that is not, nothing at all
-// could be exported.
+// readable makes keys and values valid UTF-8: with one that is not, nothing at
+// all could be exported.
 func readable(attributes []attribute.KeyValue) []attribute.KeyValue {
 	for i, kv := range attributes {
-		key := attribute.Key(strings.ToValidUTF8(string(kv.Key), "\ufffd"))
+		kv.Key = attribute.Key(strings.ToValidUTF8(string(kv.Key), "\ufffd"))
 		if kv.Value.Type() == attribute.STRING {
 			kv.Value = attribute.StringValue(strings.ToValidUTF8(kv.Value.AsString(), "\ufffd"))
 		}
-		attributes[i] = attribute.KeyValue{Key: key, Value: kv.Value}
+		attributes[i] = kv
 	}
 	return attributes
 }
