@@ -71,8 +71,6 @@ func (c chronicle) Begun(e upstream.Episode) upstream.Mark {
 	case upstream.EpisodeBreaker:
 		s.Name = telemetry.SpanBreaker
 		s.Attrs = append(s.Attrs, telemetry.String(telemetry.AttrBreakerFrom, string(e.From)), telemetry.String(telemetry.AttrBreakerTo, string(e.To)))
-	case upstream.EpisodeAsked:
-		s.Kind = telemetry.KindClient
 	}
 	span := c.tel.Internal(s)
 	if e.Kind == upstream.EpisodeBreaker {

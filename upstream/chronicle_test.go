@@ -161,6 +161,37 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 	})
 }
 
+// TestWhatAProbeDecides ties the opening to the calls that had timed out, and to the
+// probe that they were the reason for.
+func TestWhatAProbeDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		d.Server("a").OnRequest = func(ctx context.Context, _ *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
+			if method == "tools/call" || method == "ping" {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+			return nil, nil
+		}
+		cfg := command("a")
+		cfg.CallTimeout, cfg.Health.Timeout, cfg.Health.Interval = time.Second, 2*time.Second, time.Hour
+		cfg.Breaker.Failures = 2
+		b := begin(t, d, cfg)
+		var all sync.WaitGroup
+		for _, label := range []string{"one", "two"} {
+			c, _ := watched(label)
+			all.Go(func() { _, _ = b.up("a").Call(t.Context(), c) })
+			time.Sleep(100 * time.Millisecond)
+		}
+		all.Wait()
+		time.Sleep(2 * time.Second)
+		want := "a.breaker1 gen 1 3s; from closed to open; caused one; caused two; caused a.probe1"
+		if told := b.annals.told("a"); len(told) < 3 || told[2] != want {
+			t.Errorf("got %q, want %q", told, want)
+		}
+	})
+}
+
 // TestHurt tells a call that was on its way when the process died which opening of
 // the breaker that was, whoever of the two learns of it first.
 func TestHurt(t *testing.T) {
@@ -254,6 +285,12 @@ func TestChronicleOfWhatIsLeft(t *testing.T) {
 		b.annals.check(t, "b",
 			"b.start1 gen 1 0s to 2s; because configured; abandoned the gateway stops; [spawn 0s to 0s]; [handshake 0s to 2s]",
 			"b.stop1 gen 1 2s; because the gateway stops; previous b.start1",
+		)
+		b.annals.check(t, "c",
+			"c.start1 gen 1 0s; because configured; failed at handshake; error it is gone; [spawn 0s to 0s]; [handshake 0s to 0s it is gone]",
+			"c.breaker1 gen 1 0s; from closed to open; caused c.start1",
+			"c.stop1 gen 1 2s; because the gateway stops; previous c.start1",
+			"c.breaker2 gen 1 2s; from open to closed; caused c.stop1; previous c.breaker1",
 		)
 		b.annals.check(t, "e",
 			"e.start1 gen 1 0s; because configured; failed at dependency; error it depends on c, which is in error: it is gone; caused c.start1; [dependencies 0s to 0s it depends on c, which is in error: it is gone waited_for c.start1]",
