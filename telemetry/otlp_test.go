@@ -95,6 +95,10 @@ func TestVariablesThatSayNothing(t *testing.T) {
 			}
 		})
 	}
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a,broken")
+	if _, err := Start(t.Context(), Defaults(), Resource{}); err == nil || !strings.Contains(err.Error(), "OTEL_RESOURCE_ATTRIBUTES must be name=value") {
+		t.Error(err)
+	}
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c.example")
 	_, err := targetOf(signalLogs, OTLP{Endpoint: "https://c", Protocol: HTTPProtobuf, Headers: map[string]Secret{"k": "hunter2"}})
 	if err == nil || !strings.Contains(err.Error(), "in the clear to http://c.example") {

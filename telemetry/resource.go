@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -10,7 +9,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// newResource describes this gateway to whom it exports.
+// newResource describes this gateway to whom it exports. The error is one of
+// OTEL_RESOURCE_ATTRIBUTES, which the SDK would print, twice, and go on without.
 func newResource(ctx context.Context, service, version string) (*resource.Resource, error) {
 	// Of what was found the variables come last, so that they win. The process's
 	// arguments and owner are left out: they may be secret.
@@ -18,8 +18,8 @@ func newResource(ctx context.Context, service, version string) (*resource.Resour
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(attribute.String("service.name", service), attribute.String("service.version", version)),
 		resource.WithFromEnv())
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES must be name=value,name=value with values URL-encoded: %w", err)
 	}
 	return resource.NewWithAttributes(r.SchemaURL(), readable(r.Attributes())...), nil
 }
