@@ -6,8 +6,8 @@ package telemetry
 //
 //   - The constant's prefix says what it names: Span, Event or Attr (of spans,
 //     events and links alike). All others stand in a group with a comment that says
-//     it: "Attributes of lines of the log", or "Values of [AttrX]", and then the
-//     attribute may have no other value.
+//     it: "Attributes of lines of the log", "Names of events of the log", or "Values
+//     of [AttrX]", and then the attribute may have no other value.
 //   - It has a comment, which is its row on the page; the page drops "AttrX is".
 //     Other names in it are written [AttrX].
 //   - If something is added to a name, its comment shows how: `policy {name}`.
@@ -40,17 +40,4 @@ const (
 	// LinkHeader is to the trace context of the HTTP header, where that in _meta is
 	// another and became the parent.
 	LinkHeader = "header"
-)
-
-// Attributes of lines of the log, besides those of the single line.
-const (
-	// EventName is what makes a line an event: what happened, in a stable word. In
-	// OTLP it is the record's own field.
-	EventName = "event.name"
-	// LogTraceID is the trace that the line belongs to, as 32 hexadecimal digits. In
-	// OTLP it is the record's own field.
-	LogTraceID = "trace_id"
-	// LogSpanID is the span that the line belongs to, as 16 hexadecimal digits. In
-	// OTLP it is the record's own field.
-	LogSpanID = "span_id"
 )

@@ -39,6 +39,8 @@ func TestPage(t *testing.T) {
 		{"links", rows("`interlock.link` | leads to", n.Values[AttrLink], nil)},
 		{"metrics", metricTables()},
 		{"log attributes", rows("attribute | tells", n.Log, nil)},
+		{"log events", rows("`event.name` | tells", n.LogEvents, nil)},
+		{"log lines", linesOfLog(t)},
 	} {
 		begin := "<!-- " + part.what + ": written by go test ./telemetry -run Page -update -->\n"
 		before, rest, ok := strings.Cut(text, begin)
@@ -180,7 +182,7 @@ func TestPageHasNoDeadNames(t *testing.T) {
 	all := sources(t)
 	// Other packages have some of the words, and know no constants of this one.
 	words := read(t, "../upstream", "../policy")
-	for _, list := range slices.AppendSeq([][]telemetrytest.Name{n.Spans, n.Events, n.Attrs, n.Log}, maps.Values(n.Values)) {
+	for _, list := range slices.AppendSeq([][]telemetrytest.Name{n.Spans, n.Events, n.Attrs, n.Log, n.LogEvents}, maps.Values(n.Values)) {
 		for _, x := range list {
 			if !used(all, `\b`+x.Const+`\b`) && !used(words, regexp.QuoteMeta(`"`+x.Value+`"`)) {
 				t.Errorf("no code uses %s, %q", x.Const, x.Value)

@@ -24,8 +24,9 @@ type Names struct {
 	Attrs []Name
 	// Values are those that an attribute may have, by its name, if they are named.
 	Values map[string][]Name
-	// Log are attributes of lines of the log.
-	Log []Name
+	// Log are attributes of lines of the log, LogEvents the events that it has besides
+	// those that spans have.
+	Log, LogEvents []Name
 }
 
 // Name is one constant.
@@ -90,7 +91,7 @@ func readNames(files []string) (*Names, error) {
 		}
 		n.Values[value] = of
 	}
-	lists := slices.AppendSeq([][]Name{n.Spans, n.Events, n.Attrs, n.Log}, maps.Values(n.Values))
+	lists := slices.AppendSeq([][]Name{n.Spans, n.Events, n.Attrs, n.Log, n.LogEvents}, maps.Values(n.Values))
 	for _, list := range lists {
 		for i := range list {
 			if list[i].shape() {
@@ -138,6 +139,8 @@ func (n *Names) read(g *ast.GenDecl, all map[string]string, values map[string][]
 		switch {
 		case strings.HasPrefix(group, "Attributes of lines of the log"):
 			n.Log = append(n.Log, x)
+		case strings.HasPrefix(group, "Names of events of the log"):
+			n.LogEvents = append(n.LogEvents, x)
 		case strings.HasPrefix(x.Const, "Span"):
 			n.Spans = append(n.Spans, x)
 		case strings.HasPrefix(x.Const, "Event"):

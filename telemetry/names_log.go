@@ -1,8 +1,7 @@
 package telemetry
 
-// Names of the events in the log, all of them exported with telemetry.otlp. Changes of
-// breakers and alerts are there under the names that they have in traces (EventAlert and
-// the like), with upstream, from and to, and with upstream, state, stage and reason. On
+// Names of events of the log, all of them exported with telemetry.otlp. Changes of
+// breakers and alerts are there under the names that they have in traces, with upstream, from and to, and with upstream, state, stage and reason. On
 // stderr those have no line: what they are about has.
 const (
 	// LogState is a change of an upstream's state. It has upstream, from, to,
@@ -14,9 +13,11 @@ const (
 	// LogTools is that an upstream's tools are others than before. It has upstream,
 	// added, removed and changed.
 	LogTools = "interlock.upstream.tools_changed"
-	// LogAdded and LogRemoved are that there is an upstream more, or less. They have
-	// upstream.
-	LogAdded   = "interlock.upstream.added"
+	// LogAdded is that there is an upstream more. It has upstream. On stderr it has no
+	// line.
+	LogAdded = "interlock.upstream.added"
+	// LogRemoved is that there is an upstream less. It has upstream. On stderr it has no
+	// line.
 	LogRemoved = "interlock.upstream.removed"
 	// LogPolicyFailed is a policy that could not decide, told once a minute.
 	LogPolicyFailed = "interlock.policy.failed"
@@ -29,9 +30,23 @@ const (
 	LogApproved = "interlock.definition.approved"
 	// LogOrder is an order of an operator. It has order, upstream and by.
 	LogOrder = "interlock.operator.order"
-	// LogReloaded and LogReloadRefused are what came of a new configuration.
-	LogReloaded      = "interlock.configuration.reloaded"
+	// LogReloaded is a new configuration that is in force.
+	LogReloaded = "interlock.configuration.reloaded"
+	// LogReloadRefused is a new configuration that is none.
 	LogReloadRefused = "interlock.configuration.refused"
-	// LogDraining is that the gateway shuts down.
+	// LogDraining is that the gateway shuts down. On stderr it has no line.
 	LogDraining = "interlock.gateway.draining"
+)
+
+// Attributes of lines of the log, besides those of the single line.
+const (
+	// EventName is what makes a line an event: what happened, in a stable word. In
+	// OTLP it is the record's own field.
+	EventName = "event.name"
+	// LogTraceID is the trace that the line belongs to, as 32 hexadecimal digits. In
+	// OTLP it is the record's own field.
+	LogTraceID = "trace_id"
+	// LogSpanID is the span that the line belongs to, as 16 hexadecimal digits. In
+	// OTLP it is the record's own field.
+	LogSpanID = "span_id"
 )
