@@ -61,7 +61,7 @@ func records(all []*logspb.ResourceLogs) (out []*logspb.LogRecord, resource map[
 }
 
 func TestLogsAreExported(t *testing.T) {
-	c := telemetrytest.New(t)
+	c := telemetrytest.New(t).TakeAnyName()
 	tel, log, out, end := logging(t, c.URL, nil)
 	span := tel.Server(&Operation{Method: "ping", TraceParent: clients})
 	ctx := NewContext(t.Context(), span)
@@ -316,7 +316,7 @@ func TestLogsOverGRPC(t *testing.T) {
 // OTEL_ variables win over the bounds of ours.
 func TestLogVariables(t *testing.T) {
 	t.Setenv("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")
-	c := telemetrytest.New(t)
+	c := telemetrytest.New(t).TakeAnyName()
 	_, log, _, end := logging(t, c.URL, nil)
 	log.Info("x", "k", strings.Repeat("a", 10))
 	end()

@@ -4,19 +4,20 @@ package telemetry
 // breakers and alerts are there under the names that they have in traces, with upstream, from and to, and with upstream, state, stage and reason. On
 // stderr those have no line: what they are about has.
 const (
-	// LogState is a change of an upstream's state. It has upstream, from, to,
-	// generation, and what belongs to the state.
+	// LogState is a change of an upstream's state. It has `upstream`, `from`, `to` and
+	// `generation`; running also `pid`; stopped `how` and `because`; error `stage`,
+	// `error`, `attempts` and `exhausted`.
 	LogState = "interlock.upstream.state"
-	// LogStage is a stage that a start came to, at level debug. It has upstream, stage
-	// and generation. On stderr it has no line.
+	// LogStage is a stage that a start came to, at level debug. It has `upstream`, `stage`
+	// and `generation`. On stderr it has no line.
 	LogStage = "interlock.upstream.start_stage"
-	// LogTools is that an upstream's tools are others than before. It has upstream,
-	// added, removed and changed.
+	// LogTools is that an upstream's tools are others than before. It has `upstream`,
+	// `added`, `removed` and `changed`.
 	LogTools = "interlock.upstream.tools_changed"
-	// LogAdded is that there is an upstream more. It has upstream. On stderr it has no
+	// LogAdded is that there is an upstream more. It has `upstream`. On stderr it has no
 	// line.
 	LogAdded = "interlock.upstream.added"
-	// LogRemoved is that there is an upstream less. It has upstream. On stderr it has no
+	// LogRemoved is that there is an upstream less. It has `upstream`. On stderr it has no
 	// line.
 	LogRemoved = "interlock.upstream.removed"
 	// LogPolicyFailed is a policy that could not decide, told once a minute.
@@ -28,7 +29,7 @@ const (
 	LogDefinition = "interlock.policy.definition"
 	// LogApproved is that an operator approved such a definition.
 	LogApproved = "interlock.definition.approved"
-	// LogOrder is an order of an operator. It has order, upstream and by.
+	// LogOrder is an order of an operator. It has `order`, `upstream` and `by`.
 	LogOrder = "interlock.operator.order"
 	// LogReloaded is a new configuration that is in force.
 	LogReloaded = "interlock.configuration.reloaded"

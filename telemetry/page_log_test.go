@@ -97,6 +97,9 @@ func addLine(all map[string]*logLine, c *ast.CallExpr) {
 		}
 	}
 	l.levels = with(l.levels, level)
+	if s.Sel.Name == "say" { // which adds two
+		l.attributes = with(with(l.attributes, "signal"), "lost")
+	}
 	for i := at + 1; i < len(c.Args); i++ {
 		if key, ok := literal(c.Args[i]); ok {
 			l.attributes = with(l.attributes, key)

@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
 // Faults says what of a span, its events and its links is not among the names.
@@ -53,4 +57,54 @@ func (n *Names) attributes(all Attrs, of []string, bad func(string, ...any)) {
 			bad("%s may not be %q", name, v)
 		}
 	}
+}
+
+// MetricFaults says what of a metric is not on the page.
+func (n *Names) MetricFaults(m *metrics.Metric) (faults []string) {
+	if !n.tells(m.Name) {
+		faults = append(faults, fmt.Sprintf("metric %s is not documented", m.Name))
+	}
+	for _, key := range pointKeys(m) {
+		if !n.tells(key) {
+			faults = append(faults, fmt.Sprintf("metric %s: no attribute %q is documented", m.Name, key))
+		}
+	}
+	return faults
+}
+
+// LogFaults says what of a line of the log is not on the page.
+func (n *Names) LogFaults(r *logs.LogRecord) (faults []string) {
+	if name := r.EventName; name != "" && find(n.LogEvents, name) == nil && find(n.Events, name) == nil {
+		faults = append(faults, fmt.Sprintf("no event %q of the log is documented", name))
+	}
+	for key := range attrsOf(r.Attributes) {
+		if !n.tells(key) {
+			faults = append(faults, fmt.Sprintf("line %q: no attribute %q is documented", r.Body.GetStringValue(), key))
+		}
+	}
+	return faults
+}
+
+// tells reports whether the page has a name.
+func (n *Names) tells(name string) bool { return strings.Contains(n.page, "`"+name+"`") }
+
+// pointKeys are the names of the attributes that the points of a metric have.
+func pointKeys(m *metrics.Metric) (keys []string) {
+	add := func(all []*common.KeyValue) {
+		for _, kv := range all {
+			if !slices.Contains(keys, kv.Key) {
+				keys = append(keys, kv.Key)
+			}
+		}
+	}
+	for _, p := range m.GetGauge().GetDataPoints() {
+		add(p.Attributes)
+	}
+	for _, p := range m.GetSum().GetDataPoints() {
+		add(p.Attributes)
+	}
+	for _, p := range m.GetHistogram().GetDataPoints() {
+		add(p.Attributes)
+	}
+	return keys
 }

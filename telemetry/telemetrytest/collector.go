@@ -69,11 +69,28 @@ func (c *Collector) check() {
 		return
 	}
 	told := make(map[string]bool)
-	for _, s := range c.spans {
-		for _, fault := range n.Faults(s) {
+	tell := func(faults []string) {
+		for _, fault := range faults {
 			if !told[fault] {
 				told[fault] = true
 				c.t.Errorf("%s (see the top of telemetry/names.go)", fault)
+			}
+		}
+	}
+	for _, s := range c.spans {
+		tell(n.Faults(s))
+	}
+	for _, r := range c.metrics {
+		for _, s := range r.ScopeMetrics {
+			for _, m := range s.Metrics {
+				tell(n.MetricFaults(m))
+			}
+		}
+	}
+	for _, r := range c.logs {
+		for _, s := range r.ScopeLogs {
+			for _, l := range s.LogRecords {
+				tell(n.LogFaults(l))
 			}
 		}
 	}

@@ -27,6 +27,8 @@ type Names struct {
 	// Log are attributes of lines of the log, LogEvents the events that it has besides
 	// those that spans have.
 	Log, LogEvents []Name
+
+	page string // docs/telemetry.md, where metrics and lines of the log are, too
 }
 
 // Name is one constant.
@@ -54,7 +56,13 @@ func ReadNames() (*Names, error) {
 	for {
 		files, _ := filepath.Glob(filepath.Join(dir, "telemetry", "names*.go"))
 		if len(files) > 0 {
-			return readNames(files)
+			n, err := readNames(files)
+			if err != nil {
+				return nil, err
+			}
+			page, err := os.ReadFile(filepath.Join(dir, "docs", "telemetry.md"))
+			n.page = string(page)
+			return n, err
 		}
 		up := filepath.Dir(dir)
 		if up == dir {

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 )
 
 const someNames = `package telemetry
@@ -123,5 +126,36 @@ func TestFaults(t *testing.T) {
 	}
 	if got := n.Faults(&good); len(got) != 0 {
 		t.Errorf("faults of what is documented: %q", got)
+	}
+}
+
+func TestFaultsOfMetricsAndLogs(t *testing.T) {
+	n, err := ReadNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attribute := func(key string) []*common.KeyValue { return []*common.KeyValue{{Key: key}} }
+	gauge := func(name, key string) *metrics.Metric {
+		return &metrics.Metric{Name: name, Data: &metrics.Metric_Gauge{Gauge: &metrics.Gauge{DataPoints: []*metrics.NumberDataPoint{{Attributes: attribute(key)}}}}}
+	}
+	line := func(event, key string) *logs.LogRecord {
+		return &logs.LogRecord{EventName: event, Attributes: attribute(key)}
+	}
+	for _, x := range []struct {
+		name string
+		got  []string
+		want string // "" for none
+	}{
+		{"a metric", n.MetricFaults(gauge("interlock.upstream.state", "interlock.upstream")), ""},
+		{"no such metric", n.MetricFaults(gauge("interlock.upstream.mood", "interlock.upstream")), "metric interlock.upstream.mood is not"},
+		{"no such attribute", n.MetricFaults(gauge("interlock.upstream.state", "interlock.mood")), `no attribute "interlock.mood"`},
+		{"a line", n.LogFaults(line("interlock.upstream.added", "upstream")), ""},
+		{"an alert", n.LogFaults(line("interlock.alert.error", "stage")), ""},
+		{"no such event", n.LogFaults(line("interlock.upstream.moody", "upstream")), `no event "interlock.upstream.moody"`},
+		{"no such attribute of a line", n.LogFaults(line("", "mood")), `no attribute "mood"`},
+	} {
+		if got := strings.Join(x.got, "\n"); got != x.want && (x.want == "" || !strings.Contains(got, x.want)) {
+			t.Errorf("%s: got %q, want %q", x.name, got, x.want)
+		}
 	}
 }
