@@ -90,6 +90,9 @@ func TestEventsAreExported(t *testing.T) {
 			t.Errorf("%s is of nobody: %v", name, got[name])
 		}
 	}
+	if b := got["interlock.breaker.opened"]; len(b) > 0 && time.Since(time.Unix(0, int64(b[len(b)-1].TimeUnixNano))) > time.Hour {
+		t.Errorf("an event without a time: %v", b)
+	}
 	alerts := got["interlock.alert.exhausted"]
 	var span *telemetrytest.Span
 	var server *telemetrytest.Span

@@ -21,7 +21,7 @@ import (
 const (
 	logQueue  = 1024
 	logBatch  = 256
-	logValue  = 8 << 10 // bytes of one attribute
+	logValue  = 8 << 10 // letters of one attribute
 	blrpQueue = "OTEL_BLRP_MAX_QUEUE_SIZE"
 	blrpBatch = "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"
 	logLength = "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT"
