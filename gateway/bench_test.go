@@ -13,6 +13,7 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/builtin"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
@@ -31,7 +32,7 @@ func (s *sink) Write(b []byte) (int, error) { s.size += len(b); return len(b), n
 var benchAnswer = json.RawMessage(`{"content":[{"type":"text","text":"hello"}]}`)
 
 // benchHandler is a gateway in front of a server that costs nothing, with policies.
-func benchHandler(b *testing.B, steps ...policy.Step) http.Handler {
+func benchHandler(b *testing.B, tel *telemetry.Telemetry, steps ...policy.Step) http.Handler {
 	b.Helper()
 	d := new(linktest.Dialer)
 	d.Server("a").Tools = []string{"echo"}
@@ -49,7 +50,7 @@ func benchHandler(b *testing.B, steps ...policy.Step) http.Handler {
 	for _, s := range steps {
 		cfg.Policies = append(cfg.Policies, builtin.Config{Name: s.Name})
 	}
-	g, err := New(&cfg, Options{Dialer: d, Version: "test", makePolicies: these(steps...)})
+	g, err := New(&cfg, Options{Dialer: d, Version: "test", Telemetry: tel, makePolicies: these(steps...)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func benchPosts(b *testing.B, h http.Handler, req *http.Request, body []byte) {
 // BenchmarkPost is what one tools/call costs between net/http and the link: the
 // body, the scan, the session, the name, the breaker and the answer.
 func BenchmarkPost(b *testing.B) {
-	h := benchHandler(b)
+	h := benchHandler(b, nil)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, benchRequest("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
 	benchPosts(b, h, benchRequest(w.Header().Get(headerSession), ""), []byte(calls("1", "a__echo", `{"message":"hello"}`)))
@@ -108,7 +109,7 @@ func BenchmarkPolicies(b *testing.B) {
 			for i := range n {
 				steps = append(steps, policy.Step{Name: "idle" + strconv.Itoa(i), Policy: &idle{}})
 			}
-			h := benchHandler(b, steps...)
+			h := benchHandler(b, nil, steps...)
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, benchRequest("", `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
 			benchPosts(b, h, benchRequest(w.Header().Get(headerSession), ""), []byte(calls("1", "a__echo", `{"message":"hello"}`)))
@@ -119,7 +120,7 @@ func BenchmarkPolicies(b *testing.B) {
 // BenchmarkModernPost is the same for a client of 2026-07-28: no session, but
 // headers and _meta to check, and a result to complete.
 func BenchmarkModernPost(b *testing.B) {
-	h := benchHandler(b)
+	h := benchHandler(b, nil)
 	req := benchRequest("", "")
 	req.Header.Set(headerVersion, modernVersion)
 	req.Header.Set(headerMethod, "tools/call")
