@@ -168,8 +168,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 		}
 	}
 	if span.Recording() {
-		x.witness = witness{g.tel, u.Name(), span.Span}
-		uc.Witness = &x.witness
+		uc.Witness = &witness{g.tel, u.Name(), span.Span} // not of the exchange, which most calls need no more of
 	}
 	uc.Begun = span.begun
 	c.span = span.Span

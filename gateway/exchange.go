@@ -47,10 +47,9 @@ type exchange struct {
 
 	// What a call of an upstream needs is part of it, so that it costs one
 	// allocation in all.
-	call    call
-	ask     upstream.Call
-	witness witness
-	edits   jsonrpc.Edits
+	call  call
+	ask   upstream.Call
+	edits jsonrpc.Edits
 }
 
 // id is the client's request id as bytes.

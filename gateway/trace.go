@@ -40,22 +40,24 @@ func (t traceHeader) inject(e *jsonrpc.Edits, m *jsonrpc.Message) *jsonrpc.Edits
 	if e == nil {
 		e = new(jsonrpc.Edits)
 	}
-	e.SetMeta(m, t.members(m)...)
+	var room [3]jsonrpc.Member
+	e.SetMeta(m, t.members(room[:0], m)...)
 	return e
 }
 
-// members are the context as members of the _meta of m.
-func (t traceHeader) members(m *jsonrpc.Message) []jsonrpc.Member {
-	members := make([]jsonrpc.Member, 0, 3)
-	for _, x := range [...]struct{ name, value string }{
-		{"traceparent", t.Parent}, {"tracestate", t.State}, {"baggage", t.Baggage},
-	} {
-		// A tracestate that came with another parent says nothing of this one.
-		if x.value != "" || x.name == "tracestate" && m.TraceState.Ok() {
-			members = append(members, jsonrpc.Member{Name: x.name, Value: jsonrpc.AppendString(nil, x.value)})
-		}
+// members appends the context as members of the _meta of m.
+func (t traceHeader) members(all []jsonrpc.Member, m *jsonrpc.Message) []jsonrpc.Member {
+	if t.Parent != "" {
+		all = append(all, jsonrpc.Member{Name: "traceparent", Text: t.Parent})
 	}
-	return members
+	// A tracestate that came with another parent says nothing of this one.
+	if t.State != "" || m.TraceState.Ok() {
+		all = append(all, jsonrpc.Member{Name: "tracestate", Text: t.State})
+	}
+	if t.Baggage != "" {
+		all = append(all, jsonrpc.Member{Name: "baggage", Text: t.Baggage})
+	}
+	return all
 }
 
 // outcome is how a request ended, as spans and metrics say it. The zero outcome
@@ -93,15 +95,20 @@ func (s span) End(o outcome) {
 	s.EndAt(s.ended, to)
 }
 
-// meters count the calls of one route.
-type meters struct{ server, client *telemetry.Meter }
+// meters count the calls of one route. asked describes the request to the upstream of
+// one with a name, as far as it is the same for each.
+type meters struct {
+	server, client *telemetry.Meter
+	asked          telemetry.Operation
+}
 
 // meters returns those of the route that x takes. They are kept with the view,
 // since to look one up by all its labels costs more than to count.
 func (g *Gateway) meters(x *exchange) *meters {
-	if x.route != nil && (x.method == "tools/call" || x.method == "prompts/get") {
-		return x.view.meters.of(meterKey{x.route, x.from != "", x.modern != nil}, func() *meters {
-			return &meters{g.tel.ServerMeter(g.serverOperation(x)), g.tel.ClientMeter(clientOperation(x))}
+	if x.named() {
+		return x.view.meters.of(meterKey{x.route, x.from != "", x.modern != nil, g.tel.Counting()}, func() *meters {
+			to := clientOperation(x)
+			return &meters{g.tel.ServerMeter(g.serverOperation(x)), g.tel.ClientMeter(to), to}
 		})
 	}
 	m := &meters{server: g.tel.ServerMeter(g.serverOperation(x))}
@@ -109,6 +116,11 @@ func (g *Gateway) meters(x *exchange) *meters {
 		m.client = g.tel.ClientMeter(clientOperation(x))
 	}
 	return m
+}
+
+// named reports whether all requests of x's route are for one thing with a name.
+func (x *exchange) named() bool {
+	return x.route != nil && (x.method == "tools/call" || x.method == "prompts/get")
 }
 
 // meterTable holds the meters of routes that were called.
@@ -121,6 +133,7 @@ type meterKey struct {
 	route  *router.Route
 	tcp    bool
 	modern bool
+	counts bool // a Meter made before anybody counts is none
 }
 
 func (t *meterTable) of(k meterKey, make func() *meters) *meters {
@@ -154,11 +167,19 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 	if !keep && x.traced == nil && !g.tel.Exporting() {
 		return ctx, s
 	}
-	g.learn(ctx, x)
-	op := g.serverOperation(x)
-	op.Began, op.Keep, op.Force = x.begun, keep, x.traced != nil
-	if s.Span = g.tel.Server(&op); s.Span == nil {
+	m := x.msg
+	op := telemetry.Operation{
+		TraceParent: x.text(m.TraceParent), TraceState: x.text(m.TraceState), Baggage: x.text(m.Baggage),
+		HeaderTraceParent: x.header.Parent, HeaderTraceState: x.header.State, HeaderBaggage: x.header.Baggage,
+		Began: x.begun, Keep: keep, Force: x.traced != nil,
+	}
+	if s.Span = g.tel.Accept(&op); s.Span == nil {
 		return ctx, s
+	}
+	if s.Recording() {
+		g.learn(ctx, x)
+		op = g.serverOperation(x)
+		s.Describe(&op)
 	}
 	if x.traced != nil {
 		*x.traced = s.TraceID()
@@ -189,11 +210,11 @@ func (g *Gateway) learn(ctx context.Context, x *exchange) {
 func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
 	m := x.msg
 	op := telemetry.Operation{
-		Method: x.method, RequestID: string(x.id()), SessionID: x.session.key, ProtocolVersion: x.session.negotiated(),
-		ClientAddress: hostOnly(x.from),
-		TraceParent:   x.text(m.TraceParent), TraceState: x.text(m.TraceState), Baggage: x.text(m.Baggage),
-		HeaderTraceParent: x.header.Parent, HeaderTraceState: x.header.State, HeaderBaggage: x.header.Baggage,
-		Transport: "tcp",
+		Method: x.method, RequestID: x.key, SessionID: x.session.key, ProtocolVersion: x.session.negotiated(),
+		ClientAddress: hostOnly(x.from), Transport: "tcp",
+	}
+	if op.RequestID == "" { // it is not among those in flight
+		op.RequestID = string(x.id())
 	}
 	if x.from == "" {
 		op.Transport = "pipe"
@@ -236,8 +257,16 @@ func (g *Gateway) startClient(ctx context.Context, x *exchange) (span, traceHead
 		return s, traceHeader{}
 	}
 	if parent.Recording() {
-		op := clientOperation(x)
+		var op telemetry.Operation
+		if x.named() {
+			op = g.meters(x).asked
+		} else {
+			op = clientOperation(x)
+		}
 		op.Began = s.begun
+		if u := x.view.upstreams[x.route.Upstream]; u != nil {
+			op.ProtocolVersion = u.Version()
+		}
 		s.Span = g.tel.Client(parent, &op)
 	} else {
 		s.Span = parent
@@ -247,7 +276,8 @@ func (g *Gateway) startClient(ctx context.Context, x *exchange) (span, traceHead
 	return s, t
 }
 
-// clientOperation describes the call of x's route.
+// clientOperation describes the call of x's route, but for the version of the
+// protocol: a server may speak another after a restart.
 func clientOperation(x *exchange) telemetry.Operation {
 	r := x.route
 	op := telemetry.Operation{Method: x.method, Upstream: r.Upstream, Transport: "pipe"}
@@ -262,9 +292,6 @@ func clientOperation(x *exchange) telemetry.Operation {
 			op.ServerAddress = at.Hostname()
 			op.ServerPort, _ = strconv.Atoi(at.Port())
 		}
-	}
-	if h := u.Status().Hello; h != nil {
-		op.ProtocolVersion = h.Version
 	}
 	switch x.method {
 	case "tools/call":

@@ -7,9 +7,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// flagSampled is the one flag of W3C's that is ours to set (Trace Context level 2,
-// section 3.2.2.5).
-const flagSampled = 0x01
+// The flags of W3C (Trace Context level 2, section 3.2.2.5). The first is ours to set,
+// the second goes on as it came.
+const (
+	flagSampled = 0x01
+	flagRandom  = 0x02
+)
 
 // Bounds of what is carried on for a client.
 const (
@@ -123,10 +126,13 @@ func nibble(c byte) byte {
 
 // traceParent is the header that names the span as the parent.
 func (r Ref) traceParent() string {
-	b := append(make([]byte, 0, parentLen), "00-"...)
-	b = append(hex.AppendEncode(b, r.trace[:]), '-')
-	b = append(hex.AppendEncode(b, r.span[:]), '-')
-	return string(hex.AppendEncode(b, []byte{r.flags & flagSampled}))
+	var b [parentLen]byte
+	copy(b[:], "00-")
+	hex.Encode(b[3:], r.trace[:])
+	b[35] = '-'
+	hex.Encode(b[36:], r.span[:])
+	b[52], b[53], b[54] = '-', '0', '0'+r.flags&(flagSampled|flagRandom)
+	return string(b[:])
 }
 
 // Text is the Ref as text, "" for the zero Ref.

@@ -92,6 +92,15 @@ func (t *Telemetry) Keeps(now time.Time) bool {
 // trace, or begins one. Nil if nobody would see it, and nothing is exported that
 // its context would have to be carried on for.
 func (t *Telemetry) Server(op *Operation) *Span {
+	s := t.Accept(op)
+	s.Describe(op)
+	return s
+}
+
+// Accept is the part of Server that needs op's trace context, Began, Keep and Force
+// alone: most requests are not recorded, and need no more. If the span is, it must be
+// told the rest by Describe, before anybody else has it.
+func (t *Telemetry) Accept(op *Operation) *Span {
 	if !t.Tracing() {
 		return nil
 	}
@@ -124,12 +133,17 @@ func (t *Telemetry) Server(op *Operation) *Span {
 	}
 	s := t.span(ref, began, true, kept)
 	s.tracestate, s.baggage = parent.state, op.bag()
-	if s.rec == nil {
-		return s
+	if !header.IsZero() {
+		s.Link(header, String(AttrLink, LinkHeader))
 	}
-	op.write(s, KindServer)
-	s.Link(header, String(AttrLink, LinkHeader))
 	return s
+}
+
+// Describe tells a span of Accept what its operation is.
+func (s *Span) Describe(op *Operation) {
+	if s.Recording() {
+		op.write(s, KindServer)
+	}
 }
 
 // Client begins the span of a request to an upstream, a child of parent. Without a
@@ -160,7 +174,7 @@ func (op *Operation) write(s *Span, kind Kind) {
 		name = knownMethod(op.Method)
 	}
 	r.begin(name, target, kind, s)
-	b := r.raw
+	b := r.sheet.b
 	add := func(key, value string) {
 		if value != "" {
 			b = appendAttr(b, spanAttributes, String(key, value))
@@ -187,7 +201,7 @@ func (op *Operation) write(s *Span, kind Kind) {
 	}
 	add(AttrClientAddress, op.ClientAddress)
 	add(AttrUpstream, op.Upstream)
-	r.raw = b
+	r.sheet.b = b
 }
 
 // series returns what a successful operation is counted under.

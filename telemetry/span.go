@@ -51,33 +51,54 @@ type Link struct {
 // methods do nothing on it. It is safe for concurrent use. It must be ended, or
 // it is lost.
 type Span struct {
-	t     *Telemetry
-	ref   Ref
-	began time.Time
+	t   *Telemetry
+	rec *recording
 	// tracestate and baggage go on as they came.
 	tracestate, baggage string
+	began               time.Time
+	ref                 Ref
 	kept                bool // goes into the ring
-	rec                 *recording
 }
 
 // recording is a span's message as far as it is written. It is nil for a span
 // that only carries its context on.
 type recording struct {
 	mu     sync.Mutex // guards the rest
-	over   bool
+	sheet  *sheet     // nil once the span is over
+	parent spanID
 	root   bool
 	server bool
-	parent spanID
-	raw    []byte
 	// events and links are how many came.
-	events, links int
-	first         [704]byte // where raw begins
+	events, links int32
 }
 
 // recorded is a span with its recording, in one allocation.
 type recorded struct {
 	Span
 	recording
+}
+
+// sheet is where a span is written. A span is copied off it at its end, so that
+// what a call leaves for the collector of garbage is small.
+type sheet struct{ b []byte }
+
+// maxSheet is how large a sheet may have grown that is used again, in bytes.
+const maxSheet = 16 << 10
+
+// blank returns a sheet with nothing on it.
+func (t *Telemetry) blank() *sheet {
+	if p, ok := t.sheets.Get().(*sheet); ok {
+		p.b = p.b[:0]
+		return p
+	}
+	return &sheet{make([]byte, 0, 1<<10)}
+}
+
+// done takes a sheet back.
+func (t *Telemetry) done(p *sheet) {
+	if cap(p.b) <= maxSheet {
+		t.sheets.Put(p)
+	}
 }
 
 // SpanStart says how a span of the gateway's own begins.
@@ -121,7 +142,7 @@ func (t *Telemetry) Internal(s SpanStart) *Span {
 	r := span.rec
 	r.begin(s.Name, "", s.Kind, span)
 	for _, a := range s.Attrs {
-		r.raw = appendAttr(r.raw, spanAttributes, a)
+		r.sheet.b = appendAttr(r.sheet.b, spanAttributes, a)
 	}
 	for _, l := range s.Links {
 		span.Link(l.To, l.Attrs...)
@@ -151,7 +172,7 @@ func (t *Telemetry) span(ref Ref, began time.Time, root, kept bool) *Span {
 	r := &recorded{Span: Span{t: t, ref: ref, began: began, kept: kept}}
 	r.rec = &r.recording
 	r.root, r.parent = root, parent
-	r.raw = r.first[:0]
+	r.sheet = t.blank()
 	return &r.Span
 }
 
@@ -165,7 +186,7 @@ func (s *Span) child(began time.Time) *Span {
 // begin writes what is known at the start. The name is name, and after a space
 // target, if there is one.
 func (r *recording) begin(name, target string, kind Kind, s *Span) {
-	b := appendBytes(r.raw, spanTraceID, s.ref.trace[:])
+	b := appendBytes(r.sheet.b, spanTraceID, s.ref.trace[:])
 	b = appendBytes(b, spanSpanID, s.ref.span[:])
 	flags := uint32(s.ref.flags) | flagKnowsRemote
 	if r.parent != (spanID{}) {
@@ -187,7 +208,7 @@ func (r *recording) begin(name, target string, kind Kind, s *Span) {
 	b = appendVarint(appendTag(b, spanKind, varintType), uint64(kind))
 	b = appendTime(b, spanStart, s.began)
 	b = appendTag(b, spanFlags, fixed32Type)
-	r.raw = append(b, byte(flags), byte(flags>>8), 0, 0)
+	r.sheet.b = append(b, byte(flags), byte(flags>>8), 0, 0)
 }
 
 // Recording reports whether anybody will see what is told of the span.
@@ -230,11 +251,11 @@ func (s *Span) EventAt(at time.Time, name string, attrs ...Attr) {
 	r := s.rec
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	if r.sheet == nil {
 		return
 	}
 	if r.events++; r.events <= maxEvents {
-		r.raw = appendEvent(r.raw, at, name, attrs)
+		r.sheet.b = appendEvent(r.sheet.b, at, name, attrs)
 	}
 }
 
@@ -246,11 +267,11 @@ func (s *Span) Set(attrs ...Attr) {
 	r := s.rec
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	if r.sheet == nil {
 		return
 	}
 	for _, a := range attrs {
-		r.raw = appendAttr(r.raw, spanAttributes, a)
+		r.sheet.b = appendAttr(r.sheet.b, spanAttributes, a)
 	}
 }
 
@@ -263,11 +284,11 @@ func (s *Span) Link(to Ref, attrs ...Attr) {
 	r := s.rec
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	if r.sheet == nil {
 		return
 	}
 	if r.links++; r.links <= maxLinks {
-		r.raw = appendLink(r.raw, to, attrs)
+		r.sheet.b = appendLink(r.sheet.b, to, attrs)
 	}
 }
 
@@ -288,17 +309,31 @@ func (s *Span) EndAt(at time.Time, o Outcome) {
 func (s *Span) end(at time.Time, o Outcome) {
 	r := s.rec
 	r.mu.Lock()
-	if r.over {
-		r.mu.Unlock()
+	p := r.sheet
+	r.sheet = nil
+	r.mu.Unlock()
+	if p == nil { // it has ended already
 		return
 	}
-	r.over = true
-	if at.Before(s.began) {
-		at = s.began
-	}
-	// From here on it is nobody else's.
+	took := max(0, at.Sub(s.began)) // by the monotonic clock
+	at = s.began.Add(took)
 	failure := o.errorType(r.server)
-	b := appendTime(r.raw, spanEnd, s.began.Add(at.Sub(s.began)))
+	p.b = appendTime(p.b, spanEnd, at)
+	p.b = r.appendOutcome(p.b, o, failure)
+	if s.ref.flags&flagSampled != 0 {
+		s.t.queue.add(p.b)
+	}
+	if s.kept {
+		s.t.ring.add(finished{
+			trace: s.ref.trace, span: s.ref.span, parent: r.parent, root: r.root,
+			began: s.began, ended: at, failed: failure != "", raw: bytes.Clone(p.b),
+		})
+	}
+	s.t.done(p)
+}
+
+// appendOutcome appends how a span ended, and what of it was dropped.
+func (r *recording) appendOutcome(b []byte, o Outcome, failure string) []byte {
 	if o.RPCCode != 0 {
 		b = appendAttr(b, spanAttributes, String(AttrStatusCode, strconv.Itoa(o.RPCCode)))
 	}
@@ -317,25 +352,8 @@ func (s *Span) end(at time.Time, o Outcome) {
 	if n := r.links - maxLinks; n > 0 {
 		b = appendVarint(appendTag(b, spanLinksDropped, varintType), uint64(n))
 	}
-	r.raw = b
-	r.mu.Unlock()
-	if s.ref.flags&flagSampled != 0 {
-		s.t.queue.add(b)
-	}
-	if s.kept {
-		if len(s.baggage)+len(s.tracestate) > maxKeptBeside {
-			b = bytes.Clone(b) // it is one piece of memory with the span
-		}
-		s.t.ring.add(finished{
-			trace: s.ref.trace, span: s.ref.span, parent: r.parent, root: r.root,
-			began: s.began, ended: at, failed: failure != "", raw: b,
-		})
-	}
+	return b
 }
-
-// maxKeptBeside is how much of a client's own context, in bytes, may be kept with a
-// span that is kept.
-const maxKeptBeside = 128
 
 // SpanKey is under what a context carries its span.
 type SpanKey struct{}

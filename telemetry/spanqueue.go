@@ -3,8 +3,10 @@ package telemetry
 import (
 	"context"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,11 +21,20 @@ type spanQueue struct {
 	cancel  context.CancelFunc // breaks off an export
 	lost    error              // why the last exports failed; run's until stopped
 
+	dropped atomic.Int64 // spans that found no place
+
 	mu      sync.Mutex // guards the rest
-	spans   [][]byte
-	bytes   int
-	dropped uint64
+	batches []batch    // all but the last are full
+	spans   int        // in all of them
+	bytes   int        // the same
+	spare   [][]byte   // of batches that are out, while it is busy
 	closed  bool
+}
+
+// batch is n spans as they are sent: as a field of ScopeSpans after the other.
+type batch struct {
+	b []byte
+	n int
 }
 
 // batchLimits are the limits of the specification's batching span processor, with
@@ -33,8 +44,11 @@ type batchLimits struct {
 	delay, timeout time.Duration
 }
 
-// maxQueued bounds what waits, in bytes.
-const maxQueued = 16 << 20
+// maxQueued bounds what waits, maxSpare a batch whose place is used again, in bytes.
+const (
+	maxQueued = 16 << 20
+	maxSpare  = 512 << 10
+)
 
 func newBatchLimits() batchLimits {
 	l := batchLimits{
@@ -68,17 +82,26 @@ func newSpanQueue(l batchLimits, upload func(ctx context.Context, spans []byte, 
 	return q
 }
 
-// add queues a span: one message Span, which is not changed any more.
+// add queues a copy of a span, one message Span.
 func (q *spanQueue) add(span []byte) {
 	q.mu.Lock()
-	if q.closed || len(q.spans) >= q.limits.spans || q.bytes+len(span) > maxQueued {
-		q.dropped++
+	if q.closed || q.spans >= q.limits.spans || q.bytes+len(span) > maxQueued {
 		q.mu.Unlock()
+		q.dropped.Add(1)
 		return
 	}
-	q.spans = append(q.spans, span)
-	q.bytes += len(span)
-	full := len(q.spans) == q.limits.batch
+	last := len(q.batches) - 1
+	if last < 0 || q.batches[last].n == q.limits.batch {
+		q.batches = append(q.batches, batch{b: q.blank()})
+		last++
+	}
+	to := &q.batches[last]
+	before := len(to.b)
+	to.b = appendBytes(to.b, scopeSpansSpans, span)
+	to.n++
+	q.spans++
+	q.bytes += len(to.b) - before
+	full := to.n == q.limits.batch
 	q.mu.Unlock()
 	if full {
 		q.wake()
@@ -92,20 +115,44 @@ func (q *spanQueue) wake() {
 	}
 }
 
-// take takes at most one batch of n spans, as a field of ScopeSpans after the other,
-// in b. more says that another batch is there.
-func (q *spanQueue) take(b []byte) (_ []byte, n int, more bool) {
+// take takes the oldest batch, which is empty if there is none. more says that
+// another one is full.
+func (q *spanQueue) take() (out batch, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n = min(len(q.spans), q.limits.batch)
-	for _, s := range q.spans[:n] {
-		b = appendBytes(b, scopeSpansSpans, s)
-		q.bytes -= len(s)
+	if len(q.batches) == 0 {
+		return batch{}, false
 	}
-	rest := copy(q.spans, q.spans[n:])
-	clear(q.spans[rest:])
-	q.spans = q.spans[:rest]
-	return b, n, rest >= q.limits.batch
+	out = q.batches[0]
+	q.batches = slices.Delete(q.batches, 0, 1)
+	q.spans -= out.n
+	q.bytes -= len(out.b)
+	return out, len(q.batches) > 0 && q.batches[0].n == q.limits.batch
+}
+
+// blank returns where a batch is written. q.mu is held.
+func (q *spanQueue) blank() []byte {
+	last := len(q.spare) - 1
+	if last < 0 {
+		return nil
+	}
+	b := q.spare[last]
+	q.spare[last] = nil
+	q.spare = q.spare[:last]
+	return b[:0]
+}
+
+// back takes the bytes of a batch that is out, for another one. While fewer spans
+// come than fill batches, nothing is worth to be held.
+func (q *spanQueue) back(out batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case out.n < q.limits.batch:
+		q.spare = nil
+	case len(q.spare) < q.limits.spans/q.limits.batch && cap(out.b) <= maxSpare:
+		q.spare = append(q.spare, out.b)
+	}
 }
 
 // scopeSpansSpans is the field of the message ScopeSpans that holds spans.
@@ -116,7 +163,6 @@ func (q *spanQueue) run(ctx context.Context) {
 	defer close(q.stopped)
 	tick := time.NewTimer(q.limits.delay)
 	defer tick.Stop()
-	var b []byte
 	for stopping := false; !stopping; {
 		select {
 		case <-q.stop:
@@ -125,27 +171,25 @@ func (q *spanQueue) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		for more := true; more; {
-			var n int
-			b, n, more = q.take(b[:0])
-			if err := q.export(ctx, b, n); err != nil && stopping {
+			var out batch
+			out, more = q.take()
+			if err := q.export(ctx, out); err != nil && stopping {
 				q.lost = err
 			}
-			more = more || stopping && n > 0
-		}
-		if cap(b) > maxQueued/4 { // of a batch that was larger than most
-			b = nil
+			q.back(out)
+			more = more || stopping && out.n > 0
 		}
 		tick.Reset(q.limits.delay)
 	}
 }
 
-func (q *spanQueue) export(ctx context.Context, b []byte, n int) error {
-	if n == 0 {
+func (q *spanQueue) export(ctx context.Context, out batch) error {
+	if out.n == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.limits.timeout)
 	defer cancel()
-	return q.upload(ctx, b, n)
+	return q.upload(ctx, out.b, out.n)
 }
 
 // close exports what is queued and ends run. When ctx ends it breaks an export

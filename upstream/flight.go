@@ -28,10 +28,10 @@ type flight struct {
 	limit   time.Duration // max_call_timeout
 	heard   atomic.Int64  // ns since begun of the last sign of life
 	open    atomic.Int64  // questions that are not answered
-	sent    bool          // at least once
 
 	cancel context.CancelCauseFunc
 	clock  Stay[*flight] // in u.clocks
+	sent   bool          // at least once
 
 	mu      sync.Mutex // guards the rest
 	over    bool

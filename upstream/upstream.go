@@ -152,6 +152,15 @@ func (u *Upstream) Modern() bool {
 	return inv != nil && inv.Version >= latestModern
 }
 
+// Version returns the revision that was agreed on in the last handshake, "" before
+// the first.
+func (u *Upstream) Version() string {
+	if h := u.phase.Load().status.Hello; h != nil {
+		return h.Version
+	}
+	return ""
+}
+
 // Stderr returns what a child process wrote last on stderr.
 func (u *Upstream) Stderr() *Tail { return &u.stderr }
 

@@ -102,7 +102,7 @@ func BenchmarkEdits(b *testing.B) {
 			for b.Loop() {
 				var e Edits
 				e.Replace(m.Name, name)
-				e.SetMeta(&m, Member{"traceparent", trace})
+				e.SetMeta(&m, Member{Name: "traceparent", Value: trace})
 				e.Replace(m.ID, id)
 				dst = e.Apply(dst[:0], c.raw)
 			}

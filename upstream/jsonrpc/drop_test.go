@@ -54,7 +54,7 @@ func TestSetMetaAfterDrop(t *testing.T) {
 		var first, e Edits
 		first.Drop(m.Raw, m.Meta, "x", "y")
 		e.Copy(&first)
-		e.SetMeta(&m, Member{"traceparent", []byte(`"t"`)})
+		e.SetMeta(&m, Member{Name: "traceparent", Value: []byte(`"t"`)})
 		got, err := Parse(e.Apply(nil, m.Raw))
 		if err != nil {
 			t.Errorf("%s: %v", c.meta, err)
@@ -67,7 +67,7 @@ func TestSetMetaAfterDrop(t *testing.T) {
 	m, _ := Parse([]byte(`{"jsonrpc":"2.0","id":1,"method":"m","params":{ "x":1 }}`))
 	var e Edits
 	e.Drop(m.Raw, m.Params, "x")
-	e.SetMeta(&m, Member{"traceparent", []byte(`"t"`)})
+	e.SetMeta(&m, Member{Name: "traceparent", Value: []byte(`"t"`)})
 	if got, want := string(e.Apply(nil, m.Raw)), `{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"traceparent":"t"}  }}`; got != want {
 		t.Errorf("params without members became %s, want %s", got, want)
 	}

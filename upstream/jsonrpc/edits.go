@@ -12,13 +12,13 @@ type Edits struct {
 	buf  [5]edit // enough for a call: id, name, progress token, members of _meta
 
 	fresh []Member // those that SetMeta inserts, all by one edit
+	made  *byte    // where the bytes of that edit begin
 	bared Span     // an object that Drop left without members
 }
 
 type edit struct {
-	at   Span
-	new  []byte
-	meta bool // made of fresh
+	at  Span
+	new []byte
 }
 
 // Replace puts b in the place of the bytes at s. An absent span is ignored.
@@ -48,10 +48,10 @@ func (e *Edits) Clone() *Edits {
 // Copy makes e a copy of from that can be added to without changing it. A nil
 // from gives an empty set.
 func (e *Edits) Copy(from *Edits) {
-	e.list, e.fresh, e.bared = nil, nil, Span{}
+	e.list, e.fresh, e.made, e.bared = nil, nil, nil, Span{}
 	if from != nil {
 		e.list = append(e.buf[:0], from.list...)
-		e.fresh, e.bared = slices.Clone(from.fresh), from.bared
+		e.fresh, e.made, e.bared = slices.Clip(from.fresh), from.made, from.bared
 	}
 }
 

@@ -74,18 +74,18 @@ func TestEditsCloneIsItsOwn(t *testing.T) {
 	}
 	var e Edits
 	e.Replace(m.ID, []byte("2"))
-	e.SetMeta(&m, Member{"a", []byte("1")})
+	e.SetMeta(&m, Member{Name: "a", Value: []byte("1")})
 	before := string(e.Apply(nil, m.Raw))
 	other := e.Clone()
-	other.SetMeta(&m, Member{"a", []byte("7")})
+	other.SetMeta(&m, Member{Name: "a", Value: []byte("7")})
 	c := e.Clone()
 	c.Replace(m.ID, []byte("3"))
-	c.SetMeta(&m, Member{"b", []byte("2")})
-	c.SetMeta(&m, Member{"a", []byte("9")})
+	c.SetMeta(&m, Member{Name: "b", Value: []byte("2")})
+	c.SetMeta(&m, Member{Name: "a", Value: []byte("9")})
 	if got := string(e.Apply(nil, m.Raw)); got != before {
 		t.Errorf("the clone changed the original: %s", got)
 	}
-	e.SetMeta(&m, Member{"z", []byte("0")})
+	e.SetMeta(&m, Member{Name: "z", Value: []byte("0")})
 	if got := string(e.Apply(nil, m.Raw)); got != `{"jsonrpc":"2.0","id":2,"method":"m","params":{"_meta":{"a":1,"z":0}}}` {
 		t.Errorf("the clone changed what the original sets: %s", got)
 	}
@@ -95,7 +95,7 @@ func TestEditsCloneIsItsOwn(t *testing.T) {
 }
 
 func TestSetMeta(t *testing.T) {
-	set := []Member{{"progressToken", []byte("5")}, {"traceparent", []byte(`"00-a"`)}, {"x/y", []byte("null")}}
+	set := []Member{{Name: "progressToken", Value: []byte("5")}, {Name: "traceparent", Value: []byte(`"00-a"`)}, {Name: "x/y", Value: []byte("null")}}
 	for _, c := range []struct{ name, params, want string }{
 		{"no params", ``, `,"params":{"_meta":{"progressToken":5,"traceparent":"00-a","x/y":null}}`},
 		{"empty params", `,"params":{}`, `,"params":{"_meta":{"progressToken":5,"traceparent":"00-a","x/y":null}}`},
@@ -118,7 +118,7 @@ func TestSetMeta(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 			// The gateway and the link may each set theirs.
-			twice.SetMeta(&m, Member{"progressToken", []byte("1")})
+			twice.SetMeta(&m, Member{Name: "progressToken", Value: []byte("1")})
 			twice.SetMeta(&m, set[:2]...)
 			twice.SetMeta(&m, set[2:]...)
 			if got := string(twice.Apply(nil, m.Raw)); got != want {
@@ -139,7 +139,7 @@ func TestSetMetaOnWhatIsNoObject(t *testing.T) {
 			t.Fatal(err)
 		}
 		var e Edits
-		e.SetMeta(&m, Member{"a", []byte("1")})
+		e.SetMeta(&m, Member{Name: "a", Value: []byte("1")})
 		if got := string(e.Apply(nil, m.Raw)); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
@@ -254,7 +254,7 @@ func TestCarriedMessagesAreEqualToTheByte(t *testing.T) {
 			t.Fatalf("got  %q\nwant %q", got, want)
 		}
 
-		e.SetMeta(&m, Member{"progressToken", []byte("77")}, Member{"traceparent", []byte(`"00-x"`)})
+		e.SetMeta(&m, Member{Name: "progressToken", Value: []byte("77")}, Member{Name: "traceparent", Value: []byte(`"00-x"`)})
 		got = e.Apply(nil, raw)
 		if diff := cmp.Diff(withMeta(t, want), tree(t, got)); diff != "" {
 			t.Fatalf("from %q\nto %q\n(-want +got) %s", raw, got, diff)

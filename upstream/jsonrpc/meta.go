@@ -2,10 +2,20 @@ package jsonrpc
 
 import "slices"
 
-// Member is a name and a JSON value to set in an object.
+// Member is a name and a JSON value to set in an object. Without a Value it is Text,
+// as a string.
 type Member struct {
 	Name  string
 	Value []byte
+	Text  string
+}
+
+// appendValue appends the value as JSON.
+func (x *Member) appendValue(b []byte) []byte {
+	if x.Value == nil {
+		return AppendString(b, x.Text)
+	}
+	return append(b, x.Value...)
 }
 
 // SetMeta sets members of params._meta in message m, which must be a request or
@@ -16,6 +26,9 @@ func (e *Edits) SetMeta(m *Message, members ...Member) {
 	n := len(e.fresh)
 	for _, x := range members {
 		if at := m.metaMember(x.Name); at.Ok() {
+			if x.Value == nil {
+				x.Value = AppendString(make([]byte, 0, len(x.Text)+2), x.Text)
+			}
 			e.Replace(at, x.Value)
 			continue
 		}
@@ -27,6 +40,7 @@ func (e *Edits) SetMeta(m *Message, members ...Member) {
 			e.fresh = append(e.fresh, x)
 			continue
 		}
+		e.fresh = slices.Clone(e.fresh) // a copy of e may have it, too
 		e.fresh[i] = x
 		n = 0 // to be written anew
 	}
@@ -34,9 +48,13 @@ func (e *Edits) SetMeta(m *Message, members ...Member) {
 		return
 	}
 	fresh := metaEdit(m, e.fresh, e.bared)
-	if i := slices.IndexFunc(e.list, func(x edit) bool { return x.meta }); i >= 0 {
-		e.list[i] = fresh
-		return
+	before := e.made
+	e.made = &fresh.new[0]
+	for i, x := range e.list {
+		if len(x.new) > 0 && &x.new[0] == before {
+			e.list[i] = fresh
+			return
+		}
 	}
 	e.add(fresh)
 }
@@ -71,34 +89,34 @@ func metaEdit(m *Message, members []Member, bared Span) edit {
 	b := make([]byte, 0, 128)
 	switch {
 	case isObject(m.Meta) && bared == m.Meta:
-		return edit{first(m.Meta), appendMembers(b, members), true}
+		return edit{first(m.Meta), appendMembers(b, members)}
 	case isObject(m.Meta):
-		return edit{first(m.Meta), comma(appendMembers(b, members), m.Raw, m.Meta), true}
+		return edit{first(m.Meta), comma(appendMembers(b, members), m.Raw, m.Meta)}
 	case m.Meta.Ok():
-		return edit{m.Meta, append(appendMembers(append(b, '{'), members), '}'), true}
+		return edit{m.Meta, append(appendMembers(append(b, '{'), members), '}')}
 	case isObject(m.Params):
 		b = append(appendMembers(append(b, `"_meta":{`...), members), '}')
 		if bared != m.Params {
 			b = comma(b, m.Raw, m.Params)
 		}
-		return edit{first(m.Params), b, true}
+		return edit{first(m.Params), b}
 	case m.Params.Ok():
-		return edit{m.Params, append(appendMembers(append(b, `{"_meta":{`...), members), "}}"...), true}
+		return edit{m.Params, append(appendMembers(append(b, `{"_meta":{`...), members), "}}"...)}
 	}
 	b = append(appendMembers(append(b, `,"params":{"_meta":{`...), members), "}}"...)
-	return edit{Span{m.Method.End, m.Method.End}, b, true}
+	return edit{Span{m.Method.End, m.Method.End}, b}
 }
 
 // first returns the place before the first member of the object at s.
 func first(s Span) Span { return Span{s.Start + 1, s.Start + 1} }
 
 func appendMembers(b []byte, members []Member) []byte {
-	for i, x := range members {
+	for i := range members {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(AppendString(b, x.Name), ':')
-		b = append(b, x.Value...)
+		b = append(AppendString(b, members[i].Name), ':')
+		b = members[i].appendValue(b)
 	}
 	return b
 }
