@@ -389,3 +389,116 @@ func TestOnWhoseBehalf(t *testing.T) {
 		}
 	})
 }
+
+// TestWhyItStarts has a row for each cause of a start.
+func TestWhyItStarts(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(a, on *upstream.Config) // a may depend on on
+		then   func(b *bench)
+		want   []string // of a
+	}{
+		{name: "configured", want: []string{"configured"}},
+		{
+			name: "an operator",
+			then: func(b *bench) {
+				_ = b.up("a").Stop(b.t.Context())
+				_ = b.up("a").Start(b.t.Context())
+				_ = b.up("a").Restart(b.t.Context())
+			},
+			want: []string{"configured", "operator", "operator again"},
+		},
+		{
+			name: "an operator, of one in error",
+			then: func(b *bench) {
+				b.d.Server("a").Script(func(s *linktest.Server) {
+					s.OnDial = func(context.Context, int, *upstream.Dial) error { return errors.New("it is gone") }
+				})
+				b.d.Server("a").Last().Lose()
+				time.Sleep(time.Second)
+				_ = b.up("a").Start(b.t.Context())
+			},
+			want: []string{"configured", "recovery again", "operator again"},
+		},
+		{
+			name: "a reload",
+			then: func(b *bench) {
+				a := command("a")
+				a.Args = []string{"other"}
+				if _, err := b.set.Apply([]upstream.Config{a, command("on")}); err != nil {
+					b.t.Error(err)
+				}
+			},
+			want: []string{"configured", "reload again"},
+		},
+		{
+			name: "a dependency that was lost",
+			change: func(a, _ *upstream.Config) {
+				a.DependsOn = []upstream.Dependency{{On: "on", Condition: upstream.ConditionRunning, Restart: true}}
+			},
+			then: func(b *bench) { b.d.Server("on").Last().Lose() },
+			want: []string{"configured", "dependency again"},
+		},
+		{
+			name: "a dependency that is back",
+			change: func(a, on *upstream.Config) {
+				a.DependsOn = []upstream.Dependency{{On: "on", Condition: upstream.ConditionRunning}}
+			},
+			then: func(b *bench) {
+				_ = b.up("on").Stop(b.t.Context())
+				_ = b.up("a").Restart(b.t.Context()) // in vain
+				_ = b.up("on").Start(b.t.Context())
+			},
+			want: []string{"configured", "operator again", "dependency again"},
+		},
+		{
+			name: "demand, also after its attempts are used up",
+			change: func(a, _ *upstream.Config) {
+				a.Start, a.IdleStop, a.Restart.MaxAttempts = upstream.OnDemand, time.Minute, 1
+			},
+			then: func(b *bench) {
+				time.Sleep(time.Hour)
+				b.call("a")
+				time.Sleep(time.Hour)
+				b.d.Server("a").Script(func(s *linktest.Server) {
+					s.OnDial = func(context.Context, int, *upstream.Dial) error { return errors.New("it is gone") }
+				})
+				b.refusal(tool("x"))
+				time.Sleep(time.Hour) // one attempt
+				b.refusal(tool("x"))
+			},
+			want: []string{"learn", "demand", "demand", "recovery again", "demand again"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a, on := command("a"), command("on")
+				if c.change != nil {
+					c.change(&a, &on)
+				}
+				b := begin(t, new(linktest.Dialer), a, on)
+				if c.then != nil {
+					c.then(b)
+				}
+				synctest.Wait()
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				b.annals.mu.Lock()
+				defer b.annals.mu.Unlock()
+				var got []string
+				for _, d := range b.annals.all {
+					if d.e.Kind == upstream.EpisodeStart && d.e.Upstream == "a" {
+						why := d.e.Because
+						if d.e.Restart {
+							why += " again"
+						}
+						got = append(got, why)
+					}
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
