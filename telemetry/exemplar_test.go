@@ -1,6 +1,9 @@
 package telemetry
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,6 +52,12 @@ func TestExemplarsAreReplacedSeldom(t *testing.T) {
 		d.record(0.003, nil)
 		if got := traces(); got != "dc" {
 			t.Errorf("one that is not exported: %s", got)
+		}
+		t.Setenv("OTEL_METRICS_EXEMPLAR_FILTER", "always_off")
+		without := newHistogram[series](serverDuration, buckets).new(attribute.NewSet())
+		without.record(0.003, span('f'))
+		if all := without.exemplars.Load().all(begun); all != nil {
+			t.Errorf("exemplars that nobody wants: %v", all)
 		}
 		if r := d.read(); r.counts[0] != 6 || r.counts[14] != 1 {
 			t.Error(r)
@@ -135,4 +144,24 @@ func BenchmarkCount(b *testing.B) {
 			tel.PolicyDecided(b.Context(), d)
 		}
 	})
+}
+
+// BenchmarkScrape is what a scrape costs with as many series as there may be.
+func BenchmarkScrape(b *testing.B) {
+	for _, tools := range []int{100, 4096} {
+		b.Run(fmt.Sprint("tools=", tools), func(b *testing.B) {
+			tel, err := Start(b.Context(), Defaults(), Resource{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			h := tel.MetricsHandler()
+			for i := range tools {
+				tel.ServerMeter(Operation{Method: "tools/call", Target: fmt.Sprint("tool", i), TargetKind: Tool}).Count(time.Second, Outcome{}, nil)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			}
+		})
+	}
 }

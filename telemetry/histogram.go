@@ -3,6 +3,7 @@ package telemetry
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,22 +69,24 @@ func (t *table[K, S]) all() []*S {
 type histogram[K key[K]] struct {
 	Instrument
 	bounds []float64
+	bare   bool // keeps no exemplars
 	table[K, distribution]
 }
 
 func newHistogram[K key[K]](i Instrument, bounds []float64) *histogram[K] {
-	return &histogram[K]{Instrument: i, bounds: bounds, table: table[K, distribution]{
-		known: make(map[K]*distribution),
-		new: func(a attribute.Set) *distribution {
-			return &distribution{attributes: a, bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
-		},
-	}}
+	h := &histogram[K]{Instrument: i, bounds: bounds, bare: strings.EqualFold(variable("OTEL_METRICS_EXEMPLAR_FILTER"), "always_off")}
+	h.known = make(map[K]*distribution)
+	h.new = func(a attribute.Set) *distribution {
+		return &distribution{attributes: a, bounds: bounds, bare: h.bare, counts: make([]atomic.Uint64, len(bounds)+1)}
+	}
+	return h
 }
 
 // distribution is one series of a histogram, safe for concurrent use.
 type distribution struct {
 	attributes attribute.Set
 	bounds     []float64
+	bare       bool
 	counts     []atomic.Uint64 // one for each bound, and one for what is beyond
 	sum        atomic.Uint64   // the bits of a float64
 	exemplars  atomic.Pointer[exemplars]
@@ -102,7 +105,7 @@ func (d *distribution) record(v float64, s *Span) {
 			break
 		}
 	}
-	if s != nil {
+	if s != nil && !d.bare {
 		d.example(i, v, s)
 	}
 }

@@ -23,6 +23,9 @@ func (t *Telemetry) startMetrics(ctx context.Context, c OTLP) error {
 		if err := checkNumber(name); err != nil {
 			return err
 		}
+		if variable(name) == "0" {
+			return fmt.Errorf("%s must be more than 0 milliseconds", name)
+		}
 	}
 	inner, err := newMetricExporter(ctx, to)
 	if err != nil {

@@ -95,6 +95,14 @@ func TestVariablesThatSayNothing(t *testing.T) {
 			}
 		})
 	}
+	t.Run("OTEL_METRIC_EXPORT_INTERVAL=0", func(t *testing.T) {
+		t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "0")
+		c := Defaults()
+		c.OTLP.Endpoint = "http://127.0.0.1:1"
+		if _, err := Start(t.Context(), c, Resource{}); err == nil || !strings.Contains(err.Error(), "OTEL_METRIC_EXPORT_INTERVAL must be more than 0") {
+			t.Error(err)
+		}
+	})
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a,broken")
 	if _, err := Start(t.Context(), Defaults(), Resource{}); err == nil || !strings.Contains(err.Error(), "OTEL_RESOURCE_ATTRIBUTES must be name=value") {
 		t.Error(err)
