@@ -111,6 +111,7 @@ func compare(t *testing.T, what string, want, got []string) {
 // millisecond, and linked.
 func TestTheStoryOfADeath(t *testing.T) {
 	c := bubble(t, nil, func(t *testing.T, tel *telemetry.Telemetry) {
+		t.Helper()
 		cfg := settings(t, "a")
 		u := &cfg.Upstreams[0]
 		u.Restart.Delay, u.Restart.MaxDelay = time.Second, time.Second // the jitter is for longer ones
@@ -181,6 +182,7 @@ func TestTheStoryOfADeath(t *testing.T) {
 // start leads back to the one that needed it, and waits for what it needs.
 func TestTheStoryOfADemand(t *testing.T) {
 	c := bubble(t, nil, func(t *testing.T, tel *telemetry.Telemetry) {
+		t.Helper()
 		cfg := settings(t, "a", "db")
 		for i := range cfg.Upstreams {
 			u := &cfg.Upstreams[i]
@@ -218,6 +220,7 @@ func TestTheStoryOfADemand(t *testing.T) {
 // as it is; what these calls suffer from is told all the same.
 func TestTheStoryWithoutTheCalls(t *testing.T) {
 	c := bubble(t, func(c *telemetry.Config) { c.Traces.Sample, c.Traces.Keep = 0, 0 }, func(t *testing.T, tel *telemetry.Telemetry) {
+		t.Helper()
 		cfg := settings(t, "a")
 		d := dialer("echo")
 		d.Server("a").OnRequest = func(_ context.Context, l *linktest.Link, method string, _ *upstream.Request) (json.RawMessage, error) {
@@ -254,6 +257,7 @@ func TestTheStoryWithoutTheCalls(t *testing.T) {
 func TestNoSpanOfAnUpstreamStaysOpen(t *testing.T) {
 	var starts, stops int
 	c := bubble(t, func(c *telemetry.Config) { c.Traces.Keep = 0 }, func(t *testing.T, tel *telemetry.Telemetry) {
+		t.Helper()
 		cfg := settings(t, "a", "b")
 		cfg.Upstreams[1].DependsOn = []upstream.Dependency{{On: "a", Condition: upstream.ConditionRunning, Restart: true}}
 		d := dialer("echo")
