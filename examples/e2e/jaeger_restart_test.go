@@ -168,7 +168,7 @@ func TestJaegerQueue(t *testing.T) {
 	if names := held.children(up); slices.Contains(names, "queue wait") {
 		t.Error("the first call has a queue wait, and there was nobody before it")
 	}
-	if nanos(queue.End) < nanos(up.End)-int64(time.Millisecond) {
+	if nanos(queue.End) < nanos(up.End)-skew {
 		t.Errorf("the second call's wait ended at %s, before the first call did at %s", queue.End, up.End)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // otlpTraces is OTLP as JSON, as far as it is looked at.
@@ -227,10 +228,14 @@ func (of tree) find(to ref) *otlpSpan {
 	return nil
 }
 
+// skew is by how much the clock of a machine may be set right within a trace: each
+// span's start is a time of day, and its end so much later by another clock.
+const skew = int64(time.Millisecond)
+
 // within checks that n is inside of another in time.
 func (n *otlpSpan) within(t *testing.T, of *otlpSpan) {
 	t.Helper()
-	if nanos(n.Start) < nanos(of.Start) || nanos(n.End) > nanos(of.End) {
+	if nanos(n.Start) < nanos(of.Start)-skew || nanos(n.End) > nanos(of.End)+skew {
 		t.Errorf("%q (%s to %s) is not within %q (%s to %s)", n.Name, n.Start, n.End, of.Name, of.Start, of.End)
 	}
 }
