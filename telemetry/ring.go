@@ -49,7 +49,7 @@ type kept struct {
 	// spans are in the order in which they ended. What is in it never changes, so
 	// that a reader may keep a slice of it.
 	spans      []keptSpan
-	gone       int // spans that were dropped since spans was made anew
+	gone       int // bytes of spans that were dropped since spans was made anew
 	bytes      int
 	failed     bool
 	touched    uint64 // the ring's time of its last span
@@ -128,12 +128,13 @@ func (k *kept) take(f keptSpan, room int) {
 	k.bytes += f.cost()
 	k.failed = k.failed || f.failed
 	for len(k.spans) > 1 && (len(k.spans) > maxTraceSpans || k.bytes > room) {
-		k.bytes -= k.spans[0].cost()
+		cost := k.spans[0].cost()
+		k.bytes -= cost
+		k.gone += cost
 		k.spans = k.spans[1:]
-		k.gone++
 	}
 	// The array still holds what was dropped from its beginning.
-	if k.gone > len(k.spans)/4 && k.gone > 16 {
+	if k.gone > k.bytes/4 {
 		k.spans, k.gone = append(make([]keptSpan, 0, len(k.spans)+len(k.spans)/4+1), k.spans...), 0
 	}
 }

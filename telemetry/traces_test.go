@@ -7,7 +7,6 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -261,6 +260,7 @@ func TestTraceWaits(t *testing.T) {
 		tel := keeping(t, 10)
 		s := tel.Server(&Operation{Method: "ping", Force: true})
 		detached := tel.Internal(SpanStart{Name: "notification", Parent: s})
+		tel.Internal(SpanStart{Name: "policy", Parent: s}).End(Outcome{})
 		go func() {
 			time.Sleep(300 * time.Millisecond)
 			s.End(Outcome{})
@@ -272,7 +272,7 @@ func TestTraceWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(fromOTLPJSON(t, raw).ResourceSpans[0].ScopeSpans[0].Spans); n != 2 || time.Since(begun) > 400*time.Millisecond {
+		if n := len(fromOTLPJSON(t, raw).ResourceSpans[0].ScopeSpans[0].Spans); n != 3 || time.Since(begun) > 400*time.Millisecond {
 			t.Errorf("%d spans after %v", n, time.Since(begun))
 		}
 		begun = time.Now()
@@ -287,13 +287,7 @@ func TestTraceWaits(t *testing.T) {
 func TestKeptMemory(t *testing.T) {
 	tel := keeping(t, maxKept)
 	bag := "k=" + strings.Repeat("x", 4000)
-	held := func() int {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int(m.HeapAlloc)
-	}
-	before := held()
+	before := heapAlloc()
 	for range maxKept {
 		op := Operation{
 			Method: "tools/call", TargetKind: Tool, Target: "files__read", RequestID: "1", Transport: "tcp", Force: true,
@@ -304,7 +298,7 @@ func TestKeptMemory(t *testing.T) {
 		tel.Client(s, &op).End(Outcome{})
 		s.End(Outcome{})
 	}
-	if got := held() - before; got > keptBytes*5/4 {
+	if got := heapAlloc() - before; got > keptBytes*5/4 {
 		t.Errorf("%d bytes are held for %d traces, of at most %d", got, len(tel.ring.known), keptBytes)
 	} else {
 		t.Logf("%d bytes are held for %d traces that are said to take %d", got, len(tel.ring.known), tel.ring.good.bytes)
@@ -320,6 +314,7 @@ func TestNextTraces(t *testing.T) {
 	}
 	s := tel.Server(&Operation{Method: "ping", Force: true})
 	tel.Internal(SpanStart{Name: "below", Parent: s}).End(Outcome{})
+	late := tel.Internal(SpanStart{Name: "late", Parent: s})
 	<-changed
 	if list, now, changed, _ = tel.NextTraces(Wanted{}, now); list != nil {
 		t.Fatalf("%s", list)
@@ -327,11 +322,15 @@ func TestNextTraces(t *testing.T) {
 	s.End(Outcome{})
 	recordCall(tel, "x", "other", 0, 0, Outcome{})
 	<-changed
-	list, _, _, _ = tel.NextTraces(Wanted{}, now)
+	list, after, _, _ := tel.NextTraces(Wanted{}, now)
 	if len(list) != 2 || roots(t, list[0])[0] != "ping" || !strings.Contains(string(list[0]), "below") {
 		t.Errorf("%s", list)
 	}
 	if list, _, _, _ = tel.NextTraces(Wanted{Upstream: "other"}, now); len(list) != 1 {
+		t.Errorf("%s", list)
+	}
+	late.End(Outcome{}) // nothing that has been told ends twice
+	if list, _, _, _ = tel.NextTraces(Wanted{}, after); list != nil {
 		t.Errorf("%s", list)
 	}
 }
