@@ -103,6 +103,7 @@ func attributeTables(n *telemetrytest.Names, kinds map[string]string) string {
 // attributeKinds is what the values of attributes are, by constant, as the code
 // makes them.
 func attributeKinds(t *testing.T) map[string]string {
+	t.Helper()
 	kinds := make(map[string]string)
 	made := regexp.MustCompile(`\b(String|Int|Bool|add)\((?:telemetry\.)?(Attr\w+),`)
 	for _, text := range sources(t) {

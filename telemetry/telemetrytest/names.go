@@ -123,7 +123,7 @@ var valuesOf = regexp.MustCompile(`^Values of \[(Attr\w+)\]`)
 func (n *Names) read(g *ast.GenDecl, all map[string]string, values map[string][]Name) error {
 	group := paragraph(g.Doc.Text())
 	for _, spec := range g.Specs {
-		v := spec.(*ast.ValueSpec) //nolint:errcheck // a group of constants has nothing else
+		v := spec.(*ast.ValueSpec) // a group of constants has nothing else
 		if len(v.Names) != 1 || len(v.Values) != 1 {
 			return fmt.Errorf("%s: one name and one value a line", v.Names[0])
 		}
