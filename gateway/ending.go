@@ -12,15 +12,15 @@ import (
 
 // ending is how a client's session came to its end.
 type ending struct {
-	how string // deleted, idle, closed (the connection that it lived on) or shutdown
+	how string // one of the values of telemetry.AttrEnding
 	// failure is the error.type of an end that nobody wanted, "" for one that somebody
 	// did.
 	failure string
 }
 
-// endingOf is the end of a session on a connection that ended with err.
-func (g *Gateway) endingOf(err error) ending {
-	e := ending{how: "closed"}
+// closedBy is the end of a session on a connection that ended with err.
+func (g *Gateway) closedBy(err error) ending {
+	e := ending{how: telemetry.EndingClosed}
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, context.Canceled):
 	case errors.Is(err, errStuck):
@@ -29,7 +29,7 @@ func (g *Gateway) endingOf(err error) ending {
 		e.failure = telemetry.Other
 	}
 	if g.draining.Load() && e.failure == "" {
-		e.how = "shutdown"
+		e.how = telemetry.EndingShutdown
 	}
 	return e
 }
@@ -39,9 +39,9 @@ func (g *Gateway) endingOf(err error) ending {
 // because that is.
 func (g *Gateway) sessionOver(s *session, e ending) {
 	s.mu.Lock()
-	version, began, home := s.version, s.began, s.home
+	version, began, home, opened := s.version, s.began, s.home, s.opened
 	s.mu.Unlock()
-	if version == "" || e.how == "shutdown" && s.id != "" {
+	if version == "" || e.how == telemetry.EndingShutdown && s.id != "" {
 		return
 	}
 	of := telemetry.Session{
@@ -51,6 +51,17 @@ func (g *Gateway) sessionOver(s *session, e ending) {
 		of.Transport = "pipe"
 	}
 	g.tel.ServerSession(of)
+	if opened.IsZero() { // nobody saw it begin
+		return
+	}
+	g.tel.Internal(telemetry.SpanStart{
+		Name: telemetry.SpanSessionEnd, As: opened, Links: []telemetry.Link{{To: opened, Attrs: []telemetry.Attr{linkedAs(telemetry.LinkOpened)}}},
+		Attrs: []telemetry.Attr{
+			telemetry.String(telemetry.AttrSessionID, s.key), telemetry.String(telemetry.AttrProtocolVersion, version),
+			telemetry.String(telemetry.AttrTransport, of.Transport), telemetry.String(telemetry.AttrEnding, e.how),
+			telemetry.Int(telemetry.AttrLasted, of.Duration.Milliseconds()),
+		},
+	}).End(telemetry.Outcome{ErrorType: e.failure})
 }
 
 // upstreamSessionOver counts a session with an upstream that is over.

@@ -226,7 +226,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.parks.close()
 	for _, s := range g.sessions.all() {
 		if s.end() {
-			g.sessionOver(s, ending{how: "shutdown"})
+			g.sessionOver(s, ending{how: telemetry.EndingShutdown})
 		}
 	}
 	g.listeners.serve.Wait()

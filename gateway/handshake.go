@@ -125,22 +125,28 @@ func (g *Gateway) serveInitialize(w http.ResponseWriter, from visitor, view stri
 	if !ok { // removed at this moment
 		c = emptyCatalog
 	}
+	span := g.startInitialize(from.request.Context(), v, &m, from)
 	version, caps, result, bad := g.initialize(m, v, c)
 	if bad != "" {
+		span.End(outcome{Code: jsonrpc.CodeInvalidParams})
 		writeJSON(w, http.StatusOK, invalidParams(id, bad))
 		return
 	}
 	t := ticket{Nonce: randomHex(16), Principal: from.principal.Key(), Version: version, View: view, Capabilities: caps.raw}
 	sealed, err := g.seal.seal(t)
 	if err != nil {
+		span.End(outcome{Code: jsonrpc.CodeInvalidParams})
 		writeJSON(w, http.StatusOK, invalidParams(id, err.Error()))
 		return
 	}
 	s := newSession(t, sealed).useStreams().belongsTo(from.principal)
+	s.opened = span.Ref()
 	if _, err := g.admit(s); err != nil {
+		span.End(outcome{Code: codeUnavailable})
 		full(w, id)
 		return
 	}
+	span.initialized(s, version)
 	w.Header().Set(headerSession, sealed)
 	writeJSON(w, http.StatusOK, resultOf(id, result))
 }

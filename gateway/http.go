@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -313,7 +314,10 @@ func (g *Gateway) serveGet(w http.ResponseWriter, v visitor, view string) {
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
 	defer g.stay(v, end)()
-	_ = st.carry(ctx, w, from, resumed)
+	last := g.streamOpened(telemetry.StreamGet, s, v, st.made)
+	before := st.carried()
+	err := st.carry(ctx, w, from, resumed)
+	g.streamEnded(last, g.endingBy(s, err), st.carried()-before)
 	s.touch()
 }
 
@@ -339,6 +343,6 @@ func (g *Gateway) serveDelete(w http.ResponseWriter, v visitor, view string) {
 	if s == nil {
 		return
 	}
-	g.endSession(s, ending{how: "deleted"})
+	g.endSession(s, ending{how: telemetry.EndingDeleted})
 	w.WriteHeader(http.StatusNoContent)
 }

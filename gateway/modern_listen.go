@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -93,6 +94,7 @@ func (g *Gateway) subscribeOne(ctx context.Context, l *listener, r *router.Route
 	s := subscription{r.Upstream, r.Target, r.Exposed, l.x.session.scope(u)}
 	g.listeners.subs.add(l, s, heard{s.exposed, s.scope.Key}) // before the server knows: its first update may come at once
 	rec := new(record)
+	ctx = g.requesting(ctx, l.x, r)
 	err := g.permitted(ctx, l.x, r, rec, func() error { return u.Subscribe(ctx, s.scope, s.target) })
 	g.auditListen(l.x, r, rec, err)
 	if err != nil {
@@ -111,18 +113,30 @@ func (g *Gateway) subscribeOne(ctx context.Context, l *listener, r *router.Route
 // to. bad is told at once what is wrong with the request.
 func (g *Gateway) listen(ctx context.Context, l *listener, uris []string) answer {
 	defer g.listeners.leave(l)
-	g.subscribeAll(ctx, l, uris)
+	tracing, span := g.startServer(ctx, l.x)
+	g.subscribeAll(tracing, l, uris)
 	defer g.unsubscribeAll(l)
 	l.acknowledge()
+	span.End(outcome{}) // what comes now may take hours
+	l.x.ended = time.Time{}
 	if l.want == 0 && len(l.subs) == 0 {
 		return l.ended() // nothing will ever come
 	}
+	last := lasting{kind: telemetry.StreamListen, opened: span.Ref(), began: time.Now()}
+	defer func() { g.streamEnded(&last, g.endingOf(ctx), l.told.Load()) }()
 	select {
 	case <-ctx.Done():
 		return answer{}
 	case <-g.listeners.over:
 		return l.ended()
 	}
+}
+
+// refuseListen answers a subscriptions/listen that is filled in wrongly.
+func (g *Gateway) refuseListen(ctx context.Context, x *exchange, bad string) answer {
+	_, span := g.startServer(ctx, x)
+	span.End(outcome{Code: jsonrpc.CodeInvalidParams})
+	return invalidParams(x.id(), bad)
 }
 
 // unsubscribeAll takes back what was agreed to. It does not wait for upstreams.
@@ -152,7 +166,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, from visitor, m *jsonrpc.Me
 	x.modern = more
 	want, uris, bad := x.filterOf()
 	if bad != "" {
-		writeJSON(w, http.StatusBadRequest, invalidParams(x.id(), bad))
+		writeJSON(w, http.StatusBadRequest, g.refuseListen(ctx, x, bad))
 		return
 	}
 	st := newStream("", "", false)

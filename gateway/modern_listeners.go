@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -15,7 +16,8 @@ type listener struct {
 	out  outlet
 	want listSet
 	subs []subscription
-	full func() // called when the client reads too slowly to be told what changed
+	full func()       // called when the client reads too slowly to be told what changed
+	told atomic.Int64 // messages, without the acknowledgement
 
 	mu     sync.Mutex // guards the rest
 	acked  bool
@@ -138,6 +140,7 @@ func (l *listener) tell(raw []byte) {
 		return
 	}
 	l.mu.Unlock()
+	l.told.Add(1)
 	if !l.out.send(raw, optional) {
 		l.full()
 	}
@@ -154,6 +157,7 @@ func (l *listener) acknowledge() {
 	l.out.send(notificationOf("notifications/subscriptions/acknowledged", f.Append(nil), l.x.id()), needed)
 	l.acked = true
 	for _, raw := range l.before {
+		l.told.Add(1)
 		if !l.out.send(raw, optional) {
 			l.full()
 			break

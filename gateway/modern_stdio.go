@@ -63,7 +63,7 @@ func (g *Gateway) listenHere(ctx context.Context, s *session, x *exchange) {
 	defer s.done(x)
 	want, uris, bad := x.filterOf()
 	if bad != "" {
-		s.home.send(invalidParams(x.id(), bad).bytes(), answering)
+		s.home.send(g.refuseListen(ctx, x, bad).bytes(), answering)
 		return
 	}
 	l := &listener{x: x, out: s.home, want: want, full: func() { x.cancel(errClientGone) }}

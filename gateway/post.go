@@ -119,6 +119,7 @@ func (p *post) begin() *stream {
 		gone := func() { p.x.cancel(errClientGone) }
 		if p.resumable() {
 			p.stream = p.x.session.newStream(p.x.id(), gone)
+			p.stream.made = p.x.span.Ref()
 		} else {
 			p.stream = newStream("", "", false)
 			p.stream.bare, p.stream.forgets = true, true

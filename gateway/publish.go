@@ -8,6 +8,7 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/router"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 )
 
@@ -276,7 +277,7 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 // expire ends the sessions that nobody used for session_timeout.
 func (g *Gateway) expire(now time.Time) {
 	for _, s := range g.sessions.expired(now, g.cfg.Load().Server.SessionTimeout) {
-		g.endSession(s, ending{how: "idle"})
+		g.endSession(s, ending{how: telemetry.EndingIdle})
 	}
 	for _, c := range g.moderns.expired(now, g.cfg.Load().Server.SessionTimeout) {
 		g.release(c.session)

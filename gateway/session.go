@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -30,9 +31,10 @@ type session struct {
 	// latest is who sent the last request; nil while nothing depends on it.
 	latest atomic.Pointer[policy.Principal]
 
-	mu        sync.Mutex // guards all below
-	version   string     // agreed revision, "" before initialize (HTTP+SSE and stdio)
-	began     time.Time  // when it was agreed on
+	mu        sync.Mutex    // guards all below
+	version   string        // agreed revision, "" before initialize (HTTP+SSE and stdio)
+	began     time.Time     // when it was agreed on
+	opened    telemetry.Ref // the span of initialize, zero for none
 	client    clientCapabilities
 	inFlight  map[string]*exchange // by the client's id as bytes
 	questions map[uint64]*question

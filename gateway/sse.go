@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -42,12 +43,14 @@ func (g *Gateway) serveSSE(w http.ResponseWriter, r *http.Request) {
 		plainText(w, http.StatusServiceUnavailable, "too many sessions are open")
 		return
 	}
-	defer func() { g.endSession(s, g.endingOf(nil)) }()
+	defer func() { g.endSession(s, g.closedBy(nil)) }()
 	ctx, stop := context.WithCancel(r.Context())
 	defer stop()
 	defer context.AfterFunc(g.closing, stop)()
 	defer g.stay(from, stop)()
-	_ = out.carry(ctx, w, 0, false)
+	last := g.streamOpened(telemetry.StreamSSE, s, from, telemetry.Ref{})
+	err := out.carry(ctx, w, 0, false)
+	g.streamEnded(last, g.endingBy(s, err), out.carried())
 }
 
 // serveSSEPost takes one message for a session of the HTTP+SSE transport. Its

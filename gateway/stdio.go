@@ -71,7 +71,7 @@ func (g *Gateway) serveLines(ctx context.Context, s *session, p *pipe, in io.Rea
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	g.endSession(s, g.endingOf(err))
+	g.endSession(s, g.closedBy(err))
 	p.close()
 	flush := time.NewTimer(flushTimeout)
 	defer flush.Stop()
@@ -177,7 +177,7 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, f
 	method := m.MethodName()
 	switch {
 	case method == "initialize" && s.negotiated() == "":
-		s.home.send(g.initializeHere(s, m).bytes(), answering)
+		s.home.send(g.initializeHere(ctx, s, m, from).bytes(), answering)
 		return
 	case s.negotiated() == "" && method != "ping":
 		s.home.send(g.uninitialized(m, id).bytes(), answering)
@@ -208,16 +208,20 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, f
 }
 
 // initializeHere answers the handshake of a session that is not sealed.
-func (g *Gateway) initializeHere(s *session, m jsonrpc.Message) answer {
+func (g *Gateway) initializeHere(ctx context.Context, s *session, m jsonrpc.Message, from visitor) answer {
 	id := m.ID.Of(m.Raw)
 	v := g.view.Load()
+	span := g.startInitialize(ctx, v, &m, from)
 	version, caps, result, bad := g.initialize(m, v, v.catalogOf(s))
 	if bad != "" {
+		span.End(outcome{Code: jsonrpc.CodeInvalidParams})
 		return invalidParams(id, bad)
 	}
 	s.mu.Lock()
 	s.version, s.client, s.began = version, caps, time.Now()
+	s.opened = span.Ref()
 	s.mu.Unlock()
+	span.initialized(s, version)
 	return resultOf(id, result)
 }
 

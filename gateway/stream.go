@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
 
@@ -42,8 +43,9 @@ type stream struct {
 	// more: it stayed without a connection for the whole resumeWindow, or the
 	// connection went before it had carried an event id. Nil for nobody to tell.
 	abandoned func()
-	bare      bool // events have no ids
-	forgets   bool // keeps nothing for a resume: there is none on HTTP+SSE
+	bare      bool          // events have no ids
+	made      telemetry.Ref // the span of the request that it answers, zero for none
+	forgets   bool          // keeps nothing for a resume: there is none on HTTP+SSE
 
 	mu       sync.Mutex // guards all below
 	events   []event    // kept ones, oldest first, sent or not
@@ -176,6 +178,13 @@ func (s *stream) over(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed && s.deserted(now)
+}
+
+// carried returns how many events were written to a connection.
+func (s *stream) carried() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(s.sent) //nolint:gosec // a stream has fewer
 }
 
 // kept returns how many bytes the stream holds.

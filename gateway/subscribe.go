@@ -81,6 +81,7 @@ func (g *Gateway) subscribe(ctx context.Context, x *exchange) (answer, outcome) 
 	if have { // subscribing twice is subscribing once
 		return resultOf(x.id(), []byte("{}")), outcome{}
 	}
+	ctx = g.requesting(ctx, x, r)
 	g.subs.add(s, sub, sub.exposed) // before the server knows: its first update may come at once
 	if err := g.permitted(ctx, x, r, x.keepRecord(), func() error { return u.Subscribe(ctx, sub.scope, sub.target) }); err != nil {
 		if errors.As(err, new(*withheld)) {
@@ -146,6 +147,7 @@ func (g *Gateway) unsubscribe(ctx context.Context, x *exchange) (answer, outcome
 	}
 	r := &router.Route{Upstream: sub.upstream, Target: sub.target, Exposed: sub.exposed}
 	x.route = r
+	ctx = g.requesting(ctx, x, r)
 	err := g.permitted(ctx, x, r, x.keepRecord(), func() error {
 		s.mu.Lock()
 		_, still := s.subs[uri]

@@ -298,10 +298,34 @@ func clientOperation(x *exchange) telemetry.Operation {
 		op.TargetKind, op.Target = telemetry.Tool, r.Target
 	case "prompts/get":
 		op.TargetKind, op.Target = telemetry.Prompt, r.Target
-	case "resources/read":
+	case "resources/read", "resources/subscribe", "resources/unsubscribe":
 		op.URI = clipURI(r.Target)
 	}
 	return op
+}
+
+// requesting returns a context under which what an upstream is asked on behalf of x,
+// besides its call, has a CLIENT span. r is where it goes.
+func (g *Gateway) requesting(ctx context.Context, x *exchange, r *router.Route) context.Context {
+	parent := telemetry.FromContext(ctx)
+	if parent == nil {
+		return ctx
+	}
+	return upstream.WithRequester(ctx, func(method string) (t upstream.Trace, ended func(jsonrpc.Message, error)) {
+		op := clientOperation(&exchange{view: x.view, route: r, method: method})
+		op.Began = time.Now()
+		span := g.tel.Client(parent, &op)
+		t.Parent, t.State, t.Baggage = span.Inject()
+		return t, func(m jsonrpc.Message, err error) {
+			out := outcomeOf(method, m)
+			if server, ok := errors.AsType[*upstream.ServerError](err); ok {
+				out = outcome{Code: server.Code}
+			} else if err != nil {
+				out = outcomeOfError(err)
+			}
+			span.End(telemetry.Outcome{ErrorType: out.Type, RPCCode: out.Code})
+		}
+	})
 }
 
 // outcomeOf reads from an answer how the request ended. Of a tool's result it

@@ -243,10 +243,11 @@ func TestQuestionsOutsideOfCalls(t *testing.T) {
 	}
 }
 
-// Without an exporter a question goes to the client as the server sent it.
+// Without an exporter, with traces kept in memory alone, a question goes to the client
+// as the server sent it.
 func TestUntracedQuestionsPassAsTheyCame(t *testing.T) {
 	var a curious
-	r := tool(t, a.call(t, elicits))
+	r := tracedTool(t, func(c *telemetry.Config) { c.OTLP.Endpoint = "" }, a.call(t, elicits))
 	client := r.connect(`{"elicitation":{}}`)
 	events := client.events(t.Context(), client.request(t.Context(), http.MethodPost, calls("1", "a__do", `{}`)))
 	put := client.next(events)

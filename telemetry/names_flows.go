@@ -107,6 +107,8 @@ const (
 	EndingIdle = "idle"
 	// EndingShutdown is the end of the gateway.
 	EndingShutdown = "shutdown"
+	// EndingSession is a stream whose session ended.
+	EndingSession = "session"
 	// EndingReplaced is a stream in whose place the client opened another.
 	EndingReplaced = "replaced"
 	// EndingComplete is a stream that had carried all there was.

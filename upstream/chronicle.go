@@ -219,7 +219,12 @@ func onBehalf(ctx context.Context, r *Request) *Request {
 	if of == nil {
 		return r
 	}
-	t := of.Trace()
+	of.Trace().put(r)
+	return r
+}
+
+// put adds the context to a request, in its _meta and for its headers.
+func (t Trace) put(r *Request) {
 	r.TraceParent, r.TraceState, r.Baggage = t.Parent, t.State, t.Baggage
 	var members []jsonrpc.Member
 	for _, x := range [...]struct{ name, value string }{
@@ -235,5 +240,4 @@ func onBehalf(ctx context.Context, r *Request) *Request {
 		}
 		r.Edits.SetMeta(&r.Message, members...)
 	}
-	return r
 }

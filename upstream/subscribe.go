@@ -128,10 +128,12 @@ func (w *wants) tidy(key, uri string, s *subscription) {
 // ask makes a call whose answer is empty.
 func (u *Upstream) ask(ctx context.Context, scope Scope, method, uri string) error {
 	r := newRequest(method, uriParams(uri))
+	ended := traced(ctx, method, r)
 	m, err := u.Call(ctx, &Call{Scope: scope, Request: *r, Method: method, Idempotent: true})
 	if err == nil && m.Kind == jsonrpc.Failure {
 		err = newServerError(m)
 	}
+	ended(m, err)
 	return err
 }
 
