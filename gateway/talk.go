@@ -60,13 +60,14 @@ func (c *call) sum() {
 	if s.progress > 1 {
 		c.span.EventAt(s.at, telemetry.EventProgress, s.last[:]...)
 	}
-	for _, x := range [...]struct {
-		name string
-		n    int64
-	}{{telemetry.AttrProgressCount, s.progress}, {telemetry.AttrMessagesCount, s.messages}, {telemetry.AttrNotificationsCount, s.other}} {
-		if x.n > 0 {
-			c.span.Set(telemetry.Int(x.name, x.n))
-		}
+	if s.progress > 0 {
+		c.span.Set(telemetry.Int(telemetry.AttrProgressCount, s.progress))
+	}
+	if s.messages > 0 {
+		c.span.Set(telemetry.Int(telemetry.AttrMessagesCount, s.messages))
+	}
+	if s.other > 0 {
+		c.span.Set(telemetry.Int(telemetry.AttrNotificationsCount, s.other))
 	}
 }
 
