@@ -104,6 +104,7 @@ soak-tests: fetch
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Expires -timeout 60m ./examples/e2e
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=20 -v -run ShutdownBudget -timeout 60m ./cmd/interlock
 	INTERLOCK_SOAK=1 go test -count=1 -v -run Faults -timeout 30m ./policy/plugin
+	INTERLOCK_SOAK=1 go test -count=1 -v -run SickCollector -timeout 10m ./gateway
 	CGO_ENABLED=1 go test -race -shuffle=on -count=20 -timeout 120m ./upstream/... ./gateway/...
 	CGO_ENABLED=1 INTERLOCK_CHAOS=30s go test -race -shuffle=on -count=5 -timeout 60m ./cmd/... ./examples/...
 

@@ -31,6 +31,7 @@ const (
 	labelPolicy  = "policy"  // the name of a policy in the configuration
 	labelEffect  = "effect"  // of a policy's decision
 	labelPhase   = "phase"   // when a policy was asked
+	labelSignal  = "signal"  // traces, metrics or logs
 )
 
 var (
@@ -131,6 +132,11 @@ var (
 		"Alerts by event and by what became of them at one receiver.",
 		[]string{labelEvent, labelOutcome},
 	}
+	telemetryDropped = Instrument{
+		"interlock.telemetry.dropped", "interlock_telemetry_dropped_total", kindCounter, "{item}",
+		"Spans, batches of metrics and lines of the log that were to be exported and were not: the collector was away or too slow.",
+		[]string{labelSignal},
+	}
 )
 
 // Of the process that the gateway is, under the names of the conventions. What
@@ -186,7 +192,7 @@ func Instruments() []Instrument {
 	return append([]Instrument{
 		serverDuration, clientDuration, serverSession, clientSession,
 		upstreamState, upstreamRestarts, upstreamChecks, upstreamAvailability, breakerState, breakerTransitions,
-		queueDepth, callsRejected, policyDecisions, policyDuration, pluginRestarts, catalogTools, sessionsActive, alertsSent,
+		queueDepth, callsRejected, policyDecisions, policyDuration, pluginRestarts, catalogTools, sessionsActive, alertsSent, telemetryDropped,
 		processCPU, processMemory, processVirtual, processThreads, processFiles, processHandles, processUptime,
 	}, goInstruments...)
 }

@@ -49,6 +49,7 @@ type metricsOptions struct {
 	// returns nil while there is none.
 	read    func() *Supervision
 	process func() *Process
+	dropped func() map[string]int64
 }
 
 // newMetrics makes them. With an exporter they own a goroutine, which shutdown
@@ -126,6 +127,7 @@ func (m *metrics) instruments(meter metric.Meter, o *metricsOptions) error {
 	m.alerts = k.counter(alertsSent)
 	m.plugins = k.counter(pluginRestarts)
 	k.supervised(o.read)
+	k.dropped(o.dropped)
 	k.process(o.process)
 	return k.err
 }
@@ -165,7 +167,7 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 func (t *Telemetry) count(e sdkmetric.Exporter) error {
 	t.counting.Do(func() {
 		m, err := newMetrics(metricsOptions{
-			version: t.about.Version, resource: t.resource, exporter: e, log: t.about.Log, read: t.supervised, process: t.process,
+			version: t.about.Version, resource: t.resource, exporter: e, log: t.about.Log, read: t.supervised, process: t.process, dropped: t.Dropped,
 		})
 		if err != nil {
 			t.uncounted = err

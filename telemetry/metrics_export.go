@@ -31,7 +31,9 @@ func (t *Telemetry) startMetrics(ctx context.Context, c OTLP) error {
 	if err != nil {
 		return err
 	}
-	return t.count(&metricExporter{Exporter: inner, trouble: trouble{signal: signalMetrics, log: t.about.Log}})
+	e := &metricExporter{Exporter: inner, trouble: trouble{signal: signalMetrics, log: t.about.Log}}
+	t.exporter.Store(e)
+	return t.count(e)
 }
 
 func newMetricExporter(ctx context.Context, to target) (sdkmetric.Exporter, error) {

@@ -22,6 +22,8 @@ type spanQueue struct {
 	lost    error              // why the last exports failed; run's until stopped
 
 	dropped atomic.Int64 // spans that found no place
+	told    int64        // how many of them the log knows of; run's
+	lose    func(n int)  // told of the others by and by; nil for nobody
 
 	mu      sync.Mutex // guards the rest
 	batches []batch    // all but the last are full
@@ -70,10 +72,10 @@ func positive(name string, otherwise int) int {
 	return otherwise
 }
 
-// newSpanQueue returns a queue whose goroutine runs until close.
-func newSpanQueue(l batchLimits, upload func(ctx context.Context, spans []byte, n int) error) *spanQueue {
+// newSpanQueue returns a queue whose goroutine runs until close. lose may be nil.
+func newSpanQueue(l batchLimits, upload func(ctx context.Context, spans []byte, n int) error, lose func(n int)) *spanQueue {
 	q := &spanQueue{
-		upload: upload, limits: l,
+		upload: upload, lose: lose, limits: l,
 		full: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -177,9 +179,18 @@ func (q *spanQueue) run(ctx context.Context) {
 				q.lost = err
 			}
 			q.back(out)
+			q.tell()
 			more = more || stopping && out.n > 0
 		}
 		tick.Reset(q.limits.delay)
+	}
+}
+
+// tell says how many spans found no place since it last did.
+func (q *spanQueue) tell() {
+	if n := q.dropped.Load(); n > q.told && q.lose != nil {
+		q.lose(int(n - q.told))
+		q.told = n
 	}
 }
 

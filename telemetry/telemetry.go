@@ -43,6 +43,8 @@ type Telemetry struct {
 	about     Resource
 	resource  *resource.Resource
 
+	exporter atomic.Pointer[metricExporter] // nil when no metrics are exported
+
 	supervision atomic.Pointer[func() Supervision] // nil until Supervise
 	own         atomic.Pointer[func() Process]     // nil until Watch
 
@@ -89,7 +91,7 @@ func (t *Telemetry) start(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("traces: %w", err)
 	}
 	if upload != nil {
-		t.queue = newSpanQueue(newBatchLimits(), upload.upload)
+		t.queue = newSpanQueue(newBatchLimits(), upload.upload, upload.trouble.overflowed)
 		t.uploader = upload
 	}
 	if t.logs, err = newLogs(ctx, c, t.resource, r); err != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -25,6 +27,7 @@ const (
 type trouble struct {
 	signal signal
 	log    *slog.Logger // nil for nobody
+	losses atomic.Int64 // since the start
 
 	mu      sync.Mutex // guards what follows
 	failed  bool       // the last export
@@ -52,7 +55,7 @@ func (t *trouble) resting(n int) bool {
 	if !time.Now().Before(t.rests) {
 		return false
 	}
-	t.lost += n
+	t.lose(n)
 	return true
 }
 
@@ -68,7 +71,7 @@ func (t *trouble) came(n int, err error) {
 		t.failed, t.missing = false, false
 		return
 	case notTaken(err):
-		t.lost += n
+		t.lose(n)
 		t.rests = now.Add(restFor)
 		if !t.missing { // once, until it works
 			t.missing, t.told = true, now
@@ -76,15 +79,32 @@ func (t *trouble) came(n int, err error) {
 				"mend", "leave "+string(t.signal)+" out of telemetry.otlp.signals, or send them where they are taken: "+t.signal.own("ENDPOINT"))
 		}
 	default:
-		if !partial(err) { // the text says how many it refused
-			t.lost += n
-		}
+		t.lose(refused(err, n))
 		if t.told.IsZero() || now.Sub(t.told) >= logEvery {
 			t.told = now
 			t.say(slog.LevelWarn, "telemetry cannot be exported", "error", err)
 		}
 	}
 	t.failed = true
+}
+
+// lose counts n things. t.mu is held.
+func (t *trouble) lose(n int) {
+	t.lost += n
+	t.losses.Add(int64(n))
+}
+
+// overflowed is told of n things that were not even tried: they came faster than the
+// collector takes them. Where exports fail their lines tell of these, too.
+func (t *trouble) overflowed(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lose(n)
+	if now := time.Now(); !t.failed && (t.told.IsZero() || now.Sub(t.told) >= logEvery) {
+		t.told = now
+		t.say(slog.LevelWarn, "telemetry comes faster than the collector takes it",
+			"mend", "a smaller telemetry.traces.sample, or a larger OTEL_BSP_MAX_QUEUE_SIZE")
+	}
 }
 
 // say logs a line that tells what was lost since the last one. t.mu is held.
@@ -112,5 +132,19 @@ func notTaken(err error) bool {
 	return m != nil && (m[1] == "404" || m[1] == "405" || m[1] == "501")
 }
 
-// partial reports whether the collector took some of it.
-func partial(err error) bool { return strings.Contains(err.Error(), "OTLP partial success") }
+// rejected finds in an error of the exporters how many things the collector refused
+// of those that it took for the rest.
+var rejected = regexp.MustCompile(`OTLP partial success.*\((\d+) \S+( \S+)? rejected\)`)
+
+// refused is how many of n things err says are lost.
+func refused(err error, n int) int {
+	if !strings.Contains(err.Error(), "OTLP partial success") {
+		return n
+	}
+	if m := rejected.FindStringSubmatch(err.Error()); m != nil {
+		if some, err := strconv.Atoi(m[1]); err == nil {
+			return min(some, n)
+		}
+	}
+	return 0
+}

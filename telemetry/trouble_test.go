@@ -47,7 +47,7 @@ func TestTroubleIsToldSeldom(t *testing.T) {
 		const want = `level=WARN msg="telemetry cannot be exported" signal=traces lost=3 error=refused
 level=WARN msg="telemetry cannot be exported" signal=traces lost=30 error=refused
 level=INFO msg="telemetry is exported again" signal=traces lost=3
-level=WARN msg="telemetry cannot be exported" signal=traces lost=0 error="OTLP partial success: too old (2 spans rejected)"
+level=WARN msg="telemetry cannot be exported" signal=traces lost=2 error="OTLP partial success: too old (2 spans rejected)"
 `
 		if out.String() != want {
 			t.Errorf("got\n%s", out.String())
