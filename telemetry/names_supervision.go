@@ -146,8 +146,8 @@ const (
 	// LinkRefusedBy is from a call to what it was refused for: a breaker that opened, a
 	// start that failed, a stop.
 	LinkRefusedBy = "refused_by"
-	// LinkHurtBy is from a call that was on its way when its process died to the breaker
-	// that opened for that.
+	// LinkHurtBy is from a call that was on its way when its process died, to the breaker
+	// that opened for that; or when a stop ended it, to the stop.
 	LinkHurtBy = "hurt_by"
 	// LinkCaused is to what led to it: from a start to calls and to the breaker, from a
 	// breaker to the calls that failed, or to the start.

@@ -167,8 +167,8 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	}
 	if s.link.scope.Key != "" || !s.link.dead() { // else the owner counts its loss, once
 		u.breaker.report(s.epoch, v, c.of(), c.mark())
-	} else if v != neutral {
-		e.by = Tie{HurtBy, u.hurt(s, c)}
+	} else if way != nil && (way.Lost || way.Reason == "closed") {
+		e.by = Tie{HurtBy, u.hurt(s, c, v)}
 	}
 	e.Text = err.Error()
 	if way != nil {

@@ -230,6 +230,44 @@ func TestHurt(t *testing.T) {
 	})
 }
 
+// TestHurtByAStop tells a call which stop ended it, also where that is over when the
+// call learns of it.
+func TestHurtByAStop(t *testing.T) {
+	for name, order := range map[string]func(b *bench) error{
+		"stop":    func(b *bench) error { return b.up("a").Stop(b.t.Context()) },
+		"restart": func(b *bench) error { return b.up("a").Restart(b.t.Context()) },
+		"kill":    func(b *bench) error { return b.set.Order(upstream.VerbKill, "a")[0].Wait(b.t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := new(linktest.Dialer)
+				d.Server("a").OnRequest = calls(func(ctx context.Context, _ int64, _ *upstream.Request) (json.RawMessage, error) {
+					<-ctx.Done()
+					return nil, context.Cause(ctx)
+				})
+				b := begin(t, d, command("a"))
+				c, seen := watched("call")
+				over := make(chan error)
+				go func() {
+					_, err := b.up("a").Call(t.Context(), c)
+					over <- err
+				}()
+				synctest.Wait()
+				if err := order(b); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-over; err == nil || seen.tied() != "hurt_by a.stop1" {
+					t.Errorf("%v, %q", err, seen.tied())
+				}
+				b.stop()
+				if told := strings.Join(b.annals.told("a"), "\n"); strings.Contains(told, "caused call") || strings.Contains(told, "a.breaker") {
+					t.Errorf("the stop looks like a failure:\n%s", told)
+				}
+			})
+		})
+	}
+}
+
 // TestChronicleOfDemand has a call start an upstream, and silence stop it.
 func TestChronicleOfDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -187,17 +187,21 @@ func (u *Upstream) blamed(p *phase, e error) error {
 }
 
 // hurt names what a call suffered from that was on its way on the supervised link
-// when that died.
-func (u *Upstream) hurt(s seat, c *Call) Mark {
-	m := u.victims.add(c)
-	if m == nil {
+// when that died, or was closed: the breaker's opening, or a stop.
+func (u *Upstream) hurt(s seat, c *Call, v verdict) Mark {
+	if c.Witness == nil {
 		return nil
 	}
-	p := u.phase.Load()
-	if st := p.status.State; st == Stopping || st == Stopped {
-		return p.marks.stop
+	if v != neutral {
+		u.victims.add(c)
 	}
-	return u.breaker.openingOf(s.epoch)
+	p := u.phase.Load()
+	if st := p.status.State; st != Stopping && st != Stopped {
+		if m := u.breaker.openingOf(s.epoch); m != nil {
+			return m
+		}
+	}
+	return p.marks.stop
 }
 
 // awaits notes that a start waits for what it depends on, and that it is what that
