@@ -26,7 +26,7 @@ func (g *Gateway) closedBy(err error) ending {
 	case errors.Is(err, errStuck):
 		e.failure = "timeout"
 	default:
-		e.failure = telemetry.Other
+		e.failure = "_OTHER" // the convention's word
 	}
 	if g.draining.Load() && e.failure == "" {
 		e.how = telemetry.EndingShutdown

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -210,4 +211,25 @@ func TestRestartsOfADependent(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What the process takes is told by whoever is the gateway, on each system as far
+// as it tells.
+func TestMetricsOfTheProcess(t *testing.T) {
+	p := processNow()
+	if p.User+p.System <= 0 || p.Memory < 1<<20 && runtime.GOOS != "darwin" || p.Threads < 1 && runtime.GOOS == "linux" || p.Descriptors+p.Handles < 3 {
+		t.Errorf("%+v", p)
+	}
+	tel, err := telemetry.Start(t.Context(), telemetry.Defaults(), telemetry.Resource{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	startWith(t, settings(t, "a"), Options{Dialer: dialer("do"), Telemetry: tel})
+	w := httptest.NewRecorder()
+	tel.MetricsHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, name := range []string{"process_cpu_time_seconds_total", "process_uptime_seconds"} {
+		if !strings.Contains(w.Body.String(), "\n"+name) {
+			t.Errorf("no %s", name)
+		}
+	}
 }
