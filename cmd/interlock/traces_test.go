@@ -204,8 +204,8 @@ func TestWaterfallOfHostileSpans(t *testing.T) {
 	const evil = "\x1b]0;owned\x07\x1b[2J\n\u202e"
 	spans := []admin.Span{
 		made("a", "b", "a"+evil, 2, 0, 5, failing("x"+evil, "y"+evil), with(telemetry.AttrUpstream, "u"+evil), with("k"+evil, "v"+evil), at(1, "e"+evil), linked("t"+evil, "s"+evil, "w"+evil)),
-		made("b", "a", "b", 1, 0, 5),
-		made("c", "c", "c", 1, 0, 0),
+		made("b", "a", "circle", 1, 0, 5),
+		made("c", "c", "circle", 1, 0, 0),
 	}
 	for i := range 100 {
 		spans = append(spans, made(strings.Repeat("x", i+1), strings.Repeat("x", i), "deep", 1, 0, 1))
@@ -220,8 +220,8 @@ func TestWaterfallOfHostileSpans(t *testing.T) {
 		if strings.ContainsAny(out, "\x1b\x07\u202e") {
 			t.Errorf("%q", out)
 		}
-		if n := strings.Count(out, "deep"); width == 0 && n < 100 {
-			t.Errorf("%d of 100 spans are drawn", n)
+		if deep, round := strings.Count(out, "deep"), strings.Count(out, "circle"); width == 0 && (deep < 100 || round < 2) {
+			t.Errorf("%d of 100 spans in a row are drawn, and %d of 2 in circles", deep, round)
 		}
 	}
 }
