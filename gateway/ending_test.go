@@ -143,7 +143,7 @@ func TestServerSessionsAreCounted(t *testing.T) {
 			go func() { _, _ = io.WriteString(out, initialize) }()
 			_ = r.ServeStdio(r.t.Context(), in, w)
 			out.Close()
-		}, "2025-06-18 _other pipe: 1 in 0 s"},
+		}, "2025-06-18 _OTHER pipe: 1 in 0 s"},
 		{"no session on stdio", func(r *rig) {
 			_ = r.ServeStdio(r.t.Context(), strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"ping"}`), io.Discard)
 		}, ""},
