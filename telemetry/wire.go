@@ -145,19 +145,20 @@ func appendAttr(b []byte, field int, a Attr) []byte {
 // clean makes of a text one that protobuf takes: collectors refuse a whole batch
 // for one byte that is no UTF-8.
 func clean(s string) string {
-	if len(s) > maxValue {
-		s = s[:maxValue]
-		for len(s) > maxValue-utf8.UTFMax && !utf8.ValidString(s[len(s)-1:]) && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
-		}
-		if !utf8.RuneStart(s[len(s)-1]) || s[len(s)-1] >= utf8.RuneSelf {
-			s = s[:len(s)-1]
-		}
+	if len(s) > maxValue+utf8.UTFMax { // a rune that this cuts is cut off below
+		s = s[:maxValue+utf8.UTFMax]
 	}
-	if utf8.ValidString(s) {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\ufffd") // which may be longer
+	}
+	if len(s) <= maxValue {
 		return s
 	}
-	return strings.ToValidUTF8(s, "\ufffd")
+	end := maxValue
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }
 
 // appendEvent appends an event to a span.
