@@ -256,6 +256,8 @@ func TestUntracedQuestionsPassAsTheyCame(t *testing.T) {
 		t.Errorf("asked %s", put)
 	}
 	close(a.release)
+	for range events { // until the call is over
+	}
 	modern := r.caller(`{"elicitation":{}}`)
 	a.reset()
 	questions, state := modern.tool("a__do", "").required(t)
