@@ -165,16 +165,16 @@ type suspects struct {
 }
 
 // add keeps the call, if anybody watches it.
-func (s *suspects) add(c *Call) (m Mark) {
-	if m = c.mark(); m == nil {
-		return nil
+func (s *suspects) add(c *Call) {
+	m := c.mark()
+	if m == nil {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls = append(s.calls, m); len(s.calls) > maxTies {
 		s.calls = s.calls[1:]
 	}
-	return m
 }
 
 // take returns them and forgets them.
