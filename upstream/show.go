@@ -68,7 +68,11 @@ func (u *Upstream) breakerShown(s State, was BreakerState) BreakerState {
 const eventName = "event.name"
 
 func (u *Upstream) log(old, s *Status) {
-	attrs := []any{slog.String(eventName, "interlock.upstream.state"), slog.String("upstream", u.name), slog.String("from", string(old.State)), slog.String("to", string(s.State)), slog.Uint64("generation", s.Generation)}
+	attrs := []any{
+		slog.String(eventName, "interlock.upstream.state"), //nolint:sloglint // OpenTelemetry's name
+		slog.String("upstream", u.name), slog.String("from", string(old.State)), slog.String("to", string(s.State)),
+		slog.Uint64("generation", s.Generation),
+	}
 	level := slog.LevelInfo
 	switch s.State {
 	case Running:

@@ -18,20 +18,16 @@ func TestTooLate(t *testing.T) {
 	defer cancel()
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	for name, c := range map[string]struct {
-		ctx  context.Context
-		code codes.Code
-		want bool
-	}{
-		"our end":              {over, codes.Canceled, true},
-		"its end":              {near, codes.Canceled, true},
-		"its end, by its name": {near, codes.DeadlineExceeded, true},
-		"it failed":            {near, codes.Internal, false},
-		"its own deadline":     {far, codes.DeadlineExceeded, false},
-		"no deadline":          {t.Context(), codes.Canceled, false},
-	} {
-		if got := tooLate(c.ctx, status.Error(c.code, "x")); got != c.want {
+	check := func(name string, ctx context.Context, code codes.Code, want bool) {
+		t.Helper()
+		if got := tooLate(ctx, status.Error(code, "x")); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	check("our end", over, codes.Canceled, true)
+	check("its end", near, codes.Canceled, true)
+	check("its end, by its name", near, codes.DeadlineExceeded, true)
+	check("it failed", near, codes.Internal, false)
+	check("its own deadline", far, codes.DeadlineExceeded, false)
+	check("no deadline", t.Context(), codes.Canceled, false)
 }
