@@ -35,6 +35,15 @@ func TestSickCollector(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		},
+		"slow": func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			answer := time.NewTimer(time.Second)
+			defer answer.Stop()
+			select {
+			case <-answer.C:
+			case <-r.Context().Done():
+			}
+		},
 		"refusing": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusTooManyRequests)

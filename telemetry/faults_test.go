@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,21 +22,31 @@ import (
 )
 
 // sick is a collector that does one thing wrong. held is closed when the test lets
-// go of what it holds.
+// go of what it holds; until then one that is slow takes each export when something
+// is sent on turn.
 type sick struct {
 	collector.UnimplementedTraceServiceServer
-	fault string
-	held  chan struct{}
+	fault      string
+	held, turn chan struct{}
+	letGo      func()
+	took       atomic.Int64 // spans, of one that is slow
 }
 
 func (s *sick) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body)
+	body, _ := io.ReadAll(r.Body)
 	switch s.fault {
 	case "hung":
 		select {
 		case <-s.held:
 		case <-r.Context().Done():
 		}
+	case "slow":
+		in := new(collector.ExportTraceServiceRequest)
+		if err := proto.Unmarshal(body, in); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.take(in)
 	case "garbage":
 		w.Header().Set("Content-Type", "application/x-protobuf")
 		_, _ = w.Write([]byte("\xff\xff\xff{not protobuf"))
@@ -54,17 +66,28 @@ func (s *sick) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// take takes spans slowly.
+func (s *sick) take(in *collector.ExportTraceServiceRequest) {
+	select {
+	case <-s.turn:
+	case <-s.held:
+	}
+	s.took.Add(int64(len(in.ResourceSpans[0].ScopeSpans[0].Spans)))
+}
+
 func partial() *collector.ExportTraceServiceResponse {
 	return &collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 7, ErrorMessage: "too old"}}
 }
 
-func (s *sick) Export(ctx context.Context, _ *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+func (s *sick) Export(ctx context.Context, in *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	switch s.fault {
 	case "hung":
 		select {
 		case <-s.held:
 		case <-ctx.Done():
 		}
+	case "slow":
+		s.take(in)
 	case "500":
 		return nil, status.Error(codes.Internal, "no")
 	case "429":
@@ -80,7 +103,9 @@ func (s *sick) Export(ctx context.Context, _ *collector.ExportTraceServiceReques
 // listen serves s and returns where.
 func (s *sick) listen(t *testing.T, protocol string) string {
 	t.Helper()
-	s.held = make(chan struct{})
+	s.held, s.turn = make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.letGo = func() { once.Do(func() { close(s.held) }) }
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,14 +119,14 @@ func (s *sick) listen(t *testing.T, protocol string) string {
 		collector.RegisterTraceServiceServer(server, s)
 		done := make(chan struct{})
 		go func() { defer close(done); _ = server.Serve(l) }()
-		t.Cleanup(func() { close(s.held); server.Stop(); <-done })
+		t.Cleanup(func() { s.letGo(); server.Stop(); <-done })
 	default:
 		server := httptest.NewUnstartedServer(s)
 		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 		_ = server.Listener.Close()
 		server.Listener = l
 		server.Start()
-		t.Cleanup(func() { close(s.held); server.Close() })
+		t.Cleanup(func() { s.letGo(); server.Close() })
 	}
 	return at
 }
@@ -115,7 +140,7 @@ func TestSickCollectors(t *testing.T) {
 	}
 	const calls = 5000 // 10,000 spans: five times what the queue holds
 	for _, protocol := range []string{HTTPProtobuf, GRPC} {
-		for _, fault := range []string{"down", "hung", "garbage", "500", "429", "partial", "cut"} {
+		for _, fault := range []string{"down", "hung", "slow", "garbage", "500", "429", "partial", "cut"} {
 			t.Run(protocol+" "+fault, func(t *testing.T) {
 				s := &sick{fault: fault}
 				var out bytes.Buffer
@@ -126,8 +151,11 @@ func TestSickCollectors(t *testing.T) {
 					t.Fatal(err)
 				}
 				most, bytes := 0, 0
-				for range calls {
+				for i := range calls {
 					call(tel)
+					if fault == "slow" && i%500 == 499 { // half as many as come
+						s.turn <- struct{}{}
+					}
 					tel.queue.mu.Lock()
 					most, bytes = max(most, tel.queue.spans), max(bytes, tel.queue.bytes)
 					tel.queue.mu.Unlock()
@@ -135,11 +163,21 @@ func TestSickCollectors(t *testing.T) {
 				if most > tel.queue.limits.spans || bytes > maxQueued {
 					t.Errorf("%d spans in %d bytes waited", most, bytes)
 				}
+				if fault == "slow" { // what waits is exported at the end
+					s.letGo()
+					if err := tel.Shutdown(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				defer cancel()
 				_ = tel.Shutdown(ctx)
 				lost := tel.Dropped()["traces"]
 				switch fault {
+				case "slow":
+					if took := s.took.Load(); lost == 0 || took+lost != 2*calls {
+						t.Errorf("%d of %d spans arrived and %d are told to be lost", took, 2*calls, lost)
+					}
 				case "down", "hung", "500", "429":
 					if fault == "500" && protocol == HTTPProtobuf || fault != "500" {
 						if lost < calls {

@@ -91,8 +91,7 @@ func (t *Telemetry) start(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("traces: %w", err)
 	}
 	if upload != nil {
-		t.queue = newSpanQueue(newBatchLimits(), upload.upload, upload.trouble.overflowed)
-		t.uploader = upload
+		t.exportWith(upload)
 	}
 	if t.logs, err = newLogs(ctx, c, t.resource, r); err != nil {
 		return fmt.Errorf("logs: %w", err)
@@ -101,6 +100,12 @@ func (t *Telemetry) start(ctx context.Context, c Config) (err error) {
 		t.audit.log = t.Logger(r.Log)
 	}
 	return nil
+}
+
+// exportWith begins to export spans with u.
+func (t *Telemetry) exportWith(u *uploader) {
+	t.queue = newSpanQueue(newBatchLimits(), u.upload, u.trouble.overflowed)
+	t.uploader = u
 }
 
 // keptBytes bounds the traces in memory.
