@@ -132,7 +132,7 @@ func (g *Gateway) observing(all scores) policy.Observer {
 			}
 			if unsaid, ok := t.warns(d.Began); ok {
 				g.log.WarnContext(ctx, "policy could not decide", telemetry.EventName, telemetry.LogPolicyFailed, "policy", d.Policy, "phase", string(d.Phase), "method", what,
-					"passed", d.Passed, "err", d.Err, "also", unsaid)
+					"passed", d.Passed, "error", d.Err, "also", unsaid)
 			}
 		case policy.Deny:
 			g.log.DebugContext(ctx, "denied", telemetry.EventName, telemetry.LogDenied, "policy", d.Policy, "phase", string(d.Phase), "method", what, "reason", d.Reason, "dry_run", d.DryRun)

@@ -126,7 +126,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	}
 	var err error
 	if g.overlay, err = openOverlay(o.Added, cfg); err != nil {
-		g.log.Warn("upstreams that were added at run time are left out", "err", err)
+		g.log.Warn("upstreams that were added at run time are left out", "error", err)
 	}
 	cfg, warnings := g.overlay.survivors(cfg)
 	for _, w := range warnings {

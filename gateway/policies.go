@@ -149,7 +149,7 @@ func (p *policies) closeUnused(x policy.Policy) {
 
 func (p *policies) shut(c io.Closer) {
 	if err := c.Close(); err != nil {
-		p.env.Log.Warn("policy not closed well", "err", err)
+		p.env.Log.Warn("policy not closed well", "error", err)
 	}
 }
 

@@ -87,7 +87,7 @@ func (g *Gateway) apply(ctx context.Context, files *config.Config) (admin.Plan, 
 
 // refused tells that a reload changed nothing.
 func (g *Gateway) refused(ctx context.Context, err error) (admin.Plan, error) {
-	g.log.WarnContext(ctx, "configuration not reloaded", telemetry.EventName, telemetry.LogReloadRefused, "by", by(ctx), "err", err)
+	g.log.WarnContext(ctx, "configuration not reloaded", telemetry.EventName, telemetry.LogReloadRefused, "by", by(ctx), "error", err)
 	g.reloadedBy(ctx, "", err)
 	g.happened(admin.Event{Kind: "reload_refused", Text: "reload by " + by(ctx) + " refused: " + err.Error()})
 	g.afterReload(admin.Plan{}, err)

@@ -180,7 +180,7 @@ func (a *auditLog) write(l AuditLine) {
 		a.lost++
 		if !a.silent {
 			a.silent = true
-			a.log.Error("the audit cannot be written: lines are lost until it can be", "path", a.path, "err", err)
+			a.log.Error("the audit cannot be written: lines are lost until it can be", "path", a.path, "error", err)
 		}
 		return
 	case a.silent:
@@ -235,7 +235,7 @@ func (a *auditLog) reopen() {
 	defer a.mu.Unlock()
 	next.head = a.head // a new file goes on from the old one's last line
 	if err := next.open(); err != nil {
-		a.log.Error("the audit goes on in the old file", "path", a.path, "err", err)
+		a.log.Error("the audit goes on in the old file", "path", a.path, "error", err)
 		return
 	}
 	a.file, a.out, a.head, a.torn = next.file, next.out, next.head, next.torn

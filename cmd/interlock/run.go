@@ -127,7 +127,7 @@ func (s *service) watch(ctx context.Context) (stop func()) {
 			}
 		})
 		if err != nil {
-			s.log.WarnContext(ctx, "configuration files are not watched: reload with SIGHUP", "err", err)
+			s.log.WarnContext(ctx, "configuration files are not watched: reload with SIGHUP", "error", err)
 		}
 	})
 	return func() { cancel(); watching.Wait() }

@@ -185,7 +185,7 @@ func (s *service) close() {
 		ctx, cancel := context.WithTimeout(context.Background(), s.flushTime())
 		defer cancel()
 		if err := s.tel.Shutdown(ctx); err != nil {
-			s.log.Warn("telemetry shutdown", "err", err)
+			s.log.Warn("telemetry shutdown", "error", err)
 		}
 	}
 	// Those that were served are closed already, and say so.

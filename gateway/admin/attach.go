@@ -83,7 +83,7 @@ func (a *api) attach(w http.ResponseWriter, r *http.Request) error {
 		in = buffered.Reader
 	}
 	if err := serve(ctx, in, conn); err != nil {
-		a.Log.DebugContext(ctx, "attached client ended", "err", err)
+		a.Log.DebugContext(ctx, "attached client ended", "error", err)
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func (a *api) answer(h func(http.ResponseWriter, *http.Request) error) http.Hand
 		}
 		e := new(Error)
 		if !errors.As(err, &e) {
-			a.Log.ErrorContext(r.Context(), "admin request failed", "path", r.URL.Path, "err", err)
+			a.Log.ErrorContext(r.Context(), "admin request failed", "path", r.URL.Path, "error", err)
 			e = &Error{Code: CodeInternal, Detail: "the gateway failed; its log says why"}
 		}
 		writeProblem(w, e)

@@ -128,7 +128,7 @@ func (p *Policy) saveBehind() {
 func (p *Policy) complain(what string, err error) {
 	if text := what + err.Error(); text != p.ill {
 		p.ill = text
-		p.log.Error("fault of the pins' lock file", "what", what, "err", err)
+		p.log.Error("fault of the pins' lock file", "what", what, "error", err)
 	}
 }
 
