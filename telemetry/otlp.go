@@ -50,7 +50,7 @@ func targetOf(s signal, c OTLP) (target, error) {
 		return t, nil
 	case to == toConsole:
 		t.to = toConsole
-		return t, nil
+		return t, s.checkQueue()
 	case to == toOTLP: // asked for by name: without an endpoint it is the library's default
 	case variable(s.own("ENDPOINT")) != "":
 	case !c.sends(s) || variable(general("ENDPOINT")) == "" && c.Endpoint == "":

@@ -78,6 +78,10 @@ func TestVariablesThatSayNothing(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=hunter2%zz", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"},
 		{"OTEL_EXPORTER_OTLP_HEADERS", "x y=hunter2", "part 1"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s", `OTEL_EXPORTER_OTLP_TIMEOUT must be a number of milliseconds, not "10s"`},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT", "99999999999999999", "may be 2147483647 milliseconds at most"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT", "99999999999999999999", "may be 2147483647 milliseconds at most"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@host", "may not hold a user or a password: use OTEL_EXPORTER_OTLP_HEADERS"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "a=b,c=hunter2%0d%0aX: y", "part 2"},
 		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", `OTEL_EXPORTER_OTLP_COMPRESSION must be gzip or none, not "zstd"`},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere", "OTEL_EXPORTER_OTLP_CERTIFICATE: open /nowhere"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", notPEM, "holds no certificate"},
@@ -103,6 +107,10 @@ func TestVariablesThatSayNothing(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a,b=%zz")
+	if _, err := Start(t.Context(), Defaults(), Resource{}); err == nil || !strings.Contains(err.Error(), "part 2") {
+		t.Error(err)
+	}
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=a,broken")
 	if _, err := Start(t.Context(), Defaults(), Resource{}); err == nil || !strings.Contains(err.Error(), "OTEL_RESOURCE_ATTRIBUTES must be name=value") {
 		t.Error(err)
@@ -111,5 +119,34 @@ func TestVariablesThatSayNothing(t *testing.T) {
 	_, err := targetOf(signalLogs, OTLP{Endpoint: "https://c", Protocol: HTTPProtobuf, Headers: map[string]Secret{"k": "hunter2"}})
 	if err == nil || !strings.Contains(err.Error(), "in the clear to http://c.example") {
 		t.Error(err)
+	}
+}
+
+// A queue of a hundred thousand million lines once took all the memory there is, and
+// a delay of more than a Duration holds was one of nothing.
+func TestVariablesOfBatches(t *testing.T) {
+	for _, tc := range []struct {
+		signal            signal
+		name, value, want string
+	}{
+		{signalLogs, "OTEL_BLRP_MAX_QUEUE_SIZE", "99999999999", `OTEL_BLRP_MAX_QUEUE_SIZE must be a number from 1 to 1048576, not "99999999999"`},
+		{signalLogs, "OTEL_BLRP_MAX_QUEUE_SIZE", "many", "from 1 to 1048576"},
+		{signalLogs, "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "0", "from 1 to 1048576"},
+		{signalLogs, "OTEL_BLRP_SCHEDULE_DELAY", "-1", "number of milliseconds"},
+		{signalTraces, "OTEL_BSP_SCHEDULE_DELAY", "99999999999999999", "OTEL_BSP_SCHEDULE_DELAY may be 2147483647 milliseconds at most"},
+		{signalTraces, "OTEL_BSP_EXPORT_TIMEOUT", "30s", "number of milliseconds"},
+		{signalTraces, "OTEL_BSP_MAX_QUEUE_SIZE", "1e6", "from 1 to 1048576"},
+	} {
+		t.Run(tc.name+"="+tc.value, func(t *testing.T) {
+			t.Setenv(tc.name, tc.value)
+			_, err := targetOf(tc.signal, OTLP{Endpoint: "https://c", Protocol: HTTPProtobuf})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v", err)
+			}
+			t.Setenv("OTEL_"+strings.ToUpper(string(tc.signal))+"_EXPORTER", "console")
+			if _, err := targetOf(tc.signal, OTLP{}); err == nil {
+				t.Error("the console takes it")
+			}
+		})
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // checkVariables finds a variable that says nothing the exporter understands. The
@@ -30,7 +32,7 @@ func (s signal) checkVariables() error {
 	if s == signalMetrics {
 		return checkTemporality()
 	}
-	return nil
+	return s.checkQueue()
 }
 
 func checkEndpoint(name string) error {
@@ -38,8 +40,12 @@ func checkEndpoint(name string) error {
 	if v == "" {
 		return nil
 	}
-	if u, err := url.Parse(v); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := url.Parse(v)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%s must be a URL such as http://localhost:4318, not %q", name, redacted(v, u))
+	case u.User != nil: // the exporters would leave it out
+		return fmt.Errorf("%s may not hold a user or a password: use %s", name, general("HEADERS"))
 	}
 	return nil
 }
@@ -62,7 +68,8 @@ func checkHeaders(name string) error {
 	}
 	for i, pair := range strings.Split(v, ",") {
 		key, value, ok := strings.Cut(pair, "=")
-		if _, err := url.PathUnescape(value); !ok || err != nil || !token(strings.TrimSpace(key)) {
+		value, err := url.PathUnescape(value)
+		if !ok || err != nil || !token(strings.TrimSpace(key)) || strings.ContainsFunc(value, unicode.IsControl) {
 			return fmt.Errorf("%s must be name=value,name=value with values URL-encoded: part %d is not (it is not shown: it may be secret)", name, i+1)
 		}
 	}
@@ -81,8 +88,47 @@ func checkNumber(name string) error {
 	if v == "" {
 		return nil
 	}
-	if n, err := strconv.Atoi(v); err != nil || n < 0 {
+	n, err := strconv.Atoi(v)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange) || n < 0:
 		return fmt.Errorf("%s must be a number of milliseconds, not %q", name, v)
+	case n > maxMilliseconds:
+		return fmt.Errorf("%s may be %d milliseconds at most, not %s", name, maxMilliseconds, v)
+	}
+	return nil
+}
+
+// What a variable may ask for at most: a time that a Duration holds, and a queue
+// that memory does. The SDK makes room for the whole queue of lines at its start.
+const (
+	maxMilliseconds = math.MaxInt32
+	maxQueueSize    = 1 << 20
+)
+
+// checkQueue checks the variables of how spans and lines wait to be exported.
+func (s signal) checkQueue() error {
+	name := func(what string) string { return "OTEL_BSP_" + what }
+	switch s {
+	case signalMetrics: // they do not wait
+		return nil
+	case signalLogs:
+		name = func(what string) string { return "OTEL_BLRP_" + what }
+	}
+	return errors.Join(
+		checkNumber(name("SCHEDULE_DELAY")),
+		checkNumber(name("EXPORT_TIMEOUT")),
+		checkSize(name("MAX_QUEUE_SIZE")),
+		checkSize(name("MAX_EXPORT_BATCH_SIZE")),
+	)
+}
+
+func checkSize(name string) error {
+	v := variable(name)
+	if v == "" {
+		return nil
+	}
+	if n, err := strconv.Atoi(v); err != nil || n < 1 || n > maxQueueSize {
+		return fmt.Errorf("%s must be a number from 1 to %d, not %q", name, maxQueueSize, v)
 	}
 	return nil
 }

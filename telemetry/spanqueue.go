@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -63,10 +62,10 @@ func newBatchLimits() batchLimits {
 	return l
 }
 
-// positive is a positive number from the environment. What is none is ignored, as
-// the specification asks.
+// positive is a positive number from the environment, as checkQueue has
+// seen if spans are exported.
 func positive(name string, otherwise int) int {
-	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+	if n, err := strconv.Atoi(variable(name)); err == nil && n > 0 && n <= maxMilliseconds {
 		return n
 	}
 	return otherwise

@@ -75,14 +75,14 @@ func (t *trouble) came(n int, err error) {
 		t.rests = now.Add(restFor)
 		if !t.missing { // once, until it works
 			t.missing, t.told = true, now
-			t.say(slog.LevelWarn, "the collector does not take this signal", "error", err, "again_in", restFor,
+			t.say(slog.LevelWarn, "the collector does not take this signal", "error", short(err), "again_in", restFor,
 				"mend", "leave "+string(t.signal)+" out of telemetry.otlp.signals, or send them where they are taken: "+t.signal.own("ENDPOINT"))
 		}
 	default:
 		t.lose(refused(err, n))
 		if t.told.IsZero() || now.Sub(t.told) >= logEvery {
 			t.told = now
-			t.say(slog.LevelWarn, "telemetry cannot be exported", "error", err)
+			t.say(slog.LevelWarn, "telemetry cannot be exported", "error", short(err))
 		}
 	}
 	t.failed = true
@@ -116,6 +116,19 @@ func (t *trouble) say(level slog.Level, message string, more ...any) {
 	}
 	all := append([]any{"signal", string(t.signal), "lost", lost}, more...)
 	t.log.Log(context.Background(), level, message, all...) //nolint:sloglint // the constants are those of came
+}
+
+// maxTrouble is how long what a collector says may be in the log, in bytes: the
+// exporters quote its answer, which can be megabytes.
+const maxTrouble = 512
+
+// short is the text of err, cut if it is long.
+func short(err error) string {
+	text := err.Error()
+	if len(text) <= maxTrouble {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxTrouble], "") + "…"
 }
 
 // answered finds the status in what the HTTP exporters say of an answer: they have

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,5 +86,15 @@ level=INFO msg="telemetry is exported again" signal=metrics lost=1439
 				t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 			}
 		})
+	}
+}
+
+// The exporters quote what the collector answers, up to 4 MiB of it.
+func TestWhatCollectorSaysIsCut(t *testing.T) {
+	var out bytes.Buffer
+	x := &trouble{signal: signalTraces, log: timeless(&out)}
+	x.export(1, func() error { return errors.New("said: " + strings.Repeat("é", 1<<20)) })
+	if got := out.String(); len(got) > 700 || !strings.Contains(got, "éé…") {
+		t.Errorf("%.900q", got)
 	}
 }
