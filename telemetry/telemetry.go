@@ -83,9 +83,6 @@ func (t *Telemetry) start(ctx context.Context, c Config) (err error) {
 	if t.sampler, err = newSampler(c.Traces.Sample); err != nil {
 		return err
 	}
-	if err := t.startMetrics(ctx, c.OTLP); err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
 	upload, err := newUploader(ctx, c.OTLP, t.resource, r)
 	if err != nil {
 		return fmt.Errorf("traces: %w", err)
@@ -98,6 +95,10 @@ func (t *Telemetry) start(ctx context.Context, c Config) (err error) {
 	}
 	if t.audit != nil && r.Log != nil { // what befalls it is worth to be told everywhere
 		t.audit.log = t.Logger(r.Log)
+	}
+	// The last: its goroutine asks the others what they dropped.
+	if err := t.startMetrics(ctx, c.OTLP); err != nil {
+		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
 }
