@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"encoding/hex"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
@@ -125,14 +126,16 @@ func nibble(c byte) byte {
 }
 
 // traceParent is the header that names the span as the parent.
-func (r Ref) traceParent() string {
-	var b [parentLen]byte
+func (r Ref) traceParent() string { return r.putParent(new([parentLen]byte)) }
+
+// putParent is traceParent in the bytes at b, which must not be written again.
+func (r Ref) putParent(b *[parentLen]byte) string {
 	copy(b[:], "00-")
 	hex.Encode(b[3:], r.trace[:])
 	b[35] = '-'
 	hex.Encode(b[36:], r.span[:])
 	b[52], b[53], b[54] = '-', '0', '0'+r.flags&(flagSampled|flagRandom)
-	return string(b[:])
+	return unsafe.String(&b[0], len(b)) //nolint:gosec // they are a string's from now on
 }
 
 // Text is the Ref as text, "" for the zero Ref.
@@ -157,6 +160,9 @@ func RefOf(text string) Ref {
 func (s *Span) Inject() (traceparent, tracestate, bag string) {
 	if s == nil || !s.t.Exporting() {
 		return "", "", ""
+	}
+	if s.header != "" {
+		return s.header, s.tracestate, s.baggage
 	}
 	return s.ref.traceParent(), s.tracestate, s.baggage
 }

@@ -55,6 +55,7 @@ type Span struct {
 	rec *recording
 	// tracestate and baggage go on as they came.
 	tracestate, baggage string
+	header              string // the traceparent, of one that only carries its context on
 	began               time.Time
 	ref                 Ref
 	kept                bool // goes into the ring
@@ -70,6 +71,13 @@ type recording struct {
 	server bool
 	// events and links are how many came.
 	events, links int32
+}
+
+// carrier is a span that only carries its context on with the bytes of its traceparent,
+// in one allocation: most calls have such a one where few are sampled.
+type carrier struct {
+	Span
+	text [parentLen]byte
 }
 
 // recorded is a span with its recording, in one allocation.
@@ -167,7 +175,11 @@ func (t *Telemetry) span(ref Ref, began time.Time, root, kept bool) *Span {
 	}
 	kept = kept && t.ring != nil
 	if ref.flags&flagSampled == 0 && !kept {
-		return &Span{t: t, ref: ref, began: began}
+		c := &carrier{Span: Span{t: t, ref: ref, began: began}}
+		if t.Exporting() {
+			c.header = ref.putParent(&c.text)
+		}
+		return &c.Span
 	}
 	r := &recorded{Span: Span{t: t, ref: ref, began: began, kept: kept}}
 	r.rec = &r.recording
