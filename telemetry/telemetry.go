@@ -58,9 +58,7 @@ type Telemetry struct {
 func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
 	t := &Telemetry{about: r}
 	if err := t.start(ctx, c); err != nil {
-		now, cancel := context.WithCancel(ctx)
-		cancel() // there is nothing to export yet
-		_ = t.Shutdown(now)
+		_ = t.Shutdown(ctx) // there is nothing to export yet
 		return nil, err
 	}
 	return t, nil
