@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -145,6 +146,22 @@ func clipURI(uri string) string {
 		return uri[:512]
 	}
 	return uri
+}
+
+// passwordOf finds the password in a URI, also in one that stands encoded in one of
+// ours (interlock://SERVER/URI).
+var passwordOf = regexp.MustCompile(`(?i)((?::|%3a)(?:/|%2f){2}[^/?#@:]*?(?::|%3a))[^/?#]*(@|%40)`)
+
+// toldURI is a URI as spans and the log have it: cut, and without a password.
+func toldURI(uri string) string {
+	const most = 4096 // nobody has a longer password
+	if len(uri) > most {
+		uri = uri[:most]
+	}
+	if strings.Contains(uri, "@") || strings.Contains(uri, "%40") {
+		uri = passwordOf.ReplaceAllString(uri, "${1}xxxxx${2}")
+	}
+	return clipURI(uri)
 }
 
 // complete serves completion/complete (server/utilities/completion).

@@ -102,7 +102,7 @@ func (g *Gateway) subscribeOne(ctx context.Context, l *listener, r *router.Route
 			_ = u.Unsubscribe(context.WithoutCancel(ctx), s.scope, s.target)
 		}
 		g.listeners.subs.remove(l, s)
-		g.log.DebugContext(ctx, "subscription not agreed to", "upstream", r.Upstream, "uri", clipURI(r.Target), "error", err)
+		g.log.DebugContext(ctx, "subscription not agreed to", "upstream", r.Upstream, "uri", toldURI(r.Target), "error", err)
 		return nil
 	}
 	return &s

@@ -236,7 +236,7 @@ func (g *Gateway) serverOperation(x *exchange) telemetry.Operation {
 			op.Target = r.Exposed
 		}
 	case "resources/read", "resources/subscribe", "resources/unsubscribe":
-		op.URI = clipURI(x.text(m.URI))
+		op.URI = toldURI(x.text(m.URI))
 	}
 	return op
 }
@@ -299,7 +299,7 @@ func clientOperation(x *exchange) telemetry.Operation {
 	case "prompts/get":
 		op.TargetKind, op.Target = telemetry.Prompt, r.Target
 	case "resources/read", "resources/subscribe", "resources/unsubscribe":
-		op.URI = clipURI(r.Target)
+		op.URI = toldURI(r.Target)
 	}
 	return op
 }

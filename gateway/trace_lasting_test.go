@@ -285,3 +285,20 @@ func TestSubscriptionsAreTraced(t *testing.T) {
 		t.Errorf("the traces are\n%s", strings.Join(all, "\n"))
 	}
 }
+
+func TestNoPasswordOfURIsIsTold(t *testing.T) {
+	for uri, want := range map[string]string{
+		"postgres://me:hunter2@db:5432/x":                      "postgres://me:xxxxx@db:5432/x",
+		"x://:hunt@er2@h":                                      "x://:xxxxx@h",
+		"interlock://a/postgres%3A%2F%2Fme%3Ahunter2%40db%2Fx": "interlock://a/postgres%3A%2F%2Fme%3Axxxxx%40db%2Fx",
+		"postgres://me@db/x":                                   "postgres://me@db/x",
+		"http://h:80/a:b@c?d=e:f@g":                            "http://h:80/a:b@c?d=e:f@g",
+		"mailto:a@b":                                           "mailto:a@b",
+		"":                                                     "",
+		"x://y/" + strings.Repeat("@", 5000):                   "x://y/" + strings.Repeat("@", 506),
+	} {
+		if got := toldURI(uri); got != want {
+			t.Errorf("%.99s: got %.99s", uri, got)
+		}
+	}
+}
