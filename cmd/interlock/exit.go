@@ -62,7 +62,7 @@ func (a *app) fail(err error, command string) int {
 		if e := new(admin.Error); errors.As(f.err, &e) {
 			code = a.errs.faint(" [" + e.Code + "]")
 		}
-		a.errs.printf("%s %s%s\n", a.errs.red("interlock:"), strings.TrimRight(f.err.Error(), "\n"), code)
+		a.errs.printf("%s %s%s\n", a.errs.red("interlock:"), harmless(strings.TrimRight(f.err.Error(), "\n")), code)
 		a.eachFault(f.err)
 	}
 	if f.mend != "" {

@@ -164,16 +164,22 @@ func cut(text string, n int) string {
 // printable puts text on one line and takes from it what a terminal would obey:
 // it comes from servers that nobody here has read.
 func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
+	return strings.Join(strings.Fields(harmless(text)), " ")
+}
+
+// harmless takes from text what a terminal would obey, and leaves its lines.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\n' || r == '\t' || r == '\r':
+		case r == '\n' || r == '\t':
+			return r
+		case r == '\r':
 			return ' '
 		case r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || unicode.Is(unicode.Bidi_Control, r):
 			return '?'
 		}
 		return r
 	}, text)
-	return strings.Join(strings.Fields(text), " ")
 }
 
 // sentence is the beginning of a description that says what it is about.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -169,5 +170,15 @@ func TestEveryTableFits(t *testing.T) {
 		if piped := strings.Join(on(0, write), "\n"); !strings.Contains(piped, name) || strings.Contains(piped, "…") {
 			t.Errorf("%s is cut in a pipe: %s", table, piped)
 		}
+	}
+}
+
+// What a server says in an error is no order to the terminal.
+func TestErrorsAreHarmless(t *testing.T) {
+	var b bytes.Buffer
+	a := &app{errs: newScreen(&b)}
+	a.fail(&failure{exitFailed, errors.New("bad \x1b[31m\u202e\u009b red\nnew\tline"), ""}, "interlock call")
+	if got := b.String(); got != "interlock: bad ?[31m?? red\nnew\tline\n" {
+		t.Errorf("%q", got)
 	}
 }
