@@ -78,8 +78,12 @@ func TestScenarios(t *testing.T) {
 			if f.Median <= 0 && name != perSession && name != addedP50 && name != objectsPerCall && name != shortLists && name != spansPerCall {
 				t.Errorf("%s %s %s is %v", w.Case, w.Way, name, f.Median)
 			}
-			if (f.Ratio != nil) != (w.Floor != "") && name != addedP50 && r.find(w.Case, w.Floor) != nil && r.find(w.Case, w.Floor).Figures[name] != nil {
-				t.Errorf("%s %s %s is compared: %v", w.Case, w.Way, name, f.Ratio)
+			floor := r.find(w.Case, w.Floor)
+			if floor == nil || floor.Figures[name] == nil || floor.Figures[name].High <= 0 { // so few calls may allocate less than the reading does
+				continue
+			}
+			if f.Ratio == nil && name != addedP50 {
+				t.Errorf("%s %s %s is not compared", w.Case, w.Way, name)
 			}
 		}
 		if f := w.Figures[p50]; f != nil && w.Figures[p99] != nil && w.Figures[p99].Median < f.Median {

@@ -82,12 +82,40 @@ type world struct {
 type words struct {
 	mu   sync.Mutex
 	text strings.Builder
+	news chan struct{} // closed at the next, nil while nobody waits
 }
 
 func (w *words) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.news != nil {
+		close(w.news)
+		w.news = nil
+	}
 	return w.text.Write(p)
+}
+
+// await blocks until the text has been logged.
+func (w *words) await(t testing.TB, text string) {
+	t.Helper()
+	for late := time.After(time.Minute); ; {
+		w.mu.Lock()
+		if strings.Contains(w.text.String(), text) {
+			w.mu.Unlock()
+			return
+		}
+		if w.news == nil {
+			w.news = make(chan struct{})
+		}
+		news := w.news
+		w.mu.Unlock()
+		select {
+		case <-news:
+		case <-late:
+			t.Errorf("%q is not logged within a minute", text)
+			return
+		}
+	}
 }
 
 func (w *words) String() string {
