@@ -305,7 +305,10 @@ func TestChronicleOfWhatIsLeft(t *testing.T) {
 		for _, n := range []string{"a", "b"} {
 			d.Server(n).DialTime = time.Hour
 		}
-		d.Server("c").OnDial = func(context.Context, int, *upstream.Dial) error { return errors.New("it is gone") }
+		d.Server("c").OnDial = func(context.Context, int, *upstream.Dial) error {
+			time.Sleep(100 * time.Millisecond) // so that e waits for it
+			return errors.New("it is gone")
+		}
 		a, c, e := command("a"), command("c"), command("e", "c")
 		c.Restart.Policy = upstream.Never
 		b := begin(t, d, a, command("b"), c, e)
@@ -325,14 +328,14 @@ func TestChronicleOfWhatIsLeft(t *testing.T) {
 			"b.stop1 gen 1 2s; because the gateway stops; previous b.start1",
 		)
 		b.annals.check(t, "c",
-			"c.start1 gen 1 0s; because configured; failed at handshake; error it is gone; [spawn 0s to 0s]; [handshake 0s to 0s it is gone]",
-			"c.breaker1 gen 1 0s; from closed to open; caused c.start1",
+			"c.start1 gen 1 0s to 100ms; because configured; failed at handshake; error it is gone; [spawn 0s to 0s]; [handshake 0s to 100ms it is gone]",
+			"c.breaker1 gen 1 100ms; from closed to open; caused c.start1",
 			"c.stop1 gen 1 2s; because the gateway stops; previous c.start1",
 			"c.breaker2 gen 1 2s; from open to closed; caused c.stop1; previous c.breaker1",
 		)
 		b.annals.check(t, "e",
-			"e.start1 gen 1 0s; because configured; failed at dependency; error it depends on c, which is in error: it is gone; caused c.start1; [dependencies 0s to 0s it depends on c, which is in error: it is gone waited_for c.start1]",
-			"e.breaker1 gen 1 0s; from closed to open; caused e.start1",
+			"e.start1 gen 1 0s to 100ms; because configured; failed at dependency; error it depends on c, which is in error: it is gone; caused c.start1; [dependencies 0s to 100ms it depends on c, which is in error: it is gone waited_for c.start1]",
+			"e.breaker1 gen 1 100ms; from closed to open; caused e.start1",
 			"e.stop1 gen 1 2s; because the gateway stops; previous e.start1",
 			"e.breaker2 gen 1 2s; from open to closed; caused e.stop1; previous e.breaker1",
 		)
