@@ -164,6 +164,7 @@ func (l *httpLink) lose(err error) {
 	if first {
 		close(l.lost)
 		l.life.end()
+		l.dial.ended(err)
 	}
 }
 

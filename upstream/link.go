@@ -159,9 +159,18 @@ type Dial struct {
 	// made a new session with the server without being lost: subscriptions and
 	// the log level of the old one are gone, and the lists may have changed.
 	Renewed func(*Hello)
+	// Ended, if not nil, is called once, when the link is lost or closed, with what
+	// Err then says. It must not block.
+	Ended func(err error)
 	// Spawned, if not nil, is called once with the child's pid, or 0 for a
 	// remote that answered, before the handshake: the condition `started`.
 	Spawned func(pid int)
+}
+
+func (d *Dial) ended(err error) {
+	if d.Ended != nil {
+		d.Ended(err)
+	}
 }
 
 // Dialer makes links. Dial blocks until the handshake is done, ctx is done (then

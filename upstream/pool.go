@@ -157,6 +157,7 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 		Config: u.Config(), Capabilities: capabilities, ClientInfo: u.set.o.ClientInfo, Era: &u.era,
 		Exclusive: scope.Exclusive, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
 		Renewed: func(h *Hello) { u.anotherSession(l, h); u.renewed(l) },
+		Ended:   func(err error) { u.sessionLost(l, err) },
 	})
 	var level string
 	if err == nil {

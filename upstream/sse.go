@@ -175,8 +175,8 @@ func (l *sseLink) Close(context.Context) StopKind {
 // lose makes the link lost, unless it is, and answers all who wait.
 func (l *sseLink) lose(err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.err != nil {
+		l.mu.Unlock()
 		return
 	}
 	l.err = err
@@ -188,6 +188,8 @@ func (l *sseLink) lose(err error) {
 	}
 	l.questions.close()
 	l.life.end()
+	l.mu.Unlock()
+	l.dial.ended(err)
 }
 
 // lostBecause is the error of a call on a link that was lost because of why.

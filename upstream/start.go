@@ -74,6 +74,7 @@ func (r *runner) dial(ctx context.Context, recovering bool) error {
 			Config: c, Capabilities: sharedCapabilities, ClientInfo: r.set.o.ClientInfo, Era: &r.era,
 			Inbox: &inbox{u: r.Upstream, link: l}, Stderr: &r.stderr,
 			Renewed: func(h *Hello) { r.anotherSession(l, h); r.renewed(l) },
+			Ended:   func(err error) { r.sessionLost(l, err) },
 			Spawned: func(pid int) {
 				c := child{pid: pid, at: time.Now()}
 				// What is asked from here on belongs to the handshake, also before the owner

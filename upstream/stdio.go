@@ -26,7 +26,8 @@ type stdioLink struct {
 	early     atomic.Pointer[Tail] // this child's stderr alone, until the handshake is done
 	log       *slog.Logger
 	patience  patience
-	released  func() // told once nothing is left
+	ended     func(error) // told of the loss
+	released  func()      // told once nothing is left
 	hello     *Hello
 	modern    atomic.Bool // the server does not ask, and says by itself that it stops to listen
 	skipped   atomic.Uint64
@@ -166,8 +167,8 @@ func (l *stdioLink) startFailed(err error, early *Tail) error {
 func newStdioLink(p *process, d *Dial, r *reaper) (*stdioLink, error) {
 	l := &stdioLink{
 		proc: p, inbox: d.Inbox, exclusive: d.Exclusive, stderr: d.Stderr, log: r.log,
-		patience: patience{d.Config.StopTimeout, d.Config.StopTimeout},
-		lost:     make(chan struct{}), force: make(chan struct{}), gone: make(chan struct{}),
+		patience: patience{d.Config.StopTimeout, d.Config.StopTimeout}, ended: d.ended,
+		lost: make(chan struct{}), force: make(chan struct{}), gone: make(chan struct{}),
 		pending: make(map[uint64]*stdioCall),
 	}
 	var err error

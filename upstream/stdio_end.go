@@ -73,6 +73,7 @@ func (l *stdioLink) end(err error, p patience) {
 	l.questions.close()
 	close(l.lost)
 	l.mu.Unlock()
+	l.ended(err)
 	go l.stop(p)
 }
 

@@ -44,22 +44,25 @@ func (t *tenure) end() (e SessionEnd, ok bool) {
 	return e, true
 }
 
-// inSession begins the session of a link that was just made, and has its end told
-// however it comes: the link is lost by then.
+// inSession begins the session of a link that was just made. Its end is told by
+// sessionLost, in whatever way it comes.
 func (u *Upstream) inSession(l *live) {
 	if u.set.o.SessionEnded == nil || l.Hello().Modern() {
 		return
 	}
 	l.tenure.begin(l.Hello().Version)
-	u.tasks.run(func() {
-		<-l.Lost()
-		var way *TransportError
-		reason := ""
-		if err := l.Err(); errors.As(err, &way) {
-			reason = way.Reason
-		}
-		u.sessionEnded(l, reason)
-	})
+	if l.dead() { // before there was a session to end
+		u.sessionLost(l, l.Err())
+	}
+}
+
+// sessionLost ends the session of a link that is lost because of err.
+func (u *Upstream) sessionLost(l *live, err error) {
+	reason := ""
+	if way, ok := errors.AsType[*TransportError](err); ok {
+		reason = way.Reason
+	}
+	u.sessionEnded(l, reason)
 }
 
 func (u *Upstream) sessionEnded(l *live, reason string) {

@@ -211,17 +211,7 @@ func (r *run) recovered(ctx context.Context, before upstream) error {
 
 // back blocks until the gateway holds about what it held before the faults (P6).
 func (r *run) back(ctx context.Context, before usage) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	var now usage
-	err := r.gateway.await(ctx, "back to what it held", func() bool {
-		now, _ = r.gateway.usage(ctx)
-		return now.Goroutines <= before.Goroutines+20 && now.Files <= before.Files+10 && now.Zombies == 0 && now.Memory < 2*before.Memory+64<<20
-	})
-	if err != nil {
-		return fmt.Errorf("P6: %+v, was %+v: %w", now, before, err)
-	}
-	return nil
+	return r.gateway.back(ctx, func(now usage) bool { return now.near(before) && now.Memory < 2*before.Memory+64<<20 }, before)
 }
 
 // bars are the figures of the promises that have one.

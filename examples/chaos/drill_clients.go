@@ -103,17 +103,7 @@ func (s *stand) crowd(ctx context.Context, clients, calls int, call func(ctx con
 // back blocks until the gateway holds what it held before (P6).
 func (s *stand) back(ctx context.Context, before usage) error {
 	s.web.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	var now usage
-	err := s.gateway.await(ctx, "back to what it held", func() bool {
-		now, _ = s.gateway.usage(ctx)
-		return now.Goroutines <= before.Goroutines+20 && now.Files <= before.Files+10 && now.Zombies == 0
-	})
-	if err != nil {
-		return fmt.Errorf("P6: %+v, was %+v: %w", now, before, err)
-	}
-	return nil
+	return s.gateway.back(ctx, func(now usage) bool { return now.near(before) }, before)
 }
 
 // goners: 5,000 clients go in the middle of a call.

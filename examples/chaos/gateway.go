@@ -243,6 +243,30 @@ func (g *gateway) usage(ctx context.Context) (u usage, err error) {
 	return u, nil
 }
 
+// near reports whether it is about what was held before.
+func (u usage) near(before usage) bool {
+	return u.Goroutines <= before.Goroutines+20 && u.Files <= before.Files+10 && u.Zombies == 0
+}
+
+// back blocks until what the gateway holds is what held wants, for a minute at most.
+func (g *gateway) back(ctx context.Context, held func(now usage) bool, before usage) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var now usage
+	err := g.await(ctx, "back to what it held", func() bool {
+		u, err := g.usage(ctx)
+		if err != nil { // an answer that did not come says nothing
+			return false
+		}
+		now = u
+		return held(u)
+	})
+	if err != nil {
+		return fmt.Errorf("P6: %+v, was %+v: %w", now, before, err)
+	}
+	return nil
+}
+
 // with returns an upstream's entry with more keys.
 func with(entry map[string]any, more map[string]any) map[string]any {
 	out := maps.Clone(entry)

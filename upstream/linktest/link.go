@@ -36,13 +36,18 @@ func (l *Link) Lose() {
 
 func (l *Link) end(err error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		l.err = err
-		close(l.lost)
-		for cancel := range l.playing {
-			(*cancel)(err)
-		}
+	if l.err != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.err = err
+	close(l.lost)
+	for cancel := range l.playing {
+		(*cancel)(err)
+	}
+	l.mu.Unlock()
+	if l.Dial.Ended != nil {
+		l.Dial.Ended(err)
 	}
 }
 
