@@ -21,6 +21,9 @@ type Scope struct {
 	// Exclusive says that one client session owns the link, so that Capabilities
 	// are declared as they are. They are not used otherwise.
 	Exclusive bool
+	// Principal is whose credentials the link uses (Config.Auth.Per), "" for the
+	// gateway's own.
+	Principal string
 }
 
 // Call is a request for an upstream, and how it may be treated.

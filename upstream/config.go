@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // Config describes one upstream MCP server. The zero value is not usable: start
@@ -31,6 +33,8 @@ type Config struct {
 	Transport Transport         `koanf:"transport"`
 	Headers   map[string]string `koanf:"headers"`
 	TLS       TLS               `koanf:"tls"`
+	// Auth is how the gateway signs in there.
+	Auth oauth.Config `koanf:"auth"`
 
 	// Prefix goes before the names of its tools; nil means Name.
 	Prefix   *string `koanf:"prefix"`
@@ -393,6 +397,7 @@ func oneOf[T ~string](bad func(string, ...string), key string, v T, allowed ...T
 func (c *Config) RestartKey() string {
 	b, err := json.Marshal([]any{
 		c.Command, c.Args, c.Env, c.PassEnv, c.Cwd, c.URL, c.Kind(), c.Headers, c.TLS, c.Protocol, c.Isolation,
+		c.Auth, string(c.Auth.ClientSecret), string(c.Auth.Token), // they print as ***
 	})
 	if err != nil { // strings, slices and maps of strings always marshal
 		panic(err)

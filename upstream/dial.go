@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // DialerOptions is what all links share.
@@ -15,6 +17,10 @@ type DialerOptions struct {
 	// StateDir is where it is kept which containers there are, "" for nowhere: then
 	// those that a killed gateway leaves are not found by the next one.
 	StateDir string
+	// Credentials, if not nil, returns what gives the requests to a remote upstream
+	// their Authorization, for a principal ("" for the gateway itself); nil for
+	// nothing.
+	Credentials func(c *Config, principal string) oauth.Source
 }
 
 // NewDialer returns the Dialer that makes real links, by Config.Kind: child

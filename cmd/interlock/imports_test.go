@@ -121,7 +121,7 @@ func allowed(from, to string) bool {
 	case under(from, "gateway/identity"): // it makes principals of credentials
 		return under(to, "gateway/identity") || to == "policy" || to == "policy/glob" || to == "upstream/jsonrpc"
 	case under(from, "gateway/config"):
-		return under(to, "gateway/config") || to == "gateway/alert" || to == "gateway/identity" || to == "upstream" || to == "router" || under(to, "policy") || to == "telemetry" || to == "upstream/jsonrpc"
+		return under(to, "gateway/config") || to == "gateway/alert" || to == "gateway/identity" || under(to, "upstream") || to == "router" || under(to, "policy") || to == "telemetry" || to == "upstream/jsonrpc"
 	case under(from, "gateway/admin"): // it declares the interface that it reads
 		return under(to, "gateway/admin") || to == "upstream/jsonrpc"
 	case from == "gateway":

@@ -169,9 +169,6 @@ func TestBadFiles(t *testing.T) {
 			`1:47: "trusted_proxies" holds "localhost", which is not an address (write one such as 10.1.2.3, or a range such as 10.0.0.0/8)`,
 			`1:58: "trusted_proxies" holds "10.0.0.0/33", which is not an address (write one such as 10.1.2.3, or a range such as 10.0.0.0/8)`,
 		}},
-		{"later keys", "", "upstreams:\n  a: {command: x, start: on_demand, idle_stop: 5m, protocol: legacy, isolation: principal, auth: {client_id: x}}\n", []string{
-			`2:92: "auth" is not supported by this version (send a header: headers: {Authorization: ...})`,
-		}},
 		{"alerts", "", "alerts:\n  webhook: []\n  webhooks:\n  - {events: [error, eror, up]}\n  - {url: \"ftp://h/\", min_down: -1s, timeout: 2m}\n  - {url: \"http://h/\", headers: {Authorization: s3cret, \"a b\": x}}\n  - {url: \"https://h/\", min_down: 5}\n", []string{
 			`2:3: unknown key "webhook" (did you mean "webhooks"?)`,
 			`4:5: "webhooks" needs a url`,

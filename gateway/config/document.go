@@ -56,8 +56,6 @@ type upstreamKeys struct {
 	upstream.Config `koanf:",squash"`
 	// DependsOn names the upstreams that must be up before this one starts.
 	DependsOn map[string]dependency `koanf:"depends_on"`
-	// Auth is not supported by this version.
-	Auth map[string]any `koanf:"auth"`
 	// InsecureHTTP allows an Authorization header over http:// beyond loopback.
 	InsecureHTTP bool `koanf:"insecure_http"`
 }

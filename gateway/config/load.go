@@ -222,7 +222,6 @@ func (l *loader) includes(root *node, s *source) {
 
 // layer checks a tree against the document and keeps it for merging.
 func (l *loader) layer(root *node) {
-	l.supported(root)
 	c := &checker{&l.problems, l.places}
 	l.layers = append(l.layers, c.structure(nil, root, documentType))
 	for key, names := range map[string]*[]string{"upstreams": &l.names, "profiles": &l.profileNames} {

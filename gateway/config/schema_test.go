@@ -19,6 +19,7 @@ import (
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/policy/builtin"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 var update = flag.Bool("update", false, "write schema.json and the golden files")
@@ -64,6 +65,10 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 		return words("auto", "modern", "legacy")
 	case reflect.TypeFor[upstream.Isolation]():
 		return words("auto", "shared", "session")
+	case reflect.TypeFor[oauth.Flow]():
+		return words("authorization_code", "client_credentials", "bearer", "none")
+	case reflect.TypeFor[oauth.Per]():
+		return words("gateway", "principal")
 	case reflect.TypeFor[upstream.Condition]():
 		return words("running", "started", "healthy", "service_healthy", "service_started")
 	case reflect.TypeFor[upstream.RestartPolicy]():
@@ -86,6 +91,9 @@ func generate(t *testing.T) []byte {
 			}
 			if t == reflect.TypeFor[identity.Config]() {
 				return "auth"
+			}
+			if t == reflect.TypeFor[oauth.Config]() {
+				return "sign_in"
 			}
 			return strings.TrimPrefix(strings.ToLower(strings.TrimSuffix(t.Name(), "Keys")), pkg)
 		},
@@ -188,7 +196,7 @@ func putDefaults(root, s *jsonschema.Schema, from any) {
 func comments(t *testing.T, r *jsonschema.Reflector) {
 	t.Helper()
 	r.CommentMap = map[string]string{}
-	folders := map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "gateway/identity": "../identity", "upstream": "../../upstream", "router": "../../router", "telemetry": "../../telemetry"}
+	folders := map[string]string{"gateway/config": ".", "gateway/alert": "../alert", "gateway/identity": "../identity", "upstream": "../../upstream", "upstream/oauth": "../../upstream/oauth", "router": "../../router", "telemetry": "../../telemetry"}
 	for _, kind := range append(builtin.Kinds(), "builtin") {
 		folders["policy/"+kind] = "../../policy/" + kind
 	}

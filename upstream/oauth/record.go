@@ -1,0 +1,81 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Key names an account. An upstream has one for each principal; an issuer that
+// changed replaces it (Account.Issuer says which one it is of).
+type Key struct {
+	Upstream string
+	// Principal is the Key of a policy.Principal, "" for the gateway's own account.
+	Principal string
+}
+
+// Account is one sign-in, with its secrets. It is immutable: what changes is put
+// anew.
+type Account struct {
+	Key
+	// Issuer is the authorization server's identifier, Resource the MCP server's
+	// (RFC 8707), which the tokens are for.
+	Issuer, Resource string
+	// Scopes were granted.
+	Scopes []string
+	Client Registration
+	// The endpoints of Issuer. RevocationEndpoint is "" if it has none.
+	TokenEndpoint, RevocationEndpoint string
+
+	AccessToken, RefreshToken Secret
+	// Expires is when AccessToken does, zero if the issuer did not say.
+	Expires, Obtained time.Time
+}
+
+// Registration is a client as an authorization server knows it.
+type Registration struct {
+	Issuer string
+	// RedirectURI is the one that it was registered with.
+	RedirectURI  string
+	ClientID     string
+	ClientSecret Secret
+	// AuthMethod is client_secret_basic, client_secret_post, private_key_jwt or none.
+	AuthMethod string
+	// Expires is when ClientSecret does, zero for never.
+	Expires time.Time
+	How     Registering
+}
+
+// Registering is how a client came to be known.
+type Registering string
+
+// The ways, in the order in which they are tried.
+const (
+	Preregistered Registering = "pre-registered"
+	ByDocument    Registering = "client_id_metadata_document"
+	Dynamic       Registering = "dynamic" // RFC 7591
+)
+
+// ErrNoAccount says that nobody signed in there.
+var ErrNoAccount = errors.New("not signed in")
+
+// Store keeps accounts and dynamic registrations between runs. It is safe for
+// concurrent use, also by several processes. All methods may block on the system's
+// keyring, for some seconds at most.
+type Store interface {
+	// Account returns ErrNoAccount for one that is not there.
+	Account(ctx context.Context, k Key) (*Account, error)
+	Put(ctx context.Context, a *Account) error
+	// Delete deletes an account; one that is not there is no error.
+	Delete(ctx context.Context, k Key) error
+	// Accounts lists them without secrets, in order of upstream and principal.
+	Accounts(ctx context.Context) ([]Account, error)
+	// Registration returns the dynamic registration at an issuer with a redirect URI,
+	// nil for none.
+	Registration(ctx context.Context, upstream, issuer, redirectURI string) (*Registration, error)
+	PutRegistration(ctx context.Context, upstream string, r *Registration) error
+	// DeleteRegistration forgets one that the issuer does not know any more.
+	DeleteRegistration(ctx context.Context, upstream, issuer, redirectURI string) error
+	// Lock blocks until no other process renews the account, or ctx is done.
+	Lock(ctx context.Context, k Key) (unlock func(), err error)
+}
