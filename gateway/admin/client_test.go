@@ -65,6 +65,10 @@ func TestClientAsks(t *testing.T) {
 			_, err := c.Add(ctx, Addition{MCPServers: json.RawMessage(`{"b":{},"a":{}}`), Wait: true}, none)
 			return err
 		}},
+		{`POST /v1/upstreams/a%2Fb/signed-in {"wait":true,"timeout":2}`, func() error {
+			_, err := c.SignedIn(ctx, "a/b", Order{Wait: true, Timeout: 2})
+			return err
+		}},
 		{"POST /v1/reload {}", func() error { _, err := c.Reload(ctx, false); return err }},
 		{"POST /v1/reload?dry_run=true {}", func() error { _, err := c.Reload(ctx, true); return err }},
 	} {

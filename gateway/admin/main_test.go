@@ -174,6 +174,11 @@ func (f *fakeState) Stop(_ context.Context, o Order) []Outcome { return f.obey("
 func (f *fakeState) Restart(_ context.Context, o Order) []Outcome {
 	return f.obey("restart", "running", o)
 }
+
+func (f *fakeState) SignedIn(_ context.Context, o Order) []Outcome {
+	return f.obey("signed-in", "running", o)
+}
+
 func (f *fakeState) Remove(_ context.Context, o Order) []Outcome { return f.obey("remove", "", o) }
 
 func (f *fakeState) Add(_ context.Context, o AddOrder) ([]Outcome, error) {

@@ -25,6 +25,7 @@ func (a *api) routes() []entry {
 		{"POST", "/v1/upstreams/{name}/stop", a.orderOne(a.State.Stop)},
 		{"POST", "/v1/upstreams/{name}/restart", a.orderOne(a.State.Restart)},
 		{"POST", "/v1/upstreams/{name}/check", a.checkOne},
+		{"POST", "/v1/upstreams/{name}/signed-in", a.orderOne(a.State.SignedIn)},
 		{"GET", "/v1/upstreams/{name}/stats", a.statsOne},
 		{"GET", "/v1/upstreams/{name}/logs", a.logs},
 		{"POST", "/v1/start", a.order(a.State.Start)},

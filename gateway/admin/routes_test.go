@@ -44,6 +44,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/upstreams/nope", "", 404, `did you mean files?`},
 		{"POST", "/v1/upstreams/files/start", "", 200, `{"name":"files","ok":true,"state":"running","done":false}`},
 		{"POST", "/v1/upstreams/a%2Fb/stop", `{"wait":true}`, 200, `{"name":"a/b","ok":true,"state":"stopped","done":true}`},
+		{"POST", "/v1/upstreams/files/signed-in", `{"wait":true}`, 200, `{"name":"files","ok":true,"state":"running","done":true}`},
+		{"POST", "/v1/upstreams/nope/signed-in", "", 404, `"code":"unknown_upstream"`},
 		{"POST", "/v1/upstreams/nope/restart", "", 404, `"code":"unknown_upstream"`},
 		{"POST", "/v1/upstreams/files/stop", `{"all":true}`, 400, `the path names the upstream`},
 		{"POST", "/v1/upstreams/files/stop", `{"forse":true}`, 400, `unknown field`},

@@ -19,6 +19,7 @@ type State interface {
 	Views
 	Fleet
 	Orders
+	SignIns
 	Settings
 	Monitor
 	Diary
@@ -180,6 +181,8 @@ type Upstream struct {
 	// because nobody needs it: it is listed, and starts at the next call.
 	OnDemand bool `json:"on_demand,omitempty"`
 	Idle     bool `json:"idle,omitempty"`
+	// SignIn is the gateway's sign-in there, nil for an upstream that knows none.
+	SignIn *SignIn `json:"sign_in,omitempty"`
 }
 
 // Server is how an upstream introduced itself.
