@@ -7,6 +7,10 @@ import (
 	"net/url"
 )
 
+// LoopbackRedirect is the redirect URI of a person who signs in at the machine of the
+// gateway (RFC 8252 section 7.3), unless its port is taken.
+const LoopbackRedirect = "http://127.0.0.1:7780/callback"
+
 // BeginOptions is what a sign-in of a person is about.
 type BeginOptions struct {
 	// Principal is whose account it will be: see Key.
