@@ -29,7 +29,7 @@ func TestArchitectureNamesEveryFile(t *testing.T) {
 		return false
 	}
 	have := []string{}
-	for _, dir := range []string{"upstream", "upstream/jsonrpc", "router", "policy/plugin", "telemetry", "gateway", "gateway/config", "gateway/alert", "gateway/admin", "gateway/bridge", "gateway/identity", "gateway/redact", "cmd/interlock"} {
+	for _, dir := range []string{"upstream", "upstream/jsonrpc", "upstream/oauth", "upstream/oauth/vault", "router", "policy/plugin", "telemetry", "gateway", "gateway/config", "gateway/alert", "gateway/admin", "gateway/bridge", "gateway/identity", "gateway/redact", "cmd/interlock"} {
 		files, err := filepath.Glob("../" + dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)
