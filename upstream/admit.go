@@ -38,7 +38,7 @@ func (u *Upstream) admit(ctx context.Context, c *Call) (seat, error) {
 		u.bulkhead.release() // gone at this moment
 		return u.admit(ctx, c)
 	}
-	if c.Scope.Key == "" || !u.divides(c.Scope) {
+	if !u.divides(c.Scope) {
 		return seat{p.link, epoch, waited}, nil
 	}
 	w := wait{u: u, call: c}

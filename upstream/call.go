@@ -26,6 +26,14 @@ type Scope struct {
 	Principal string
 }
 
+// link names the scope's link among those of an upstream, "" for the supervised.
+func (s *Scope) link() string {
+	if s.Key == "" {
+		return s.Principal
+	}
+	return s.Key
+}
+
 // Call is a request for an upstream, and how it may be treated.
 type Call struct {
 	Scope   Scope
@@ -139,7 +147,7 @@ func (u *Upstream) try(ctx context.Context, f *flight) (jsonrpc.Message, *CallEr
 // succeeded counts an answer.
 func (u *Upstream) succeeded(s seat, now time.Time) {
 	u.breaker.reportAt(now, s.epoch, success, "")
-	if s.link.scope.Key == "" {
+	if s.link.pooled == nil {
 		u.evidence.Store(now.UnixNano())
 	}
 }
@@ -168,7 +176,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	if v == slow {
 		u.timedOut(s, c)
 	}
-	if s.link.scope.Key != "" || !s.link.dead() { // else the owner counts its loss, once
+	if s.link.pooled != nil || !s.link.dead() { // else the owner counts its loss, once
 		u.breaker.report(s.epoch, v, c.of(), c.mark())
 	} else if way != nil && (way.Lost || way.Reason == "closed") {
 		e.by = Tie{HurtBy, u.hurt(s, c, v)}

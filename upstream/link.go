@@ -151,6 +151,8 @@ type Dial struct {
 	// Exclusive says that one client session owns the link, so that all the
 	// server asks is for it.
 	Exclusive bool
+	// Principal is whose credentials a remote is sent, "" for the gateway's own.
+	Principal string
 	Inbox     Inbox
 	// Stderr receives what a child writes on stderr, line by line, and what was
 	// skipped on its stdout. It may be nil.

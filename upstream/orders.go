@@ -14,6 +14,7 @@ var (
 	errRestart      = errors.New("restarted by an operator")
 	errReconfigured = errors.New("its configuration changed")
 	errIdle         = errors.New("nobody needed it for idle_stop")
+	errSignedOut    = errors.New("its sign-in was given up")
 	errEdge         = errors.New("an upstream it depends on was lost")
 	errRemoved      = errors.New("it was removed")
 	errShutdown     = errors.New("the gateway stops")
@@ -74,7 +75,7 @@ func (o *orders) take(cause error, settled func(hand uint64) bool) (seq uint64, 
 		if !o.up {
 			return o.seq, false
 		}
-		o.fresh = o.fresh || cause == errReconfigured //nolint:errorlint // as above
+		o.fresh = o.fresh || cause == errReconfigured || cause == errSignedOut //nolint:errorlint // as above
 	}
 	o.seq++
 	o.cause = cause

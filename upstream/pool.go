@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,8 +19,9 @@ type pool struct {
 	mu       sync.Mutex // guards the rest
 	ready    bool       // while the upstream is up
 	links    map[string]*pooled
-	idle     *time.Timer // rings when a link may have been idle for long enough
-	watching bool        // it is set
+	parted   map[*pooled]struct{} // those that are left to the calls that have them
+	idle     *time.Timer          // rings when a link may have been idle for long enough
+	watching bool                 // it is set
 }
 
 // pooled is a link of the pool, or its making.
@@ -28,9 +31,11 @@ type pooled struct {
 	err    error
 	cancel context.CancelFunc // ends the making
 
-	lasts bool      // no session's end is its end
-	users int       // calls that have it, or wait for it
-	left  time.Time // when the last of them went
+	principal string    // whose credentials it has, "" for the gateway's
+	parted    bool      // it is in use, but nobody gets it any more: guarded by pool.mu
+	lasts     bool      // no session's end is its end
+	users     int       // calls that have it, or wait for it
+	left      time.Time // when the last of them went
 }
 
 var (
@@ -57,11 +62,16 @@ func (p *pool) opened() {
 // all who ask, as long as the call has time. dialling is called before it blocks.
 // A link that is returned is in use until its leave.
 func (p *pool) link(ctx context.Context, c *Call, dialling func()) (l *live, err error) {
-	scope := c.Scope
+	key := c.Scope.link()
 	p.mu.Lock()
-	x := p.links[scope.Key]
-	if x != nil && x.lost() {
-		p.take(done(), scope.Key)
+	x := p.links[key]
+	switch {
+	case x == nil:
+	case x.lost():
+		p.take(done(), key)
+		x = nil
+	case x.principal != c.Scope.Principal: // nobody's credentials are for another
+		p.part(key)
 		x = nil
 	}
 	if x == nil {
@@ -131,14 +141,14 @@ func (p *pool) make(first *Call) (*pooled, error) {
 		return nil, fmt.Errorf("%w: %d, the most that limits.processes allows; raise it", errPoolFull, most)
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), c.StartTimeout, errStartTimeout)
-	x := &pooled{made: make(chan struct{}), cancel: cancel, lasts: !scope.Exclusive, left: time.Now()}
-	p.links[scope.Key] = x
+	x := &pooled{made: make(chan struct{}), cancel: cancel, principal: scope.Principal, lasts: !scope.Exclusive, left: time.Now()}
+	p.links[scope.link()] = x
 	if by := first.mark(); by != nil { // what the handshake asks is asked for the call
 		ctx = (&behalf{of: by}).on(ctx)
 	}
 	if !p.u.tasks.run(func() { p.dial(ctx, scope, x) }) {
 		cancel()
-		delete(p.links, scope.Key)
+		delete(p.links, scope.link())
 		return nil, errPoolClosed
 	}
 	return x, nil
@@ -155,7 +165,7 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 	}
 	link, err := u.set.o.Dialer.Dial(ctx, &Dial{
 		Config: u.Config(), Capabilities: capabilities, ClientInfo: u.set.o.ClientInfo, Era: &u.era,
-		Exclusive: scope.Exclusive, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
+		Exclusive: scope.Exclusive, Principal: scope.Principal, Inbox: &inbox{u: u, link: l}, Stderr: &u.stderr,
 		Renewed: func(h *Hello) { u.anotherSession(l, h); u.renewed(l) },
 		Ended:   func(err error) { u.sessionLost(l, err) },
 	})
@@ -168,12 +178,12 @@ func (p *pool) dial(ctx context.Context, scope Scope, x *pooled) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer close(x.made)
-	held := p.links[scope.Key] == x
+	held := p.links[scope.link()] == x
 	switch {
 	case err != nil:
 		x.err = err
 		if held {
-			delete(p.links, scope.Key)
+			delete(p.links, scope.link())
 		} else {
 			x.err = errPoolClosed
 		}
@@ -218,8 +228,9 @@ func (p *pool) closeAll(ctx context.Context) <-chan struct{} {
 	p.mu.Lock()
 	p.ready, p.watching = false, false
 	p.idle.Stop()
-	links := p.links
-	p.links = make(map[string]*pooled)
+	links := slices.Collect(maps.Values(p.links))
+	links = slices.AppendSeq(links, maps.Keys(p.parted))
+	p.links, p.parted = make(map[string]*pooled), nil
 	p.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, x := range links {

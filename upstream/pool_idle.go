@@ -9,9 +9,9 @@ const spare = time.Minute
 // divides reports whether a scope has a link of its own at the server. A modern
 // remote has no sessions, whatever was thought before it had answered, and nor has a
 // modern process any of its clients'; but a process has a memory, which is not for
-// other principals.
+// other principals, and nor are their credentials.
 func (u *Upstream) divides(s Scope) bool {
-	return !u.Modern() || !s.Exclusive && u.Config().Kind() == Stdio
+	return s.Principal != "" || s.Key != "" && (!u.Modern() || !s.Exclusive && u.Config().Kind() == Stdio)
 }
 
 // unused says that one who had the link of x has it no more.
@@ -19,7 +19,11 @@ func (p *pool) unused(x *pooled) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x.users--
-	if x.users == 0 {
+	switch {
+	case x.users > 0:
+	case x.parted:
+		p.closeParted(x)
+	default:
 		x.left = time.Now()
 		p.watch(x)
 	}

@@ -191,5 +191,5 @@ func (i *inbox) decline(q *Question) {
 // current reports whether the link is of the generation that runs: what an older
 // one still says is dropped.
 func (i *inbox) current() bool {
-	return i.link.scope.Key != "" || i.link.gen == i.u.phase.Load().status.Generation
+	return i.link.pooled != nil || i.link.gen == i.u.phase.Load().status.Generation
 }

@@ -144,7 +144,7 @@ func (r *runner) settle(ctx context.Context, l *live, recovering bool) error {
 
 // renewed is told on a goroutine of the link that it has a new session.
 func (u *Upstream) renewed(l *live) {
-	if l.scope.Key == "" {
+	if l.pooled == nil {
 		if l.gen != u.phase.Load().status.Generation {
 			return // an older one's, that is about to be closed
 		}

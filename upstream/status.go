@@ -3,6 +3,8 @@ package upstream
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // State is one of the seven lifecycle states of an upstream.
@@ -65,9 +67,14 @@ type Status struct {
 type Failure struct {
 	Stage   string // spawn, handshake, list, dependency, running
 	Message string
-	Exit    string
-	Stderr  []string
-	At      time.Time
+	// Reason is needs_auth if somebody has to sign in before it can run, which is not
+	// tried again until then; "" for all else.
+	Reason string
+	Exit   string
+	Stderr []string
+	At     time.Time
+
+	needs *oauth.NeedsAuth // who has to sign in, if Reason says so
 }
 
 // Inventory is what an upstream offers, as it listed it. It is immutable.
@@ -92,3 +99,11 @@ type Inventory struct {
 }
 
 func (f *Failure) Error() string { return f.Message }
+
+// Unwrap returns the *oauth.NeedsAuth behind Reason, nil for none.
+func (f *Failure) Unwrap() error {
+	if f.needs == nil {
+		return nil
+	}
+	return f.needs
+}

@@ -12,7 +12,7 @@ import (
 // wants is what links are asked for again when they are made anew.
 type wants struct {
 	mu    sync.Mutex       // guards all; not held while a server is asked
-	links map[string]*want // by scope key
+	links map[string]*want // by the name of the link
 }
 
 type want struct {
@@ -43,7 +43,7 @@ func (w *wants) of(key string) *want {
 func (u *Upstream) Subscribe(ctx context.Context, scope Scope, uri string) error {
 	w := &u.wants
 	w.mu.Lock()
-	subs := w.of(scope.Key).subs
+	subs := w.of(scope.link()).subs
 	s := subs[uri]
 	if s == nil {
 		s = &subscription{turn: make(chan struct{}, 1)}
@@ -61,7 +61,7 @@ func (u *Upstream) Subscribe(ctx context.Context, scope Scope, uri string) error
 		return err
 	})
 	if err != nil {
-		w.drop(scope.Key, uri, s)
+		w.drop(scope.link(), uri, s)
 	}
 	return err
 }
@@ -71,7 +71,7 @@ func (u *Upstream) Subscribe(ctx context.Context, scope Scope, uri string) error
 func (u *Upstream) Unsubscribe(ctx context.Context, scope Scope, uri string) error {
 	w := &u.wants
 	w.mu.Lock()
-	s := w.of(scope.Key).subs[uri]
+	s := w.of(scope.link()).subs[uri]
 	if s == nil || s.refs == 0 {
 		w.mu.Unlock()
 		return nil
@@ -86,12 +86,12 @@ func (u *Upstream) Unsubscribe(ctx context.Context, scope Scope, uri string) err
 			return nil
 		}
 		s.on = false
-		if u.peek(scope.Key) == nil {
+		if u.peek(scope.link()) == nil {
 			return nil // nobody is there who would still send
 		}
 		return u.ask(ctx, scope, "resources/unsubscribe", uri)
 	})
-	w.tidy(scope.Key, uri, s)
+	w.tidy(scope.link(), uri, s)
 	return err
 }
 
@@ -106,7 +106,7 @@ func (u *Upstream) talk(ctx context.Context, s *subscription, f func() error) er
 	}
 }
 
-func (w *wants) drop(key, uri string, s *subscription) {
+func (w *wants) drop(key string, uri string, s *subscription) {
 	w.mu.Lock()
 	s.refs--
 	w.mu.Unlock()
@@ -114,7 +114,7 @@ func (w *wants) drop(key, uri string, s *subscription) {
 }
 
 // tidy forgets s if nobody wants it.
-func (w *wants) tidy(key, uri string, s *subscription) {
+func (w *wants) tidy(key string, uri string, s *subscription) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if x := w.links[key]; x != nil && x.subs[uri] == s && s.refs == 0 {
@@ -145,9 +145,9 @@ func uriParams(uri string) []byte {
 // whenever the link is made anew. A server without logging is not asked.
 func (u *Upstream) SetLevel(ctx context.Context, scope Scope, level string) {
 	u.wants.mu.Lock()
-	u.wants.of(scope.Key).level = level
+	u.wants.of(scope.link()).level = level
 	u.wants.mu.Unlock()
-	if l := u.peek(scope.Key); l != nil {
+	if l := u.peek(scope.link()); l != nil {
 		u.sendLevel(ctx, l, level)
 	}
 }
@@ -171,7 +171,7 @@ const levelTimeout = 2 * time.Second
 // when the server has answered, so that the first call on the link loses none of
 // its lines.
 func (u *Upstream) relevel(ctx context.Context, l *live) string {
-	level := u.wants.level(l.scope.Key)
+	level := u.wants.level(l.scope.link())
 	if level != "" {
 		ctx, cancel := context.WithTimeout(ctx, levelTimeout)
 		defer cancel()
@@ -228,7 +228,7 @@ func (u *Upstream) renew(l *live, told string) {
 	w := &u.wants
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	x := w.links[l.scope.Key]
+	x := w.links[l.scope.link()]
 	if x == nil {
 		return
 	}
@@ -266,7 +266,7 @@ func (u *Upstream) renew(l *live, told string) {
 // there is nobody to tell, and nil is returned. Else the error is a
 // *TransportError.
 func (u *Upstream) Notify(ctx context.Context, scope Scope, raw []byte) error {
-	if l := u.peek(scope.Key); l != nil {
+	if l := u.peek(scope.link()); l != nil {
 		return l.Notify(ctx, raw)
 	}
 	return nil
@@ -288,6 +288,6 @@ func (u *Upstream) Release(scopeKey string) {
 	}
 	u.pool.release(scopeKey)
 	u.wants.mu.Lock()
+	defer u.wants.mu.Unlock()
 	delete(u.wants.links, scopeKey)
-	u.wants.mu.Unlock()
 }

@@ -36,6 +36,7 @@ type Upstream struct {
 	timed  chan struct{} // calls timed out: a probe has to decide
 	tuned  chan struct{} // the configuration changed
 	wake   chan struct{} // somebody may need it, if it starts on demand
+	signed chan struct{} // somebody signed in for it
 
 	checked chan checked // the newest check that the owner has not shown yet; capacity 1
 
@@ -96,6 +97,7 @@ func newUpstream(s *Set, c *Config) *Upstream {
 		name: c.Name, set: s,
 		nudge: make(chan struct{}, 1), listed: make(chan struct{}, 1),
 		timed: make(chan struct{}, 1), tuned: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		signed:  make(chan struct{}, 1),
 		checked: make(chan checked, 1),
 		done:    make(chan struct{}),
 	}
