@@ -30,6 +30,7 @@ type Config struct {
 	// first.
 	Profiles  []Profile
 	Alerts    alert.Config
+	SignIn    SignIn
 	Telemetry telemetry.Config
 	// StateDir is an absolute path, "" if the user has no state folder.
 	StateDir string
@@ -108,6 +109,7 @@ func Defaults() Config {
 			ShutdownTimeout: 20 * time.Second,
 		},
 		Names:     router.Defaults(),
+		SignIn:    SignIn{Store: AutoStore},
 		Telemetry: telemetry.Defaults(),
 	}
 }

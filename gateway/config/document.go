@@ -34,6 +34,8 @@ type document struct {
 	Profiles map[string]Profile `koanf:"profiles"`
 	// Alerts says who is told when something changes for the worse or the better.
 	Alerts alertsKeys `koanf:"alerts"`
+	// SignIn says where the sign-ins to upstreams are kept.
+	SignIn SignIn `koanf:"sign_in"`
 
 	Telemetry telemetryKeys `koanf:"telemetry"`
 	// StateDir holds inventories, tokens, keys and the admin socket. By default
@@ -56,7 +58,7 @@ type upstreamKeys struct {
 	upstream.Config `koanf:",squash"`
 	// DependsOn names the upstreams that must be up before this one starts.
 	DependsOn map[string]dependency `koanf:"depends_on"`
-	// InsecureHTTP allows an Authorization header over http:// beyond loopback.
+	// InsecureHTTP allows an Authorization header, or a token, over http:// beyond loopback.
 	InsecureHTTP bool `koanf:"insecure_http"`
 }
 

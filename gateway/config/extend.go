@@ -159,6 +159,9 @@ func (l *loader) starts(u *upstream.Config) {
 	if u.TLS != (upstream.TLS{}) {
 		l.refuse(l.place(u.Name, "tls"), path+".tls", "files are not read here")
 	}
+	if u.Auth.PrivateKey != "" && l.places.value([]string{"upstreams", u.Name, "auth", "private_key"}) != nil {
+		l.refuse(l.place(u.Name, "auth", "private_key"), path+".auth.private_key", "files are not read here")
+	}
 }
 
 func (l *loader) refuse(at pos, key, what string) {

@@ -17,7 +17,7 @@ import (
 func (l *loader) finish() *Config {
 	cfg := Defaults()
 	doc := document{
-		Server: cfg.Server, Names: cfg.Names, Telemetry: telemetryKeys{Config: cfg.Telemetry},
+		Server: cfg.Server, Names: cfg.Names, SignIn: cfg.SignIn, Telemetry: telemetryKeys{Config: cfg.Telemetry},
 	}
 	whole := merged(l.layers...)
 	cfg.defaults, _ = whole["defaults"].(map[string]any)
@@ -27,6 +27,7 @@ func (l *loader) finish() *Config {
 	l.decode(whole, &doc)
 	cfg.Server, cfg.Admin, cfg.Names, cfg.Telemetry = doc.Server, doc.Admin, doc.Names, doc.Telemetry.Config
 	cfg.Alerts = doc.Alerts.Config
+	cfg.SignIn = doc.SignIn
 	cfg.Policies = doc.Policies
 	l.policyPaths(cfg.Policies)
 	cfg.Profiles = l.profilesOf(doc.Profiles)
@@ -56,7 +57,7 @@ func (l *loader) finish() *Config {
 // entry decodes one upstream over the defaults.
 func (l *loader) entry(name string, under, entry map[string]any) upstreamKeys {
 	keys := upstreamKeys{Config: upstream.Defaults()}
-	l.decode(merged(under, entry), &keys)
+	l.decode(merged(inherited(under, entry), entry), &keys)
 	keys.Name = name
 	keys.Config.DependsOn = l.dependencies(name, keys.DependsOn)
 	l.settle(&keys.Config)
@@ -133,15 +134,19 @@ func (l *loader) place(name string, path ...string) pos {
 
 // settle fills in what depends on where an upstream stands in the file.
 func (l *loader) settle(u *upstream.Config) {
-	for key, path := range map[string]*string{"cwd": &u.Cwd, "ca": &u.TLS.CA, "cert": &u.TLS.Cert, "key": &u.TLS.Key} {
-		if *path == "" {
-			continue
+	for _, f := range []struct {
+		path *string
+		keys []string
+	}{
+		{&u.Cwd, []string{"cwd"}},
+		{&u.TLS.CA, []string{"tls", "ca"}},
+		{&u.TLS.Cert, []string{"tls", "cert"}},
+		{&u.TLS.Key, []string{"tls", "key"}},
+		{&u.Auth.PrivateKey, []string{"auth", "private_key"}},
+	} {
+		if *f.path != "" {
+			*f.path = l.resolve(l.place(u.Name, f.keys...).src, *f.path)
 		}
-		at := l.place(u.Name, "tls", key)
-		if key == "cwd" {
-			at = l.place(u.Name, key)
-		}
-		*path = l.resolve(at.src, *path)
 	}
 }
 

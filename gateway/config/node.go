@@ -115,27 +115,6 @@ func (n *node) show() string {
 	return quote(n.text)
 }
 
-// empty tells whether nothing is set in n: null, "", no items, no keys, or keys
-// of which that is true.
-func (n *node) empty() bool {
-	switch n.kind {
-	case null:
-		return true
-	case text:
-		return n.text == ""
-	case list:
-		return len(n.items) == 0
-	case table:
-		for _, m := range n.members {
-			if !m.value.empty() {
-				return false
-			}
-		}
-		return true
-	}
-	return false
-}
-
 // scalars calls f for each scalar below n, with the key of the innermost table.
 func (n *node) scalars(key string, f func(key string, n *node)) {
 	switch n.kind {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 const hiddenText = "***"
@@ -36,7 +37,21 @@ func (c *Config) Redact(u upstream.Config) upstream.Config {
 		}
 	}
 	u.Env, u.Headers = hideAll(u.Env), hideAll(u.Headers)
+	u.Auth = c.hideAuth(u.Auth)
 	return u
+}
+
+// hideAuth hides what a variable went into; the secrets show themselves as "***".
+func (c *Config) hideAuth(a oauth.Config) oauth.Config {
+	a.Issuer, a.ClientMetadata = c.hideURL(a.Issuer), c.hideURL(a.ClientMetadata)
+	a.ClientID, a.PrivateKey = c.hide(a.ClientID), c.hide(a.PrivateKey)
+	for _, list := range []*[]string{&a.Scopes, &a.Networks} {
+		*list = slices.Clone(*list)
+		for i, s := range *list {
+			(*list)[i] = c.hide(s)
+		}
+	}
+	return a
 }
 
 // hide hides a text that a variable went into.

@@ -67,6 +67,8 @@ func typeSchema(t reflect.Type) *jsonschema.Schema {
 		return words("auto", "shared", "session")
 	case reflect.TypeFor[oauth.Flow]():
 		return words("authorization_code", "client_credentials", "bearer", "none")
+	case reflect.TypeFor[SignInStore]():
+		return words("auto", "keyring", "file")
 	case reflect.TypeFor[oauth.Per]():
 		return words("gateway", "principal")
 	case reflect.TypeFor[upstream.Condition]():
@@ -93,6 +95,9 @@ func generate(t *testing.T) []byte {
 				return "auth"
 			}
 			if t == reflect.TypeFor[oauth.Config]() {
+				return "upstream_auth"
+			}
+			if t == reflect.TypeFor[SignIn]() {
 				return "sign_in"
 			}
 			return strings.TrimPrefix(strings.ToLower(strings.TrimSuffix(t.Name(), "Keys")), pkg)
@@ -147,6 +152,7 @@ func generate(t *testing.T) []byte {
 	putDefaults(s, defs["server"], d.Server)
 	putDefaults(s, defs["upstream"], upstream.Defaults())
 	putDefaults(s, byProperty(t, s, "names"), d.Names)
+	putDefaults(s, byProperty(t, s, "sign_in"), d.SignIn)
 	putDefaults(s, byProperty(t, s, "telemetry"), d.Telemetry)
 	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

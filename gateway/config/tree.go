@@ -9,7 +9,7 @@ import (
 // or YAML: redacted, durations as text, without what is empty.
 func (c *Config) Tree() map[string]any {
 	out := map[string]any{}
-	for key, part := range map[string]any{"server": c.Server, "admin": c.Admin, "names": c.Names, "telemetry": c.Telemetry, "alerts": c.Alerts, "policies": c.Policies} {
+	for key, part := range map[string]any{"server": c.Server, "admin": c.Admin, "names": c.Names, "telemetry": c.Telemetry, "alerts": c.Alerts, "sign_in": c.SignIn, "policies": c.Policies} {
 		if tree := keyed(reflect.ValueOf(part)); tree != nil {
 			out[key] = c.hideTree([]string{key}, tree)
 		}

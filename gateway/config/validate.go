@@ -39,6 +39,7 @@ func (l *loader) validate(cfg *Config, insecureHTTP map[string]bool) {
 		l.problems.warn(l.places.find(path), dotted(path), quote(last(path))+" "+w.Text, w.Mend)
 	}
 	l.auth(&cfg.Server)
+	l.signIns(cfg)
 	l.upstreams(cfg, 0, insecureHTTP)
 	l.profiles(cfg)
 }
@@ -276,6 +277,7 @@ func (l *loader) upstream(u *upstream.Config, cfg *Config, insecureHTTP bool) {
 			}
 		}
 	}
+	l.signIn(u, cfg, insecureHTTP)
 	l.headers(u)
 	if u.Enabled && u.Command != "" && u.Kind() == upstream.Stdio {
 		l.command(u)
