@@ -248,9 +248,10 @@ func (u usage) near(before usage) bool {
 	return u.Goroutines <= before.Goroutines+20 && u.Files <= before.Files+10 && u.Zombies == 0
 }
 
-// back blocks until what the gateway holds is what held wants, for a minute at most.
+// back blocks until what the gateway holds is what held wants, for two minutes at
+// most: it keeps idle connections for a minute and a half.
 func (g *gateway) back(ctx context.Context, held func(now usage) bool, before usage) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	var now usage
 	err := g.await(ctx, "back to what it held", func() bool {
