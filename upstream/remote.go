@@ -178,6 +178,10 @@ func (r *remote) send(ctx context.Context, l *life, q *outgoing) (*response, *Tr
 	return r.post(ctx, l, q)
 }
 
+// ClientTLS returns what connections to the upstream trust and show, from the files
+// that its key tls names.
+func (c *Config) ClientTLS() (*tls.Config, error) { return clientTLS(c.TLS) }
+
 func clientTLS(c TLS) (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CA != "" {
