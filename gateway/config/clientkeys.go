@@ -29,10 +29,9 @@ var notOurs = map[string]string{
 	"autoApprove": "the client approves calls", "alwaysAllow": "the client approves calls", "trust": "the client approves calls",
 	"default_tools_approval_mode": "the client approves calls", "required": "",
 	"description": "", "version": "", "gallery": "", "dev": "", "source": "", "settings": "", "icon": "", "watchPaths": "",
-	"sandbox": "", "sandboxEnabled": "", "disabledPrompts": "", "toolSchemaMode": "", "scopes": "",
-	"oauth": "send a header: headers: {Authorization: ...}", "auth": "send a header: headers: {Authorization: ...}",
-	"authProviderType": "send a header: headers: {Authorization: ...}", "oauth_resource": "send a header: headers: {Authorization: ...}",
-	"headersHelper": "send a header: headers: {Authorization: ...}",
+	"sandbox": "", "sandboxEnabled": "", "disabledPrompts": "", "toolSchemaMode": "",
+	"oauth_resource": "the server says what it is called",
+	"headersHelper":  "send a header: headers: {Authorization: ...}",
 }
 
 // translate changes the entry in place. What has no meaning here is taken out
@@ -59,6 +58,8 @@ func (e *clientEntry) translate() {
 			e.headersFromEnv(m)
 		case "envFile":
 			e.envFile(m)
+		case "auth", "oauth", "authProviderType", "scopes":
+			e.signIn(m)
 		}
 	}
 	if t := e.node.find("transport"); t != nil {
@@ -206,7 +207,7 @@ func (e *clientEntry) leftovers() {
 		mend, foreign := notOurs[m.key]
 		_, known := own[m.key]
 		switch {
-		case foreign && (!known || m.key == "auth"):
+		case foreign && !known:
 			e.warn(m, quote(m.key)+" is ignored", mend)
 		case known || m.key == "dependsOn" || m.key == "working_dir":
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // like returns the defaults with some keys set.
@@ -42,7 +43,10 @@ func TestClientFiles(t *testing.T) {
 				u.Headers = map[string]string{"Authorization": "Bearer t0ken"}
 			}),
 			like("old", func(u *upstream.Config) { u.URL, u.Transport = "https://mcp.example.com/events", upstream.SSE }),
-		}, []string{"timeout"}},
+			like("slack", func(u *upstream.Config) {
+				u.URL, u.Transport, u.Auth = "https://s.example.com/mcp", upstream.HTTP, oauth.Config{ClientID: "me", Scopes: []string{"a", "b"}}
+			}),
+		}, []string{"timeout", "another program", "callbackPort"}},
 		{"claude_desktop_config.json", []upstream.Config{
 			like("My-Files", func(u *upstream.Config) { u.Command, u.Args = "npx", []string{"-y", fs, "/home/me"} }),
 			like("memory", func(u *upstream.Config) {
@@ -58,7 +62,10 @@ func TestClientFiles(t *testing.T) {
 			like("remote", func(u *upstream.Config) {
 				u.URL, u.Headers = "https://api.example.com/mcp", map[string]string{"X-Key": "t0ken"}
 			}),
-		}, nil},
+			like("figma", func(u *upstream.Config) {
+				u.URL, u.Auth = "https://f.example.com/mcp", oauth.Config{ClientID: "me", ClientSecret: "t0ken", Scopes: []string{"read"}}
+			}),
+		}, []string{"another program", "whatever authorization server"}},
 		{"vscode.mcp.json", []upstream.Config{
 			like("github", func(u *upstream.Config) {
 				u.URL, u.Transport = "https://api.githubcopilot.com/mcp/", upstream.HTTP
@@ -79,7 +86,10 @@ func TestClientFiles(t *testing.T) {
 				u.URL = "https://mcp.figma.com/mcp"
 				u.Headers = map[string]string{"Authorization": "Bearer t0ken", "X-Region": "eu", "X-Work": "w0rk"}
 			}),
-		}, []string{"model, approval_policy, tui"}},
+			like("linear", func(u *upstream.Config) {
+				u.URL, u.Auth = "https://l.example.com/mcp", oauth.Config{Scopes: []string{"read", "write"}}
+			}),
+		}, []string{"model, approval_policy, tui", "oauth_resource"}},
 		{"gemini.settings.json", []upstream.Config{
 			like("python", func(u *upstream.Config) {
 				u.Command, u.Args, u.Cwd = "python", []string{"-m", "server"}, filepath.Join(here, "py")
@@ -91,7 +101,11 @@ func TestClientFiles(t *testing.T) {
 				u.URL, u.Transport = "https://x.example.com/sse", upstream.HTTP
 				u.Headers = map[string]string{"A": "t0ken"}
 			}),
-		}, []string{"theme", "timeout", "trust"}},
+			like("signed", func(u *upstream.Config) {
+				u.URL, u.Transport, u.Auth = "https://g.example.com/mcp", upstream.HTTP, oauth.Config{Scopes: []string{"x"}}
+			}),
+			like("google", func(u *upstream.Config) { u.URL, u.Transport = "https://h.example.com/mcp", upstream.HTTP }),
+		}, []string{"theme", "timeout", "trust", "redirectUri", "authProviderType"}},
 		{"windsurf.mcp_config.json", []upstream.Config{
 			like("remote", func(u *upstream.Config) {
 				u.URL, u.Headers = "https://mcp.example.com/mcp", map[string]string{"K": "t0ken"}
@@ -127,7 +141,13 @@ func TestClientFiles(t *testing.T) {
 			like("remote", func(u *upstream.Config) {
 				u.URL, u.Headers = "https://mcp.example.com/mcp", map[string]string{"Authorization": "Bearer t0ken"}
 			}),
-		}, []string{"model", "timeout", "oauth"}},
+			like("known", func(u *upstream.Config) {
+				u.URL, u.Auth = "https://a.example.com/mcp", oauth.Config{ClientID: "me", ClientSecret: "t0ken", Scopes: []string{"read", "write"}}
+			}),
+			like("plain", func(u *upstream.Config) {
+				u.URL, u.Auth = "https://b.example.com/mcp", oauth.Config{Flow: oauth.NoFlow}
+			}),
+		}, []string{"model", "timeout", "another program", "whatever authorization server"}},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			o := options("testdata/clients", []string{"TOKEN=t0ken", "WORK_ID=w0rk"}, tt.file)
@@ -195,6 +215,11 @@ func TestClientEntries(t *testing.T) {
 		{"list and args", `{"command": ["x", "1"], "args": ["2"]}`, "1 2", func(u *upstream.Config) string { return strings.Join(u.Args, " ") }},
 		{"seconds", `{"command": "x", "timeout": 60}`, "1m0s", func(u *upstream.Config) string { return u.CallTimeout.String() }},
 		{"milliseconds", `{"command": "x", "timeout": 60000}`, "1m0s", func(u *upstream.Config) string { return u.CallTimeout.String() }},
+		{"VS Code's oauth", `{"type": "http", "url": "https://x.example/", "oauth": {"clientId": "me"}}`, "me", func(u *upstream.Config) string { return u.Auth.ClientID }},
+		{"oauth of a process", `{"command": "x", "oauth": {"enabled": false}}`, "", func(u *upstream.Config) string { return string(u.Auth.Flow) }},
+		{"our auth and a stranger's key", `{"url": "https://x.example/", "auth": {"issuer": "https://i.example", "audience": "y"}}`, "https://i.example", func(u *upstream.Config) string { return u.Auth.Issuer }},
+		{"oauth that is a word", `{"url": "https://x.example/", "auth": "oauth", "oauth": true}`, "", func(u *upstream.Config) string { return string(u.Auth.Flow) }},
+		{"off", `{"url": "https://x.example/", "oauth": {"enabled": false}}`, "none", func(u *upstream.Config) string { return string(u.Auth.Flow) }},
 		{"dollars stay", `{"command": "x", "env": {"A": "pa$$word$1"}}`, "pa$$word$1", func(u *upstream.Config) string { return u.Env["A"] }},
 		{"own keys", `{"command": "x", "prefix": "p"}`, "p", (*upstream.Config).NamePrefix},
 		{"separator in a name", `{"command": "x"}`, "s_one", (*upstream.Config).NamePrefix},
