@@ -132,7 +132,7 @@ var cloudMetadata = netip.MustParseAddr("169.254.169.254")
 
 func (l *loader) networks(u *upstream.Config) {
 	for _, n := range u.Auth.Networks {
-		if p, err := netip.ParsePrefix(n); err == nil && p.Bits() > 0 && p.Contains(cloudMetadata) {
+		if p, err := netip.ParsePrefix(n); err == nil && p.Bits() >= 16 && p.Contains(cloudMetadata) {
 			l.problems.warn(l.place(u.Name, "auth", "networks"), dotted([]string{"upstreams", u.Name, "auth", "networks"}),
 				`"networks" holds 169.254.169.254, where a cloud tells its machines their credentials`, "name a smaller range")
 		}

@@ -147,7 +147,7 @@ func (c *Config) addresses(v *faults) {
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 			v.add("must be an address such as https://auth.example.com", "", "issuer")
-		case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		case u.Scheme == "http" && !loopbackHost(u.Hostname()):
 			v.add("must be https://: who is on the way would get the tokens", "", "issuer")
 		case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 			v.add("has a query, a fragment or a user (RFC 8414 section 2)", "write it as the authorization server does", "issuer")
@@ -174,8 +174,8 @@ func isScope(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// isLoopback tells whether a host can be no other machine.
-func isLoopback(host string) bool {
+// loopbackHost tells whether a host can be no other machine.
+func loopbackHost(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
 }
