@@ -177,6 +177,10 @@ func (u *Upstream) inError(s *Status) error {
 		why += " (" + f.Stage + ": " + f.Message + ")"
 	}
 	switch {
+	case s.Failure != nil && s.Failure.needs != nil:
+		e := u.refuse("needs_auth", s.Failure.Message, 0)
+		e.Err = s.Failure.needs
+		return e
 	case s.Failure != nil && s.Failure.Stage == "dependency":
 		return u.refuse("dependency", why, 0)
 	case s.NextRetry.IsZero():
@@ -233,6 +237,7 @@ func (u *Upstream) undialled(ctx context.Context, c *Call, epoch uint64, err err
 		u.heed(way)
 		u.cutOff(way)
 		e.Reason = way.Reason
+		e.Text += u.hint(way)
 	}
 	e.Err = err
 	u.breaker.report(epoch, v, "", c.mark())

@@ -157,7 +157,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	e := &CallError{Upstream: u.name, Executed: ExecutedUnknown, Err: err}
 	var way *TransportError
 	switch {
-	case expired(err):
+	case expired(err) && !noToken(err):
 		e.Reason, e.Text = "timeout", err.Error()+"; it was cancelled"
 		u.timedOut(s, c)
 		return e
@@ -176,6 +176,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	if v == slow {
 		u.timedOut(s, c)
 	}
+	u.refusedOwn(s.link, err)
 	if s.link.pooled != nil || !s.link.dead() { // else the owner counts its loss, once
 		u.breaker.report(s.epoch, v, c.of(), c.mark())
 	} else if way != nil && (way.Lost || way.Reason == "closed") {
@@ -183,7 +184,7 @@ func (u *Upstream) broken(s seat, c *Call, err error) *CallError {
 	}
 	e.Text = err.Error()
 	if way != nil {
-		e.Text += hint(way)
+		e.Text += u.hint(way)
 	}
 	return e
 }
@@ -205,7 +206,8 @@ func (f *flight) again(e *CallError, tries int) (pause time.Duration, again bool
 	switch {
 	case e.Err == nil: // we refused it
 		return 0, false
-	case e.Reason == "timeout", e.Reason == "too_large", e.Reason == "malformed", e.Reason == "unauthorized", e.Reason == "input":
+	case e.Reason == "timeout", e.Reason == "too_large", e.Reason == "malformed", e.Reason == "input",
+		e.Reason == "unauthorized", e.Reason == "needs_auth", e.Reason == "token":
 		return 0, false
 	case e.Reason == "rate_limited":
 		pause = e.RetryAfter + rand.N(50*time.Millisecond)

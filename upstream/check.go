@@ -32,7 +32,7 @@ func (u *Upstream) Check(ctx context.Context) Sample {
 	switch {
 	case s.err == nil:
 		u.breaker.report(epoch, success, "")
-	case errors.Is(s.err, ErrNeutral), p.link.dead(): // the owner counts a loss, once
+	case errors.Is(s.err, ErrNeutral), needsAuth(s.err) != nil, p.link.dead(): // the owner counts a loss, once
 	default:
 		u.breaker.report(epoch, failure, "", s.mark)
 	}

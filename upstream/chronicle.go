@@ -78,10 +78,11 @@ const (
 	Unlearnt   = "learn"      // it starts on demand, and nobody knows yet what it lists
 	Depended   = "dependency" // what it depends on was lost, or is back
 	Reloaded   = "reload"     // its configuration changed
+	SignedIn   = "sign_in"    // somebody signed in to it, or gave that up
 )
 
 // StartCauses are all that Episode.Because can be of a start.
-var StartCauses = [...]string{Configured, Operated, Recovered, Demanded, Unlearnt, Depended, Reloaded}
+var StartCauses = [...]string{Configured, Operated, Recovered, Demanded, Unlearnt, Depended, Reloaded, SignedIn}
 
 // Ending is how an episode ended.
 type Ending struct {

@@ -31,13 +31,14 @@ func NewDialer(o DialerOptions) (Dialer, error) {
 	}
 	children := newReaper(o.Log, o.Watcher)
 	children.containers = newContainers(o.Log, o.StateDir, children.instance)
-	return &dialer{log: o.Log, children: children}, nil
+	return &dialer{log: o.Log, children: children, credentials: o.Credentials}, nil
 }
 
 type dialer struct {
-	log      *slog.Logger
-	children *reaper
-	remotes  remotes
+	log         *slog.Logger
+	children    *reaper
+	remotes     remotes
+	credentials func(*Config, string) oauth.Source // nil for none
 }
 
 // Sweep implements Sweeper: it removes the containers that killed gateways left.

@@ -26,9 +26,10 @@ type TransportError struct {
 	// that it did not run it.
 	Executed Executed
 	// Reason is a stable word: dial, write, reset, exit, timeout, too_large,
-	// malformed, http_status, unauthorized, rate_limited, session, closed, input
-	// (a server required what its client did not give), era (it speaks another
-	// revision than it did).
+	// malformed, http_status, unauthorized, needs_auth (somebody has to sign in: Err
+	// wraps an *oauth.NeedsAuth), token (there is none for now), rate_limited, session,
+	// closed, input (a server required what its client did not give), era (it speaks
+	// another revision than it did).
 	Reason string
 	// Status is the HTTP status that said so, 0 for none.
 	Status int
@@ -40,8 +41,13 @@ type TransportError struct {
 }
 
 func (e *TransportError) Error() string {
-	if e.Err == nil {
+	switch {
+	case e.Err == nil:
 		return e.Reason
+	case e.Reason == "needs_auth": // which it begins with
+		if needs := needsAuth(e.Err); needs != nil {
+			return needs.Error()
+		}
 	}
 	return fmt.Sprintf("%s: %v", e.Reason, e.Err)
 }
@@ -78,7 +84,8 @@ type CallError struct {
 	Upstream string
 	// Reason is a stable word: those of TransportError, and stopped, starting,
 	// error, breaker_open, exhausted, queue_full, queue_timeout, rate_limited,
-	// dependency, unsupported, removed.
+	// dependency, unsupported, removed. Err of needs_auth wraps an *oauth.NeedsAuth,
+	// also where the call was not sent.
 	Reason string
 	// Text says what happened in a sentence that follows the upstream's name. That
 	// the call was, or may have been, executed is Executed's to say.

@@ -18,6 +18,7 @@ import (
 // Close, or when the server forgot the session and makes no new one.
 type httpLink struct {
 	remote  *remote
+	way     *credential // to remote
 	release func()
 	dial    *Dial
 	log     *slog.Logger
@@ -52,7 +53,13 @@ func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
 		return nil, startError("handshake", err)
 	}
 	x, in := eraDial(x)
-	l := newHTTPLink(r, x, d.log)
+	way := d.credential(r, x)
+	// What asks of which era the server is has little time.
+	if err := way.ready(ctx); err != nil {
+		d.remotes.release(r)
+		return nil, startError("handshake", err)
+	}
+	l := newHTTPLink(way, x, d.log)
 	l.release = func() { d.remotes.release(r) }
 	s, stateless := newHTTPSession(l), newModernSession(l)
 	hello, err := greet(ctx, x, remoteProbeLimit, stateless, s)
@@ -73,9 +80,10 @@ func (d *dialer) dialHTTP(ctx context.Context, x *Dial) (Link, error) {
 	return l, nil
 }
 
-func newHTTPLink(r *remote, x *Dial, log *slog.Logger) *httpLink {
+func newHTTPLink(way *credential, x *Dial, log *slog.Logger) *httpLink {
+	r := way.remote
 	l := &httpLink{
-		remote: r, dial: x, max: int(x.Config.MaxMessage), lost: make(chan struct{}),
+		remote: r, way: way, dial: x, max: int(x.Config.MaxMessage), lost: make(chan struct{}),
 		log: log.With("upstream", x.Config.Name), life: newLife(),
 	}
 	l.target.Store(newPlace(r.url, r.host))
@@ -211,6 +219,9 @@ func (l *httpLink) remake(w *renewal) {
 	hello, err := handshake(ctx, s, l.dial)
 	if err != nil {
 		lost := &TransportError{Executed: ExecutedNo, Reason: "session", Status: http.StatusNotFound, Lost: true, Err: errors.Join(errNoSession, err)}
+		if needsAuth(err) != nil {
+			lost.Reason = "needs_auth"
+		}
 		w.err = lost
 		l.lose(lost)
 	} else {

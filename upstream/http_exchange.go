@@ -105,7 +105,7 @@ func (x *exchange) end(ctx context.Context, err *TransportError, sent bool) (jso
 	switch {
 	case x.answer.Kind != jsonrpc.Invalid:
 		return x.answer, nil
-	case ctx.Err() == nil:
+	case ctx.Err() == nil, !sent && noToken(err):
 		return jsonrpc.Message{}, err
 	}
 	// To a modern server the end of the response says it.
@@ -128,7 +128,7 @@ func (s *httpSession) tellCancelled(id []byte, why error) {
 	own := newLife()
 	defer own.end()
 	note := &outgoing{method: http.MethodPost, to: s.link.target.Load(), header: s.header, raw: cancelledNote(id, why)}
-	resp, err := s.link.remote.send(ctx, own, note)
+	resp, err := s.link.way.send(ctx, own, note)
 	if err != nil {
 		s.link.log.Debug("cancellation not delivered", "error", err)
 		return

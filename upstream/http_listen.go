@@ -63,6 +63,8 @@ func (s *httpSession) listen() {
 				return
 			}
 			resp.drain()
+		} else if needsAuth(err) != nil {
+			wait = signInPause(failures)
 		}
 		if !rest(s.ctx, max(wait, pause)) {
 			return

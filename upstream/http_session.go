@@ -90,7 +90,7 @@ func (s *httpSession) post(ctx context.Context, q *outgoing) (*response, *Transp
 	l := s.link
 	for range 5 {
 		q.to = l.target.Load()
-		resp, err := l.remote.send(ctx, l.life, q)
+		resp, err := l.way.send(ctx, l.life, q)
 		if err != nil {
 			return nil, l.lostMeanwhile(err)
 		}
@@ -125,7 +125,7 @@ func (s *httpSession) get(ctx context.Context, last string) (*response, error) {
 	if last != "" {
 		q.more = []field{{"Last-Event-Id", last}}
 	}
-	resp, err := s.link.remote.send(ctx, s.link.life, q)
+	resp, err := s.link.way.send(ctx, s.link.life, q)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (s *httpSession) remove(ctx context.Context) {
 	h.Del("Content-Type")
 	own := newLife()
 	defer own.end()
-	resp, err := s.link.remote.send(ctx, own, &outgoing{method: http.MethodDelete, to: s.link.target.Load(), header: newHeader(h)})
+	resp, err := s.link.way.send(ctx, own, &outgoing{method: http.MethodDelete, to: s.link.target.Load(), header: newHeader(h)})
 	if err != nil {
 		s.link.log.DebugContext(ctx, "session not deleted", "error", err)
 		return

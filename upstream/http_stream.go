@@ -39,6 +39,9 @@ func (x *exchange) stream(ctx context.Context, resp *response) *TransportError {
 		}
 		more, gone := x.s.get(ctx, last)
 		if gone != nil {
+			if needsAuth(gone) != nil { // of a call that ran, perhaps: to sign in is not to make it again
+				return &TransportError{Executed: ExecutedUnknown, Reason: "unauthorized", Err: fmt.Errorf("the stream ended before the answer and cannot be resumed: %v", gone)} //nolint:errorlint // see above
+			}
 			continue
 		}
 		before := last

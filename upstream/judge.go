@@ -11,7 +11,7 @@ func judge(e *TransportError) verdict {
 		return success
 	case "timeout":
 		return slow
-	case "rate_limited", "unauthorized":
+	case "rate_limited", "unauthorized", "needs_auth", "token":
 		return neutral
 	case "session":
 		if !e.Lost { // a new one is made, and that counts

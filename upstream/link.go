@@ -15,7 +15,8 @@ type Link interface {
 	// loss of the link. The answer is a Result or a Failure under the link's
 	// own id, which the caller replaces. When ctx ends first, the server is told
 	// with notifications/cancelled and context.Cause(ctx) is returned. Any other
-	// error is a *TransportError.
+	// error is a *TransportError, and so is what ended while there was no token to
+	// send the request with (its reason is token).
 	Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 
 	// Notify sends a notification (or the answer to a server's request) as it

@@ -135,7 +135,11 @@ var errNothingTold = errors.New("the server tells nothing of what was asked for"
 // else is wanted, and reports whether to go on. A server that does not know how
 // to listen, or has nothing to tell, is not asked again for the same.
 func (s *listener) pause(ctx context.Context, failures int, err error) bool {
-	t := time.NewTimer(reconnectPause(failures, time.Second, time.Minute))
+	wait := reconnectPause(failures, time.Second, time.Minute)
+	if needsAuth(err) != nil {
+		wait = signInPause(failures)
+	}
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	again := t.C
 	if refused, ok := errors.AsType[*ServerError](err); ok && refused.Code == jsonrpc.CodeMethodNotFound || errors.Is(err, errNothingTold) {

@@ -22,6 +22,8 @@ type finding struct {
 	err  error         // nil for a pass
 	next time.Duration // until another is due
 	mark Mark          // of the probe, if it was one by itself
+
+	signIns uint64 // how many there had been as it began
 }
 
 // stale reports whether the evidence is older than twice the interval.
@@ -45,12 +47,14 @@ func (u *Upstream) probeOnce(ctx context.Context, l *live) (s finding) {
 	if u.gated(time.Now()) > 0 {
 		return finding{at: time.Now(), err: fmt.Errorf("%w: the server wants nothing to be sent yet", ErrNeutral)}
 	}
-	begun := time.Now()
+	begun, signIns := time.Now(), u.signIns.Load()
 	_, err := l.Do(ctx, onBehalf(ctx, newRequest("ping", nil)))
-	s = finding{at: time.Now(), took: max(time.Since(begun), 1), err: err}
+	s = finding{at: time.Now(), took: max(time.Since(begun), 1), err: err, signIns: signIns}
 	var way *TransportError
 	switch {
 	case err == nil:
+	case noToken(err):
+		s.err = fmt.Errorf("%w: %w", ErrNeutral, err)
 	case errors.Is(err, errProbeTimeout):
 		if u.Config().Kind() == Stdio && l.calls.Load() > 0 {
 			s.err = fmt.Errorf("%w: a call keeps the process busy, and there was %w", ErrNeutral, err)
@@ -60,7 +64,7 @@ func (u *Upstream) probeOnce(ctx context.Context, l *live) (s finding) {
 	case errors.As(err, &way):
 		u.heed(way)
 		u.cutOff(err)
-		if v := judge(way); v == neutral && way.Reason != "malformed" && way.Reason != "too_large" {
+		if v := judge(way); v == neutral && way.Reason != "needs_auth" && way.Reason != "malformed" && way.Reason != "too_large" {
 			s.err = fmt.Errorf("%w: %w", ErrNeutral, err)
 		}
 	}
@@ -122,7 +126,7 @@ func (w *watch) judged(j judged) {
 	switch {
 	case j.err == nil:
 		w.breaker.report(j.epoch, success, "")
-	case errors.Is(j.err, ErrNeutral):
+	case errors.Is(j.err, ErrNeutral), needsAuth(j.err) != nil:
 	default:
 		for range max(timeouts, 1) {
 			w.breaker.report(j.epoch, failure, "", by...)

@@ -12,13 +12,14 @@ import (
 
 // outgoing is one HTTP request to a remote, and has room for what is said to it.
 type outgoing struct {
-	method string
-	to     *place
-	header *header
-	more   []field        // of this request alone; what cannot be sent is left out
-	raw    []byte         // the message that is its body, nil for none
-	edits  *jsonrpc.Edits // what to change in raw, nil for nothing
-	resp   response       // what was said to it last: here for want of an allocation
+	method        string
+	to            *place
+	header        *header
+	more          []field        // of this request alone; what cannot be sent is left out
+	authorization string         // of a sign-in, "" for none
+	raw           []byte         // the message that is its body, nil for none
+	edits         *jsonrpc.Edits // what to change in raw, nil for nothing
+	resp          response       // what was said to it last: here for want of an allocation
 }
 
 // header is the header of requests, made once for many. Nobody changes it.
@@ -106,6 +107,9 @@ func (q *outgoing) appendHead(b []byte, n int) []byte {
 	b = append(b, q.method...)
 	b = append(b, q.to.line...)
 	b = append(b, q.header.lines...)
+	if q.authorization != "" {
+		b = field{"Authorization", q.authorization}.appendTo(b)
+	}
 	for _, f := range q.more {
 		if f.plain() {
 			b = f.appendTo(b)
@@ -122,8 +126,11 @@ func (q *outgoing) appendHead(b []byte, n int) []byte {
 // fields is the header of the request for net/http.
 func (q *outgoing) fields() http.Header {
 	h := q.header.fields
-	if len(q.more) > 0 {
+	if len(q.more) > 0 || q.authorization != "" {
 		h = h.Clone()
+	}
+	if q.authorization != "" {
+		h["Authorization"] = []string{q.authorization}
 	}
 	for _, f := range q.more {
 		if f.plain() {

@@ -17,6 +17,8 @@ type runner struct {
 	survived bool // a process is left that nothing ends
 	unneeded bool // and it was to end because nobody needs it
 	blocked  bool // in error for a dependency alone
+	unsigned bool // in error until somebody signs in
+	signedIn bool // somebody did, and the next start is for that
 	retry    bool // the next start follows a failure of its own
 	story    story
 	ended    bool // which was the end of a remote's server
@@ -47,7 +49,7 @@ func (u *Upstream) run(ctx context.Context) {
 // forget makes the next start a first one.
 func (r *runner) forget(p pass) {
 	r.recovery.reset(r.Config())
-	r.blocked, r.retry, r.ended, r.unneeded = false, false, false, false
+	r.blocked, r.retry, r.ended, r.unneeded, r.unsigned = false, false, false, false, false
 	if r.link != nil { // a sick one
 		r.stopBegun(p.cause)
 	}
@@ -117,6 +119,9 @@ func (r *runner) hold(p pass) error {
 	if r.blocked {
 		return r.unblock(ctx)
 	}
+	if r.unsigned {
+		return r.awaitSignIn(ctx)
+	}
 	next, planned := r.recovery.next()
 	if !planned { // policy never: an operator's order ends the pass
 		<-ctx.Done()
@@ -148,7 +153,8 @@ func (r *runner) hold(p pass) error {
 // begin enters the state starting under a new generation.
 func (r *runner) begin(of pass) {
 	start := r.startBegun(of, time.Now())
-	r.blocked, r.survived, r.unneeded = false, false, false
+	r.blocked, r.survived, r.unneeded, r.unsigned = false, false, false, false
+	r.signedBefore()
 	r.show(func(p *phase) {
 		p.order, p.marks.start = of.seq, start
 		p.status.State = Starting
@@ -182,6 +188,10 @@ func (r *runner) failed(err error) {
 		r.show(func(p *phase) {
 			p.status.State, p.status.WaitingFor, p.status.Failure = Errored, "", f
 		})
+		return
+	}
+	if f.needs != nil {
+		r.wanting(f)
 		return
 	}
 	knock := r.knockable(err, now)

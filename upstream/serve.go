@@ -53,9 +53,17 @@ func (r *runner) serve(ctx context.Context) error {
 			w.probe(ctx)
 		case j := <-w.probed:
 			w.judged(j)
+			if w.wantsSignIn(ctx, &j.finding) {
+				return j.err
+			}
+		case <-r.signed: // it may list more now
+			w.listChanged()
 		case c := <-r.checked:
 			if c.link == w.link {
 				w.shown(c.finding)
+				if w.wantsSignIn(ctx, &c.finding) {
+					return c.err
+				}
 			}
 		case <-r.listed:
 			w.listChanged()

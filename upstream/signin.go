@@ -1,5 +1,12 @@
 package upstream
 
+import (
+	"context"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
+)
+
 // SignedIn says that somebody signed in to an upstream: for the gateway itself, if
 // principal is "", or for a principal (Config.Auth.Per). An upstream in error that
 // waits for that (Failure.Reason needs_auth) starts at once. Links of a principal's
@@ -10,6 +17,7 @@ func (s *Set) SignedIn(upstream, principal string) {
 	switch {
 	case u == nil:
 	case principal == "":
+		u.signIns.Add(1)
 		poke(u.signed)
 	default:
 		u.pool.renew(principal)
@@ -33,4 +41,85 @@ func (s *Set) SignedOut(upstream, principal string) {
 			s.commandAll(view, errSignedOut, []*Upstream{u}, nil)
 		}
 	}
+}
+
+// wanting enters the state error until somebody has signed in: there is no use in
+// trying before. Only the failure of the gateway's own sign-in comes here.
+func (r *runner) wanting(f *Failure) {
+	ran := r.phase.Load().status.Started
+	r.unsigned, r.retry, r.ended, r.signedIn = true, false, false, false
+	r.recovery.reset(r.Config())
+	r.startEnded(Ending{At: f.At, Stage: f.Stage, Err: f.Message})
+	r.breaker.trip(r.phase.Load().marks.start)
+	r.show(func(p *phase) {
+		s := &p.status
+		s.State, s.Failure, s.WaitingFor, s.PID = Errored, f, "", 0
+		s.Attempts, s.Exhausted, s.NextRetry = 0, false, time.Time{}
+	})
+	if !ran.IsZero() {
+		r.story.lost = r.phase.Load().marks.breaker
+	}
+	r.discard() // the next one may be another's
+}
+
+// awaitSignIn blocks until somebody has signed in.
+func (r *runner) awaitSignIn(ctx context.Context) error {
+	select {
+	case <-r.signed:
+		r.signedIn = true
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// signedBefore takes note that whoever has signed in did so before the start that
+// begins.
+func (r *runner) signedBefore() {
+	select {
+	case <-r.signed:
+	default:
+	}
+}
+
+// wantsSignIn reports whether a probe found that somebody has to sign in, and nobody
+// did since it began.
+func (w *watch) wantsSignIn(ctx context.Context, s *finding) bool {
+	switch {
+	case needsAuth(s.err) == nil:
+		return false
+	case s.signIns != w.signIns.Load():
+		w.probe(ctx)
+		return false
+	}
+	return true
+}
+
+// refusedOwn has a probe find out whether it is all over with the gateway's own
+// sign-in, if a call was refused for it. Not for want of more, which is about this
+// call alone; and a server that has to know nobody for its lists goes on with them.
+func (u *Upstream) refusedOwn(l *live, err error) {
+	needs := needsAuth(err)
+	if needs == nil || l.scope.Principal != "" {
+		return
+	}
+	switch needs.Why {
+	case oauth.MoreScope, oauth.NotSignedIn:
+	default:
+		poke(u.timed)
+	}
+}
+
+// signInHint says what to do about a sign-in that is missing.
+func (u *Upstream) signInHint(needs *oauth.NeedsAuth) string {
+	switch u.Config().Auth.Flow {
+	case oauth.ClientCredentials:
+		return "; check auth.client_id, its secret or key, and what the client is allowed to at its authorization server"
+	case oauth.Bearer:
+		return "; put another one under auth.token"
+	}
+	if needs.Principal != "" {
+		return "; who calls has to sign in there, through a client that can open links"
+	}
+	return "; sign in with: interlock login " + u.name
 }

@@ -17,6 +17,7 @@ import (
 // loss of the link.
 type sseLink struct {
 	remote   *remote
+	way      *credential // to remote
 	release  func()
 	dial     *Dial
 	log      *slog.Logger
@@ -100,7 +101,7 @@ func (l *sseLink) giveUp(ctx context.Context, id uint64, c *sseCall, err error) 
 		}
 	}
 	l.mu.Unlock()
-	if ctx.Err() == nil {
+	if ctx.Err() == nil || unsent && noToken(err) {
 		return err
 	}
 	if !unsent && c.r.Message.MethodName() != "initialize" {
@@ -115,7 +116,7 @@ func (l *sseLink) Notify(ctx context.Context, raw []byte) error { return l.post(
 
 // post sends one message to the endpoint.
 func (l *sseLink) post(ctx context.Context, raw []byte, more []field) error {
-	resp, err := l.remote.send(ctx, l.life, &outgoing{method: http.MethodPost, to: l.endpoint, header: l.header, more: more, raw: raw})
+	resp, err := l.way.send(ctx, l.life, &outgoing{method: http.MethodPost, to: l.endpoint, header: l.header, more: more, raw: raw})
 	if err != nil {
 		if lost := l.Err(); lost != nil {
 			return lostBecause(lost, err.Executed)

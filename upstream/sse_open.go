@@ -21,7 +21,7 @@ func (d *dialer) dialSSE(ctx context.Context, x *Dial) (Link, error) {
 		return nil, startError("handshake", err)
 	}
 	l := &sseLink{
-		remote: r, release: sync.OnceFunc(func() { d.remotes.release(r) }), dial: x,
+		remote: r, way: d.credential(r, x), release: sync.OnceFunc(func() { d.remotes.release(r) }), dial: x,
 		log: d.log.With("upstream", x.Config.Name), lost: make(chan struct{}), pending: make(map[uint64]*sseCall),
 		life: newLife(),
 	}
@@ -79,7 +79,7 @@ func (l *sseLink) connect() (*response, *url.URL, error) {
 	at := l.remote.url
 	for range 5 {
 		q.to = newPlace(at, l.remote.host)
-		resp, err := l.remote.send(l.life.ctx, l.life, q)
+		resp, err := l.way.send(l.life.ctx, l.life, q)
 		if err != nil {
 			return nil, nil, err
 		}

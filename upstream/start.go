@@ -37,6 +37,10 @@ func (r *runner) start(ctx context.Context) error {
 	}
 	l := r.link
 	r.pool.opened()
+	if r.signedIn {
+		r.signedIn = false
+		r.pool.renew("")
+	}
 	r.show(func(p *phase) {
 		p.status.State, p.status.WaitingFor, p.status.Started = Running, "", time.Now()
 		p.status.Hello, p.status.PID = l.Hello(), l.Hello().PID
@@ -194,6 +198,7 @@ func startFailure(ctx context.Context, stage string, err error) error {
 // describe tells a failure for Status.
 func (r *runner) describe(err error, now time.Time) *Failure {
 	f := &Failure{Stage: "running", Message: err.Error(), At: now}
+	f.needs = needsAuth(err)
 	var start *StartError
 	var dep *dependencyError
 	switch {
@@ -211,7 +216,10 @@ func (r *runner) describe(err error, now time.Time) *Failure {
 		if way.Reason == "exit" && way.Err != nil && f.Exit == "" {
 			f.Exit = way.Err.Error()
 		}
-		f.Message += hint(way)
+		f.Message += r.hint(way)
+	}
+	if f.needs != nil {
+		f.Reason, f.Message = "needs_auth", f.needs.Error()+r.signInHint(f.needs)
 	}
 	if f.Stderr == nil {
 		for _, l := range r.stderr.since(r.wrote, 20) {
@@ -222,8 +230,11 @@ func (r *runner) describe(err error, now time.Time) *Failure {
 }
 
 // hint says what to do about a refusal.
-func hint(e *TransportError) string {
+func (u *Upstream) hint(e *TransportError) string {
+	needs := needsAuth(e)
 	switch {
+	case needs != nil:
+		return u.signInHint(needs)
 	case e.Status == http.StatusForbidden:
 		return "; the server knows who asks and refuses: check what the credentials in headers may do"
 	case e.Status == http.StatusUnauthorized || e.Reason == "unauthorized":

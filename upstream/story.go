@@ -42,6 +42,8 @@ func (r *runner) startCause(p pass) string {
 		return Operated
 	case ordered(errReconfigured):
 		return Reloaded
+	case r.signedIn, ordered(errSignedOut):
+		return SignedIn
 	case ordered(errEdge), r.blocked:
 		return Depended
 	case r.retry && !r.story.asked:

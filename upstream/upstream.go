@@ -40,11 +40,12 @@ type Upstream struct {
 
 	checked chan checked // the newest check that the owner has not shown yet; capacity 1
 
-	timeouts  atomic.Int64 // calls timed out and not judged
-	evidence  atomic.Int64 // Unix ns of the last successful call
-	notBefore atomic.Int64 // Unix ns before which the server wants nothing
-	cut       atomic.Int64 // Unix ns of the last call or probe that met no server
-	calls     atomic.Int64 // ever
+	timeouts  atomic.Int64  // calls timed out and not judged
+	evidence  atomic.Int64  // Unix ns of the last successful call
+	notBefore atomic.Int64  // Unix ns before which the server wants nothing
+	cut       atomic.Int64  // Unix ns of the last call or probe that met no server
+	calls     atomic.Int64  // ever
+	signIns   atomic.Uint64 // of the gateway's own
 
 	victims suspects // calls that were in flight when the link died
 	slow    suspects // calls that timed out and are not judged
