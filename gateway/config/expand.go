@@ -13,19 +13,37 @@ import (
 // so a value can never become more than one scalar.
 func (l *loader) expand(root *node) {
 	for _, m := range root.members {
-		e := expander{loader: l, client: isClientKey(m.key), style: m.key}
+		e := expander{loader: l, client: isClientKey(m.key), style: m.key, owner: m.key}
 		switch {
 		case m.key == "$schema":
 		case e.client && m.value.kind == table:
 			for _, entry := range m.value.members {
 				one := e
-				one.bare = isGemini(entry.value)
+				one.bare, one.owner = isGemini(entry.value), ownerOf(m, entry)
+				entry.value.scalars(entry.key, func(_ string, n *node) { one.node(n) })
+			}
+		case m.key == "upstreams" && m.value.kind == table:
+			for _, entry := range m.value.members {
+				one := e
+				one.owner = ownerOf(m, entry)
 				entry.value.scalars(entry.key, func(_ string, n *node) { one.node(n) })
 			}
 		default:
 			m.value.scalars(m.key, func(_ string, n *node) { e.node(n) })
 		}
 	}
+}
+
+// ownerOf is the key of the upstream that an entry of a block becomes, "" if the
+// block is wrapped in another.
+func ownerOf(block, entry member) string {
+	switch {
+	case block.key == "upstreams":
+		return dotted([]string{"upstreams", entry.key})
+	case unwrapped(block).value == block.value:
+		return dotted([]string{"upstreams", legalised(entry.key)})
+	}
+	return ""
 }
 
 // expander expands the scalars of one key of a file.
@@ -36,7 +54,9 @@ type expander struct {
 	style  string
 	// bare says that $VAR is a variable, too, as in Gemini CLI.
 	bare bool
-	src  *source
+	// owner is the key that faults are told of, as far as it is known by then.
+	owner string
+	src   *source
 }
 
 // isGemini tells whether a client's entry has a key that only Gemini CLI knows.
@@ -79,7 +99,7 @@ func (e *expander) node(n *node) {
 		if me := (*mendable)(nil); errors.As(err, &me) {
 			mend = me.mend
 		}
-		e.problems.add(n.at, "", err.Error(), mend)
+		e.problems.add(n.at, e.owner, err.Error(), mend)
 		e.lost = e.lost || locates(e.style)
 		// Faults of a value that was never known would only mislead.
 		n.kind = null

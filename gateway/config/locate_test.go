@@ -43,3 +43,36 @@ func TestLocate(t *testing.T) {
 		})
 	}
 }
+
+// Who signs in to one server is not kept from it by what others lack.
+func TestLoadFor(t *testing.T) {
+	for _, tt := range []struct {
+		name, file string
+		valid      bool
+	}{
+		{"valid", "upstreams: {a: {url: 'https://a.example/mcp'}}\n", true},
+		{"another's variable is not set", "upstreams: {a: {url: 'https://a.example/mcp'}, b: {command: sh, env: {T: \"${NOPE_TOKEN}\"}}}\n", true},
+		{"another's of a client's block", "upstreams: {a: {url: 'https://a.example/mcp'}}\nmcpServers: {b c: {command: sh, env: {T: \"${NOPE_TOKEN}\"}}}\n", true},
+		{"another's unknown key", "upstreams: {a: {url: 'https://a.example/mcp'}, b: {comand: sh}}\n", true},
+		{"a variable of the server", "server: {auth: {oidc: {issuer: \"${NOPE_ISSUER}\"}}}\nupstreams: {a: {url: 'https://a.example/mcp'}}\n", true},
+		{"its own variable", "upstreams: {a: {url: 'https://a.example/mcp', auth: {client_id: i, client_secret: \"${NOPE_SECRET}\"}}}\n", false},
+		{"its own variable in a client's block", "mcpServers: {a: {url: \"${NOPE_URL}\"}}\n", false},
+		{"its own unknown key", "upstreams: {a: {ulr: 'https://a.example/mcp'}}\n", false},
+		{"the state folder's variable", "state_dir: ${NOPE_DIR}\nupstreams: {a: {url: 'https://a.example/mcp'}}\n", false},
+		{"a syntax error", "upstreams: {a: {url: 'https://a.example/mcp'}}\nserver: {\n", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "interlock.yaml"), []byte(tt.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := LoadFor(LoadOptions{Dir: dir, Files: []string{"interlock.yaml"}, Environ: []string{"HOME=/home/me"}}, "a")
+			if (err == nil) != tt.valid {
+				t.Fatal(err)
+			}
+			if tt.valid && cfg.Upstream("a") == nil {
+				t.Error("it is not there")
+			}
+		})
+	}
+}
