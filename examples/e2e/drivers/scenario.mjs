@@ -3,10 +3,7 @@
 // front of the gateway, which does what the scenario asks of a client. For the
 // legacy revisions that is the TypeScript SDK, from 2026-07-28 on its successor;
 // CLIENT_REVISION makes it another than the scenario's.
-import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { Gateway, connect, patience } from "./gateway.mjs";
 
 const scenario = process.env.MCP_CONFORMANCE_SCENARIO;
 const revision = process.env.CLIENT_REVISION ?? process.env.MCP_CONFORMANCE_PROTOCOL_VERSION;
@@ -17,8 +14,6 @@ const answers = {
   "elicitation-sep1034-client-defaults": { action: "accept", content: {} },
   "sep-2322-client-request-state": { action: "accept", content: { confirmed: true } },
 };
-const answer = answers[scenario];
-const capabilities = answer ? { elicitation: { form: { applyDefaults: true } } } : {};
 
 const scenarios = {
   initialize: (c) => c.listTools(),
@@ -58,68 +53,16 @@ const scenarios = {
   },
 };
 
-// Starts the gateway; returns it and its endpoint when the server behind it is up.
-async function gateway(url) {
-  const dir = mkdtempSync(join(process.env.HOME, "gw"));
-  const config = join(dir, "interlock.json");
-  writeFileSync(
-    config,
-    JSON.stringify({
-      server: { listen: "127.0.0.1:0" },
-      state_dir: dir,
-      upstreams: { suite: { url, prefix: "", required: true } },
-    }),
-  );
-  const child = spawn(process.env.INTERLOCK, ["serve", "-c", config], { stdio: ["ignore", "pipe", "inherit"] });
-  const exited = new Promise((resolve) => child.on("exit", resolve));
-  let endpoint;
-  for await (const line of createInterface({ input: child.stdout })) {
-    console.log(line);
-    endpoint ??= /^endpoint +(\S+)/.exec(line)?.[1];
-    if (/^(\d+) of \1 servers? ready/.test(line)) break;
-  }
-  return {
-    endpoint,
-    stop() {
-      child.kill();
-      return exited;
-    },
-  };
-}
-
-async function connect(endpoint) {
-  const info = { name: "e2e", version: "1.0.0" };
-  if (revision >= "2026-07-28") {
-    const { Client, StreamableHTTPClientTransport } = await import("@modelcontextprotocol/client");
-    const client = new Client(info, { capabilities, versionNegotiation: { mode: { pin: revision } } });
-    if (answer) client.setRequestHandler("elicitation/create", async () => answer);
-    await client.connect(new StreamableHTTPClientTransport(new URL(endpoint)));
-    return client;
-  }
-  const { Client } = await import("@modelcontextprotocol/sdk/client/index.js");
-  const { StreamableHTTPClientTransport } = await import("@modelcontextprotocol/sdk/client/streamableHttp.js");
-  const { ElicitRequestSchema } = await import("@modelcontextprotocol/sdk/types.js");
-  const client = new Client(info, { capabilities });
-  if (answer) client.setRequestHandler(ElicitRequestSchema, async () => answer);
-  await client.connect(new StreamableHTTPClientTransport(new URL(endpoint)));
-  return client;
-}
-
-const g = await gateway(process.argv.at(-1));
-// The suite's own patience, which is 30 s, ends the shell around this process and
-// not what the shell started.
-setTimeout(async () => {
-  console.error("gave up");
-  await g.stop();
-  process.exit(1);
-}, 25_000).unref();
+const gateway = new Gateway({ url: process.argv.at(-1) });
+patience(gateway);
 try {
-  const client = await connect(g.endpoint);
+  await gateway.start(/^(\d+) of \1 servers? ready/);
+  const client = await connect(gateway.endpoint, revision, answers[scenario]);
   await scenarios[scenario](client);
   await client.close();
 } catch (e) {
   console.error(e);
   process.exitCode = 1;
 } finally {
-  await g.stop();
+  await gateway.stop();
 }
