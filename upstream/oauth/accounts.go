@@ -3,7 +3,10 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"reflect"
+	"sync"
 	"time"
 )
 
@@ -21,23 +24,138 @@ type Options struct {
 
 // Accounts are the sign-ins of all upstreams and principals of a process. They are
 // safe for concurrent use. Renewals are goroutines of theirs, which Close waits for.
-type Accounts struct{ o Options }
+type Accounts struct {
+	o        Options
+	subjects subjects
+
+	mu      sync.Mutex // guards what follows
+	sources map[Key]held
+	closed  bool
+	flights sync.WaitGroup  // Add is called with mu held
+	ctx     context.Context //nolint:containedctx // the life of all flights: that of no request
+	cancel  context.CancelFunc
+}
+
+// held is a source and what it was made for.
+type held struct {
+	t      *Target
+	source lasting
+}
+
+// lasting is what sources have besides: what people do, and what they are told.
+type lasting interface {
+	Source
+	// set makes acct the account in use, nil for none; not loaded, it is looked for.
+	set(acct *Account, loaded loading)
+	state() State
+	asked() (challenge http.Header, more []string)
+	// inherit takes over what the source before it of the same key was asked.
+	inherit(from lasting)
+}
 
 // New returns accounts that are kept in o.Store. It does not block.
-func New(o Options) *Accounts { return &Accounts{o: o} }
+func New(o Options) *Accounts {
+	a := &Accounts{o: o, sources: map[Key]held{}, subjects: subjects{of: map[string]subject{}}}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	return a
+}
 
 // Source gives the requests to t their header Authorization; nil if t's flow is none.
 // For the same upstream, principal and configuration it is the same source. The
-// principal is "" for the gateway itself; flows that need no person have one account
-// for all. It does not block.
-func (a *Accounts) Source(_ *Target, _ string) Source { return nil }
+// principal is "" for the gateway itself, and has no meaning where the sign-in is the
+// gateway's for all. It does not block.
+func (a *Accounts) Source(t *Target, principal string) Source {
+	if t.Config.Flow == NoFlow {
+		return nil
+	}
+	k := t.key(principal)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old, ok := a.sources[k]
+	if ok && old.t.URL == t.URL && reflect.DeepEqual(old.t.Config, t.Config) {
+		return old.source
+	}
+	s := a.source(t, k)
+	if ok && old.t.URL == t.URL {
+		s.inherit(old.source)
+	}
+	a.sources[k] = held{t, s}
+	return s
+}
 
-// SignedIn stores what a person has signed in to, and wakes who waits for it.
-func (a *Accounts) SignedIn(_ context.Context, _ *Account) error { return errors.ErrUnsupported }
+// source makes one.
+func (a *Accounts) source(t *Target, k Key) lasting {
+	s := &live{a: a, t: t, key: k}
+	switch t.Config.Flow {
+	case Bearer:
+		return &bearer{a: a, key: k, header: "Bearer " + string(t.Config.Token)}
+	case ClientCredentials:
+		s.from = &machine{a: a, t: t, key: k}
+	default:
+		s.from = &stored{a: a, t: t, key: k, exchange: exchange{a: a, t: t, key: k}}
+	}
+	return s
+}
+
+// key is that of the account which a principal's requests use.
+func (t *Target) key(principal string) Key {
+	if t.Config.Per != PerPrincipal || t.Config.Flow == ClientCredentials || t.Config.Flow == Bearer {
+		principal = ""
+	}
+	return Key{t.Upstream, principal}
+}
+
+// find returns the source of a key, nil for none, and what it was made for.
+func (a *Accounts) find(k Key) (lasting, *Target) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := a.sources[k]
+	return h.source, h.t
+}
+
+// SignedIn stores what a person has signed in to, and wakes who waits for it. It
+// blocks while the account is renewed, which it then replaces.
+func (a *Accounts) SignedIn(ctx context.Context, acct *Account) error {
+	unlock, err := a.o.Store.Lock(ctx, acct.Key)
+	if err != nil {
+		return fmt.Errorf("waiting for a renewal of the sign-in: %w", err)
+	}
+	err = a.o.Store.Put(ctx, acct)
+	unlock()
+	if err != nil {
+		return fmt.Errorf("storing the sign-in: %w", err)
+	}
+	switch s, t := a.find(acct.Key); {
+	case s == nil:
+	case acct.isFor(t.URL):
+		s.set(acct, isLoaded)
+	default:
+		s.set(nil, isLoaded)
+	}
+	a.report(Event{Key: acct.Key, Kind: SignedInEvent, Issuer: acct.Issuer})
+	a.changed(acct.Key)
+	return nil
+}
 
 // Look reads an account again, after another process said that it has changed, and
 // tells Changed.
-func (a *Accounts) Look(_ context.Context, _ Key) {}
+func (a *Accounts) Look(ctx context.Context, k Key) {
+	s, _ := a.find(k)
+	if s == nil {
+		a.changed(k)
+		return
+	}
+	s.set(nil, notLoaded)
+	_, err := s.Authorization(ctx)
+	e := Event{Key: k, Kind: SignedInEvent, Issuer: s.state().Issuer}
+	if !s.state().Signed {
+		e.Kind = SignedOutEvent
+	}
+	if err == nil {
+		a.report(e)
+	}
+	a.changed(k)
+}
 
 // ErrNotRevoked says that an account is forgotten here, but that its issuer could not
 // be told: its tokens stay valid until they expire.
@@ -46,22 +164,101 @@ var ErrNotRevoked = errors.New("the authorization server could not be told")
 // Forget revokes the tokens of an account (RFC 7009) and deletes it. An account that
 // is not there is ErrNoAccount; ErrNotRevoked is wrapped where only revoking failed.
 // It blocks for two requests.
-func (a *Accounts) Forget(_ context.Context, _ *Target, _ string) error {
-	return errors.ErrUnsupported
+func (a *Accounts) Forget(ctx context.Context, t *Target, principal string) error {
+	k := t.key(principal)
+	unlock, err := a.o.Store.Lock(ctx, k)
+	if err != nil {
+		return fmt.Errorf("waiting for a renewal of the sign-in: %w", err)
+	}
+	acct, err := a.o.Store.Account(ctx, k)
+	var failed error
+	if err == nil {
+		failed = t.revoke(ctx, acct)
+		err = a.o.Store.Delete(ctx, k)
+	}
+	unlock()
+	if err != nil && !errors.Is(err, ErrNoAccount) {
+		return fmt.Errorf("deleting the sign-in: %w", err)
+	}
+	if s, _ := a.find(k); s != nil {
+		s.set(nil, isLoaded)
+	}
+	if err != nil {
+		return err
+	}
+	a.report(Event{Key: k, Kind: SignedOutEvent, Issuer: acct.Issuer})
+	a.changed(k)
+	if failed != nil {
+		return fmt.Errorf("%w: %w", ErrNotRevoked, failed)
+	}
+	return nil
 }
 
 // Wanted returns what the last refusal asked for: the header of its answer and the
 // scopes that a sign-in should have, as Begin takes them. Both are nil after a
 // sign-in, and if nothing was refused.
-func (a *Accounts) Wanted(_ Key) (challenge http.Header, more []string) { return nil, nil }
+func (a *Accounts) Wanted(k Key) (challenge http.Header, more []string) {
+	if s, _ := a.find(k); s != nil {
+		return s.asked()
+	}
+	return nil, nil
+}
 
 // State is what is known of an account. It does not block.
-func (a *Accounts) State(_ Key) State { return State{} }
+func (a *Accounts) State(k Key) State {
+	if s, _ := a.find(k); s != nil {
+		return s.state()
+	}
+	return State{}
+}
 
 // Present gives the token with which a principal came to the gateway, to be exchanged
 // for tokens of upstreams (Config.Exchange) until it expires. It is kept in memory.
-func (a *Accounts) Present(_, _ string, _ time.Time) {}
+func (a *Accounts) Present(principal, token string, expires time.Time) {
+	a.subjects.put(principal, subject{Secret(token), expires})
+}
 
 // Close waits for renewals, so that no rotated token is lost, until ctx is done; then
 // it cancels them. No source renews any more.
-func (a *Accounts) Close(_ context.Context) error { return nil }
+func (a *Accounts) Close(ctx context.Context) error {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	stop := context.AfterFunc(ctx, a.cancel)
+	defer a.cancel()
+	a.flights.Wait()
+	if !stop() {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// longest bounds a flight: a lock, some discovery and two token requests.
+const longest = 2 * time.Minute
+
+// run runs f as a flight, and returns false after Close.
+func (a *Accounts) run(f func(context.Context)) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.flights.Go(func() {
+		ctx, cancel := context.WithTimeout(a.ctx, longest)
+		defer cancel()
+		f(ctx)
+	})
+	return true
+}
+
+func (a *Accounts) report(e Event) {
+	if a.o.Report != nil {
+		a.o.Report(e)
+	}
+}
+
+func (a *Accounts) changed(k Key) {
+	if a.o.Changed != nil {
+		a.o.Changed(k)
+	}
+}

@@ -15,11 +15,12 @@ type State struct {
 	// Needs says what a person has to do, nil for nothing. With Why MoreScope the token
 	// goes on to be used for what it is good for.
 	Needs *NeedsAuth
-	// Err is why the token could not be renewed lately, "" once it could.
+	// Err is why there could not be a token lately, "" once there could.
 	Err string
 }
 
-// Event is something that happened to an account. It has no secrets.
+// Event is something that happened to an account. It has no secrets. Of a row of
+// failures, or of needs for the same reason, the first alone is an event.
 type Event struct {
 	Key
 	Kind   EventKind
@@ -35,7 +36,7 @@ type EventKind string
 const (
 	SignedInEvent  EventKind = "signed_in"  // a person signed in, or another process says so
 	SignedOutEvent EventKind = "signed_out" // the account was forgotten
-	Renewed        EventKind = "renewed"    // there is a new token, and no person was asked
+	Renewed        EventKind = "renewed"    // this process got a new token, and no person was asked
 	Failed         EventKind = "failed"     // there is none for now: it is tried again
 	Needed         EventKind = "needs_auth" // there is none until a person signs in
 )

@@ -1,0 +1,78 @@
+package oauth
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// header is the header Authorization with a's token, "" for no account or no token.
+func (a *Account) header() string {
+	if a == nil || a.AccessToken == "" {
+		return ""
+	}
+	return "Bearer " + string(a.AccessToken)
+}
+
+// valid says whether the access token has not expired.
+func (a *Account) valid(now time.Time) bool {
+	return a != nil && a.AccessToken != "" && (a.Expires.IsZero() || now.Before(a.Expires))
+}
+
+// dueAt is when the access token is to be renewed, zero for never: when a minute or a
+// tenth of its lifetime is left, whichever is less.
+func (a *Account) dueAt() time.Time {
+	if a.Expires.IsZero() {
+		return time.Time{}
+	}
+	lead := maxLead
+	if life := a.Expires.Sub(a.Obtained); !a.Obtained.IsZero() && life < 10*maxLead {
+		lead = max(life/10, 0)
+	}
+	return a.Expires.Add(-lead)
+}
+
+// due says whether the access token is to be renewed.
+func (a *Account) due(now time.Time) bool {
+	at := a.dueAt()
+	return !at.IsZero() && !now.Before(at)
+}
+
+// granted says whether all of scopes were.
+func (a *Account) granted(scopes []string) bool {
+	if a == nil {
+		return false
+	}
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(a.Scopes, s) })
+}
+
+// isFor says whether a's tokens are for the server at an address: its resource is the
+// same, or its root or a folder above. Another server that took the name of the one
+// that was signed in to never gets its tokens.
+func (a *Account) isFor(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	r, err := url.Parse(a.Resource)
+	if err != nil || !strings.EqualFold(r.Scheme, u.Scheme) || !strings.EqualFold(withPort(r), withPort(u)) {
+		return false
+	}
+	folder := strings.TrimSuffix(r.EscapedPath(), "/")
+	rest, below := strings.CutPrefix(u.EscapedPath(), folder)
+	return below && (rest == "" || rest[0] == '/') && (r.RawQuery == "" || r.RawQuery == u.RawQuery)
+}
+
+// withPort is the host of an address with its port, also if that is its scheme's.
+func withPort(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+	case strings.EqualFold(u.Scheme, "http"):
+		port = "80"
+	default:
+		port = "443"
+	}
+	return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) + ":" + port
+}
