@@ -20,6 +20,8 @@ const (
 	auditAction = "action"
 	auditReload = "reload"
 	auditSignIn = "sign_in"
+
+	auditAccount = "upstream_sign_in"
 )
 
 // audited writes down a request that was answered, if it was one for an upstream. It

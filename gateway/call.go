@@ -30,7 +30,6 @@ type call struct {
 	lacked  atomic.Pointer[string]
 	waiting atomic.Int32    // questions that a person has not answered yet
 	over    atomic.Bool     // the answer is known: what comes later is dropped
-	changed bool            // policies made other arguments of those that the client sent
 	sieve   *sieve          // nil where nobody looks at what servers send
 	span    *telemetry.Span // its CLIENT span, nil where there is none; set before the call is made
 	talk    atomic.Pointer[talk]
@@ -163,7 +162,7 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 	}
 	if u.Modern() {
 		x.tellWho(r)
-		if c.changed { // they mirror what the client sent
+		if x.changed { // they mirror what the client sent
 			r.Params = nil
 		}
 	}

@@ -18,6 +18,8 @@ import (
 //
 // With server.tls they are those below TLS, which net/http tells by its type.
 func (g *Gateway) Listener(l net.Listener) net.Listener {
+	at := l.Addr().String()
+	g.served.Store(&at)
 	l = faceListener{l, &g.watches}
 	if g.guard.Load().tls != nil {
 		l = tls.NewListener(l, g.tlsConfig())

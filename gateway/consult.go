@@ -14,7 +14,7 @@ func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, 
 	x := c.x
 	if x.view.rules.chain.Empty() {
 		g.capture.arguments(ctx, x.method, x.msg.Arguments.Of(x.msg.Raw))
-		return g.ask(ctx, c, u, edits)
+		return g.reach(ctx, c, u, edits)
 	}
 	chain, err := g.enterChain(x, c.route.Upstream)
 	if err != nil {
@@ -30,14 +30,14 @@ func (g *Gateway) consulted(ctx context.Context, c *call, u *upstream.Upstream, 
 			return jsonrpc.Message{}, &policy.Denial{Policy: x.record.policy, Reason: "it changed the arguments of a request that has none"}
 		}
 		edits = withArguments(edits, x.msg, pc.Arguments())
-		c.changed = true
+		x.changed = true
 	}
 	g.capture.arguments(ctx, x.method, pc.Arguments())
 	if chain.Inbound() {
 		c.sieve = newSieve(ctx, g, chain, pc)
 		defer c.sieve.end()
 	}
-	m, err := g.ask(ctx, c, u, edits)
+	m, err := g.reach(ctx, c, u, edits)
 	if err != nil {
 		return m, err
 	}

@@ -28,7 +28,8 @@ type exchange struct {
 	header    traceHeader
 	span      *telemetry.Span // the SERVER span, nil where there is none
 	from      string          // the client's address, "" on stdio
-	code      int             // of the JSON-RPC error that it was answered with
+	code      int32           // of the JSON-RPC error that it was answered with
+	changed   bool            // policies made other arguments of those that the client sent
 	// modern is what a client of 2026-07-28 said with the request; nil for one of
 	// an older revision.
 	modern *modernRequest
@@ -78,7 +79,7 @@ func (g *Gateway) serve(ctx context.Context, x *exchange) (a answer) {
 			g.log.ErrorContext(ctx, "panic while serving a request", "method", x.method, "panic", fault, "stack", string(debug.Stack()))
 			a, out = refused(errorOf(x.id(), jsonrpc.CodeInternal, "internal error: this is a defect of the gateway, and its log has the details", nil), jsonrpc.CodeInternal)
 		}
-		x.code = out.Code
+		x.code = int32(out.Code) //nolint:gosec // codes are small
 		g.capture.result(span.Span, x.method, a)
 		span.End(out)
 		if g.tel.Auditing() {

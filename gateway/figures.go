@@ -76,7 +76,7 @@ func (g *Gateway) rejected(f fault) {
 	}
 	switch f.Reason {
 	case "stopped", "starting", "error", "breaker_open", "exhausted", "queue_full", "queue_timeout", "rate_limited",
-		"dependency", "unsupported", "removed", "denied":
+		"dependency", "unsupported", "removed", "denied", "needs_auth":
 		g.tel.CallRejected(f.Reason)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // Options are what a Gateway needs besides its configuration.
@@ -42,6 +43,8 @@ type Options struct {
 	// may be nil.
 	Watcher *upstream.Watcher
 
+	// signIns keeps sign-ins in the place of the vault in the state folder, in tests.
+	signIns oauth.Store
 	// makePolicies makes the policies in the place of builtin.Make, in tests.
 	makePolicies func([]builtin.Config, policy.Env, *builtin.Made) (*builtin.Made, error)
 }
@@ -58,6 +61,8 @@ type Gateway struct {
 	set     *upstream.Set
 	rules   *policies
 	seal    *sealer
+	signIns *signIns
+	served  atomic.Pointer[string] // the address of the endpoint's listener, nil for none
 
 	cfg      atomic.Pointer[config.Config]
 	guard    atomic.Pointer[guard]
@@ -161,9 +166,14 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 
 // begin makes what stands on the configuration and its policies.
 func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err error) {
+	if g.signIns, err = newSignIns(g, cfg, o.signIns); err != nil {
+		return err
+	}
 	dialer := o.Dialer
 	if dialer == nil {
-		if dialer, err = upstream.NewDialer(upstream.DialerOptions{Log: g.log, Watcher: o.Watcher, StateDir: cfg.StateDir}); err != nil {
+		if dialer, err = upstream.NewDialer(upstream.DialerOptions{
+			Log: g.log, Watcher: o.Watcher, StateDir: cfg.StateDir, Credentials: g.signIns.credentials,
+		}); err != nil {
 			return err
 		}
 	}
@@ -224,6 +234,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.giveUp()
 	g.listeners.close()
 	g.parks.close()
+	g.signIns.close()
 	for _, s := range g.sessions.all() {
 		if s.end() {
 			g.sessionOver(s, ending{how: telemetry.EndingShutdown})

@@ -29,6 +29,10 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 			return bad.answer, bad.outcome
 		case state.kind == stateParked:
 			return g.resume(ctx, x, c.route, state)
+		case state.kind == stateSignedIn && len(state.inner) > 0:
+			if err := g.awaitOffer(ctx, c.route, string(state.inner)); err != nil {
+				return g.gaveUp(ctx, x, c.route, err)
+			}
 		}
 		edits = fresh
 	}
@@ -45,10 +49,20 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 	switch {
 	case err == nil:
 		return g.modernAnswer(x, c.route, m, c.lacking())
-	case ctx.Err() != nil && errors.Is(context.Cause(ctx), err):
-		return g.aborted(x, c.route, err)
 	}
-	return g.failed(x, c.route, err)
+	return g.gaveUp(ctx, x, c.route, err)
+}
+
+// gaveUp answers a call that its upstream did not answer, if anybody wants to know, or
+// asks for the sign-in that it needs.
+func (g *Gateway) gaveUp(ctx context.Context, x *exchange, r *router.Route, err error) (answer, outcome) {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), err) {
+		return g.aborted(x, r, err)
+	}
+	if a, ok := g.signInFirst(x, r, err); ok {
+		return a, outcome{}
+	}
+	return g.failed(x, r, err)
 }
 
 // metaOwn is what a request of 2026-07-28 says of itself in _meta. A server of an

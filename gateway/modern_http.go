@@ -75,7 +75,7 @@ func (g *Gateway) serveModernRequest(p *modernPost, from visitor, m *jsonrpc.Mes
 	g.posts.add(&p.post)
 	a := p.await()
 	g.posts.remove(&p.post)
-	p.finish(a, modernStatus(x.code))
+	p.finish(a, modernStatus(int(x.code)))
 }
 
 // posts are POSTs in flight that are in no session.

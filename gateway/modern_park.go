@@ -134,7 +134,7 @@ func (p *parked) conclude(ctx context.Context, x *exchange) (answer, outcome) {
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), p.err) || errors.Is(p.err, errDraining) {
 		return p.g.aborted(x, p.call.route, p.err)
 	}
-	return p.g.failed(x, p.call.route, p.err)
+	return p.g.gaveUp(ctx, x, p.call.route, p.err)
 }
 
 // asked takes a question of the server. It is called on the link's reader.

@@ -140,7 +140,7 @@ func (g *Gateway) Info(name string) (admin.Info, error) {
 	if u == nil {
 		return admin.Info{}, g.noUpstream(name)
 	}
-	i := admin.Info{Upstream: upstreamView(u), Source: g.source(name)}
+	i := admin.Info{Upstream: g.upstreamView(u), Source: g.source(name)}
 	if running := i.State == string(upstream.Running) || i.State == string(upstream.Unknown); running && !i.Started.IsZero() {
 		i.Uptime = time.Since(i.Started).Seconds()
 	}

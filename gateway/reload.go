@@ -131,6 +131,7 @@ func (g *Gateway) adopt(cfg *config.Config) *admin.Error {
 	}
 	g.rules.adopt(rules) // before the configuration: no view has the new one with the old policies
 	g.cfg.Store(&next)
+	g.signIns.keep(next.Upstreams)
 	g.guard.Store(newGuard(next.Server, auth, secured))
 	select {
 	case g.rekeyed <- struct{}{}:

@@ -23,6 +23,7 @@ type session struct {
 	key       string            // the ticket's nonce; names the session inside the gateway
 	principal *policy.Principal // whose it is, never nil
 	apart     string            // names the links that its principal alone has, "" for none
+	account   string            // the key of its principal's sign-ins, "" for the gateway's
 	view      string            // what it asked to see (catalogFor), "" for all
 	attached  bool              // carried by a bridge, which goes on with the next gateway
 	boot      string            // makes stream ids differ from those before a restart
@@ -58,6 +59,7 @@ type session struct {
 type clientCapabilities struct {
 	raw                          json.RawMessage // the capabilities object as it came
 	sampling, elicitation, roots bool
+	elicitURL                    bool // it can be shown links
 }
 
 // parseCapabilities reads the capabilities object at s.
@@ -66,12 +68,14 @@ func parseCapabilities(raw []byte, at jsonrpc.Span) clientCapabilities {
 	if at.Ok() && raw[at.Start] == '{' {
 		c.raw = append(json.RawMessage(nil), at.Of(raw)...)
 	}
-	for name := range jsonrpc.Members(c.raw, jsonrpc.Whole(c.raw)) {
+	for name, at := range jsonrpc.Members(c.raw, jsonrpc.Whole(c.raw)) {
 		switch name {
 		case "sampling":
 			c.sampling = true
 		case "elicitation":
 			c.elicitation = true
+			url, ok := jsonrpc.Lookup(c.raw, at, "url")
+			c.elicitURL = ok && c.raw[url.Start] == '{'
 		case "roots":
 			c.roots = true
 		}

@@ -28,6 +28,9 @@ func SignInTarget(u *upstream.Config) (*oauth.Target, error) {
 		return nil, err
 	}
 	at.User = nil
+	if conf != nil {
+		conf.Certificates = nil // they are for the server, not for where it sends us
+	}
 	guard := oauth.Guard(at.String(), u.Auth.Networks, oauth.GuardOptions{TLS: conf})
 	return &oauth.Target{Upstream: u.Name, URL: at.String(), Config: u.Auth, Client: guard, Name: clientName}, nil
 }

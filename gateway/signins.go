@@ -2,27 +2,157 @@ package gateway
 
 import (
 	"context"
+	"sync"
+	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
+	"github.com/interlock-mcp/interlock/upstream/oauth/vault"
 )
 
-// SignedIn implements admin.SignIns: somebody signed in at upstreams, or out, in
-// another process. What is meant to be up, and is not, is started.
-func (g *Gateway) SignedIn(ctx context.Context, o admin.Order) []admin.Outcome {
-	t := g.tally(o)
-	t.run(func(name string) admin.Outcome {
-		u := g.set.Upstream(name)
-		if u == nil { // it was removed just now
-			return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
+// signIns is the gateway as a client of the authorization servers of its upstreams:
+// the accounts that it has there, and the sign-ins that clients are offered.
+type signIns struct {
+	g        *Gateway
+	store    oauth.Store
+	accounts *oauth.Accounts
+	offers   offerTable
+	trouble  troubles
+
+	mu      sync.Mutex         // guards the rest
+	targets map[string]*target // by upstream
+	// used are the accounts that links have asked for.
+	used map[oauth.Key]struct{}
+}
+
+// target is what is signed in to, as it was configured by that key.
+type target struct {
+	*oauth.Target
+	key string
+}
+
+// newSignIns returns those of a state folder. store is nil for the vault there.
+func newSignIns(g *Gateway, cfg *config.Config, store oauth.Store) (*signIns, error) {
+	if store == nil {
+		v, err := vault.Open(vault.Options{Dir: cfg.StateDir})
+		if err != nil {
+			return nil, err
 		}
-		if !u.Status().Desired {
-			return admin.Outcome{Name: name, OK: true, Done: true, State: string(u.Status().State)}
+		store = v
+	}
+	s := &signIns{g: g, store: store, targets: make(map[string]*target), used: make(map[oauth.Key]struct{})}
+	s.accounts = oauth.New(oauth.Options{Store: store, Changed: s.changed, Report: s.reported})
+	return s, nil
+}
+
+// credentials returns what gives a link its Authorization; it is
+// upstream.DialerOptions.Credentials.
+func (s *signIns) credentials(c *upstream.Config, principal string) oauth.Source {
+	t := s.target(c)
+	if t == nil {
+		return nil
+	}
+	s.mu.Lock()
+	s.used[oauth.Key{Upstream: c.Name, Principal: principal}] = struct{}{}
+	s.mu.Unlock()
+	return s.accounts.Source(t, principal)
+}
+
+// target returns what is signed in to at an upstream, nil for nothing. While the
+// configuration is the same it is the same.
+func (s *signIns) target(c *upstream.Config) *oauth.Target {
+	key := c.RestartKey()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.targets[c.Name]; t != nil && t.key == key {
+		return t.Target
+	}
+	t, err := SignInTarget(c)
+	if err != nil {
+		return nil // the files of tls: the link says so itself
+	}
+	s.drop(c.Name)
+	s.targets[c.Name] = &target{t, key}
+	return t
+}
+
+// drop forgets what an upstream was. The caller holds mu.
+func (s *signIns) drop(name string) {
+	if t := s.targets[name]; t != nil && t.Target != nil {
+		t.Client.CloseIdleConnections()
+	}
+	delete(s.targets, name)
+}
+
+// keep forgets what is not among the upstreams of a new configuration.
+func (s *signIns) keep(ups []upstream.Config) {
+	there := make(map[string]bool, len(ups))
+	for i := range ups {
+		there[ups[i].Name] = ups[i].Enabled
+	}
+	s.mu.Lock()
+	for name := range s.targets {
+		if !there[name] {
+			s.drop(name)
 		}
-		for _, x := range g.set.Order(upstream.VerbStart, name) {
-			return settled(ctx, order{x, u}, upstream.VerbStart, o.Wait)
+	}
+	for k := range s.used {
+		if !there[k.Upstream] {
+			delete(s.used, k)
 		}
-		return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
-	})
-	return t.list
+	}
+	s.mu.Unlock()
+	s.offers.endWhere(func(k oauth.Key) bool { return !there[k.Upstream] }, errOfferGone)
+}
+
+// renewalGrace is how long renewals under way may take at the end.
+const renewalGrace = 5 * time.Second
+
+// close ends the sign-ins that were offered, and waits for renewals.
+func (s *signIns) close() {
+	s.offers.endWhere(func(oauth.Key) bool { return true }, errDraining)
+	ctx, cancel := context.WithTimeout(context.Background(), renewalGrace)
+	defer cancel()
+	if err := s.accounts.Close(ctx); err != nil {
+		s.g.log.Warn("a renewal of a token was cut off", "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.targets {
+		s.drop(name)
+	}
+}
+
+// changed is told that an account came or went by a person's doing. It does not block.
+func (s *signIns) changed(k oauth.Key) {
+	if !s.accounts.State(k).Signed {
+		s.g.set.SignedOut(k.Upstream, k.Principal)
+		return
+	}
+	s.g.set.SignedIn(k.Upstream, k.Principal)
+	s.offers.end(k, nil)
+}
+
+// look reads the accounts of an upstream again, the gateway's own and those of
+// principals.
+func (s *signIns) look(ctx context.Context, upstream string) error {
+	keys := map[oauth.Key]struct{}{{Upstream: upstream}: {}}
+	s.mu.Lock()
+	for k := range s.used {
+		if k.Upstream == upstream {
+			keys[k] = struct{}{}
+		}
+	}
+	s.mu.Unlock()
+	kept, err := s.store.Accounts(ctx)
+	for i := range kept {
+		if kept[i].Upstream == upstream {
+			keys[kept[i].Key] = struct{}{}
+		}
+	}
+	for k := range keys {
+		s.accounts.Look(ctx, k)
+	}
+	return err
 }

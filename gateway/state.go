@@ -41,14 +41,14 @@ func (g *Gateway) Draining() bool { return g.draining.Load() }
 func (g *Gateway) List(s admin.Select) []admin.Upstream {
 	var out []admin.Upstream
 	for _, u := range g.set.Upstreams() {
-		if v := upstreamView(u); s.Passes(&v) {
+		if v := g.upstreamView(u); s.Passes(&v) {
 			out = append(out, v)
 		}
 	}
 	return out
 }
 
-func upstreamView(u *upstream.Upstream) admin.Upstream {
+func (g *Gateway) upstreamView(u *upstream.Upstream) admin.Upstream {
 	st := u.Status()
 	a := admin.Upstream{
 		Name: st.Name, State: string(st.State), Health: st.Health, Breaker: string(st.Breaker),
@@ -74,6 +74,7 @@ func upstreamView(u *upstream.Upstream) admin.Upstream {
 	if f := st.Failure; f != nil {
 		a.LastFailure = &admin.Failure{Stage: f.Stage, Message: f.Message, Exit: f.Exit, Stderr: f.Stderr, At: f.At}
 	}
+	a.SignIn = g.signIns.view(u.Config())
 	return a
 }
 

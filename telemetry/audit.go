@@ -23,7 +23,8 @@ type AuditLine struct {
 	Time time.Time `json:"time"` // now, if it is zero
 	// Kind is what the line is about: call (a client's request), definition (what a
 	// policy did to what an upstream offers), action (an operator's), reload, sign_in
-	// (a credential that was refused), torn (the line before has no end).
+	// (a credential that was refused), upstream_sign_in (somebody signed in to an
+	// upstream, or out, or failed to), torn (the line before has no end).
 	Kind string `json:"kind"`
 
 	// Who: the issuer and subject, what people call it, which key or token was used

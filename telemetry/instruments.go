@@ -132,6 +132,16 @@ var (
 		"Alerts by event and by what became of them at one receiver.",
 		[]string{labelEvent, labelOutcome},
 	}
+	signIns = Instrument{
+		"interlock.sign_ins", "interlock_sign_ins_total", kindCounter, "{sign_in}",
+		"Sign-ins to an upstream by outcome: done, refused (by its authorization server, or by the person there), or failed.",
+		[]string{AttrUpstream, labelOutcome},
+	}
+	tokenRenewals = Instrument{
+		"interlock.token.renewals", "interlock_token_renewals_total", kindCounter, "{renewal}",
+		"Renewals of access tokens by outcome: done, failed (it is tried again), or over (a person has to sign in again).",
+		[]string{AttrUpstream, labelOutcome},
+	}
 	telemetryDropped = Instrument{
 		"interlock.telemetry.dropped", "interlock_telemetry_dropped_total", kindCounter, "{item}",
 		"Spans, batches of metrics and lines of the log that were to be exported and were not: the collector was away or too slow.",
@@ -192,7 +202,7 @@ func Instruments() []Instrument {
 	return append([]Instrument{
 		serverDuration, clientDuration, serverSession, clientSession,
 		upstreamState, upstreamRestarts, upstreamChecks, upstreamAvailability, breakerState, breakerTransitions,
-		queueDepth, callsRejected, policyDecisions, policyDuration, pluginRestarts, catalogTools, sessionsActive, alertsSent, telemetryDropped,
+		queueDepth, callsRejected, policyDecisions, policyDuration, pluginRestarts, catalogTools, sessionsActive, alertsSent, signIns, tokenRenewals, telemetryDropped,
 		processCPU, processMemory, processVirtual, processThreads, processFiles, processHandles, processUptime,
 	}, goInstruments...)
 }

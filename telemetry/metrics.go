@@ -37,6 +37,8 @@ type metrics struct {
 	rejected       metric.Int64Counter
 	alerts         metric.Int64Counter
 	plugins        metric.Int64Counter
+	signIns        metric.Int64Counter
+	renewals       metric.Int64Counter
 }
 
 // metricsOptions say what newMetrics makes.
@@ -126,6 +128,8 @@ func (m *metrics) instruments(meter metric.Meter, o *metricsOptions) error {
 	m.rejected = k.counter(callsRejected)
 	m.alerts = k.counter(alertsSent)
 	m.plugins = k.counter(pluginRestarts)
+	m.signIns = k.counter(signIns)
+	m.renewals = k.counter(tokenRenewals)
 	k.supervised(o.read)
 	k.dropped(o.dropped)
 	k.process(o.process)

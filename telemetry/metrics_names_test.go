@@ -56,6 +56,8 @@ func everything(t *testing.T, tel *Telemetry) {
 	tel.ClientSession(Session{Duration: time.Hour, Transport: "tcp", ProtocolVersion: "2025-11-25", ErrorType: "timeout", Upstream: "files"})
 	tel.CallRejected("queue_full")
 	tel.AlertSent("down", "logged")
+	tel.SignIn("files", SignInDone)
+	tel.TokenRenewal("files", RenewalFailed)
 	tel.PolicyDecided(t.Context(), PolicyDecision{Policy: "p", Phase: "before", Effect: allowed, Took: time.Microsecond})
 	tel.PluginRestarted("p")
 }

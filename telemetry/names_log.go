@@ -35,6 +35,23 @@ const (
 	LogReloaded = "interlock.configuration.reloaded"
 	// LogReloadRefused is a new configuration that is none.
 	LogReloadRefused = "interlock.configuration.refused"
+	// LogSignedIn is that somebody signed in to an upstream. It has `upstream`, `issuer`,
+	// and `principal` for one's own sign-in.
+	LogSignedIn = "interlock.upstream.signed_in"
+	// LogSignedOut is that a sign-in to an upstream is gone. It has what LogSignedIn has.
+	LogSignedOut = "interlock.upstream.signed_out"
+	// LogSignInFailed is that a person came back from an authorization server without a
+	// sign-in. It has `upstream`, `issuer` and `error`.
+	LogSignInFailed = "interlock.upstream.sign_in_failed"
+	// LogNeedsAuth is that a person has to sign in to an upstream, told once. It has
+	// `upstream`, `principal`, `error` and `mend`.
+	LogNeedsAuth = "interlock.upstream.needs_auth"
+	// LogTokenRenewed is that a token was renewed, at level debug; info after it could
+	// not be.
+	LogTokenRenewed = "interlock.token.renewed"
+	// LogTokenFailed is that no token could be had for now, told once. It has `upstream`,
+	// `principal` and `error`.
+	LogTokenFailed = "interlock.token.failed"
 	// LogDraining is that the gateway shuts down. On stderr it has no line.
 	LogDraining = "interlock.gateway.draining"
 )

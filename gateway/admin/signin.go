@@ -25,19 +25,18 @@ type SignIn struct {
 	State string `json:"state"`
 	// Flow is authorization_code, client_credentials or bearer.
 	Flow string `json:"flow"`
-	// Per is gateway, or principal: then this is what makes the lists and probes, and
-	// Principals counts those who have a sign-in of their own.
-	Per        string `json:"per"`
-	Principals int    `json:"principals,omitempty"`
-	Issuer     string `json:"issuer,omitempty"`
-	// Scopes are those granted, or while it needs a sign-in those that are wanted.
+	// Per is gateway, or principal: then this is what makes the lists and probes alone.
+	Per    string `json:"per"`
+	Issuer string `json:"issuer,omitempty"`
+	// Scopes are those granted, or where there is a Why those that are wanted.
 	Scopes []string `json:"scopes,omitempty"`
 	// Expires is when the access token does, zero if nobody said. Renewable says that
 	// it is renewed before that without anybody's help.
 	Expires   time.Time `json:"expires,omitzero"`
 	Renewable bool      `json:"renewable,omitempty"`
 	// Why is the reason for needs_auth as a stable word: not_signed_in, expired,
-	// revoked, rejected, more_scope, issuer_changed or client_unknown.
+	// revoked, rejected, issuer_changed or client_unknown. With signed_in it may be
+	// more_scope: the server wants more for some of what it does.
 	Why string `json:"why,omitempty"`
 	// Error says why a token could not be had the last time that this was tried, for a
 	// reason that may pass.
