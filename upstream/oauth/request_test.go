@@ -247,7 +247,10 @@ func TestRequestSlow(t *testing.T) {
 				if _, err := io.WriteString(w, " "); err != nil {
 					return
 				}
-				time.Sleep(time.Second)
+				select {
+				case <-time.After(time.Second):
+				case <-r.Context().Done():
+				}
 			}
 		},
 	} {
