@@ -21,7 +21,10 @@ func (r *rig) slow(path string, d time.Duration) {
 	r.as.Set(func(b *oauthtest.Behaviour) {
 		b.Before = func(_ http.ResponseWriter, req *http.Request) bool {
 			if req.URL.Path == path {
-				time.Sleep(d)
+				select {
+				case <-time.After(d):
+				case <-req.Context().Done():
+				}
 			}
 			return false
 		}
