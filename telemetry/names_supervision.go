@@ -101,6 +101,8 @@ const (
 	CauseDependency = "dependency"
 	// CauseReload is another configuration.
 	CauseReload = "reload"
+	// CauseSignIn is somebody who signed in to it, or gave that up.
+	CauseSignIn = "sign_in"
 )
 
 // Values of [AttrStartOutcome].

@@ -1,0 +1,478 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
+)
+
+// purse is a Source with one token at a time.
+type purse struct {
+	mu       sync.Mutex // guards the rest
+	token    string     // "" for none
+	next     []string   // what renewals bring
+	err      error      // of Authorization, and of a renewal that brings nothing
+	asked    int
+	renewals int
+	refusals []string // "status token challenge"
+	held     chan struct{}
+}
+
+func (p *purse) Authorization(ctx context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+	if held := p.held; held != nil {
+		p.mu.Unlock()
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
+		p.mu.Lock()
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+	}
+	if p.token == "" {
+		return "", p.err
+	}
+	return "Bearer " + p.token, nil
+}
+
+func (p *purse) Refused(_ context.Context, sent string, status int, h http.Header) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusals = append(p.refusals, fmt.Sprint(status, " ", sent, " ", h.Get("WWW-Authenticate")))
+	switch {
+	case sent != "Bearer "+p.token: // it is another one by now
+		return nil
+	case len(p.next) == 0:
+		return p.err
+	}
+	p.token, p.next = p.next[0], p.next[1:]
+	p.renewals++
+	return nil
+}
+
+// set makes another token the one there is.
+func (p *purse) set(token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.token = token
+}
+
+func (p *purse) told() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.refusals)
+}
+
+var nobody = &oauth.NeedsAuth{Key: oauth.Key{Upstream: "fake"}, Why: oauth.Revoked}
+
+// signedIn connects with a source of tokens.
+func signedIn(t *testing.T, d *Dial, s oauth.Source, log *slog.Logger) (Link, error) {
+	t.Helper()
+	dialer, err := NewDialer(DialerOptions{Log: log, Credentials: func(*Config, string) oauth.Source { return s }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := dialer.Dial(t.Context(), d)
+	if err == nil {
+		t.Cleanup(func() {
+			ctx, stop := context.WithTimeout(context.Background(), patient)
+			defer stop()
+			l.Close(ctx)
+		})
+	}
+	return l, err
+}
+
+// porter lets in who has the token, and notes what everybody said.
+type porter struct {
+	inside http.Handler
+	status int    // of a refusal
+	says   string // its WWW-Authenticate
+
+	mu     sync.Mutex // guards the rest
+	token  string     // the one that is good, "" for any
+	seen   []string   // "POST tools/call Bearer x"
+	turned int        // calls that were turned away
+}
+
+func (p *porter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	what := r.Method
+	if r.Method == http.MethodPost {
+		body, _ := io.ReadAll(r.Body)
+		m, _ := jsonrpc.Parse(body)
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		if what += " " + m.MethodName(); m.MethodName() == "" {
+			what += "answer"
+		}
+	}
+	got := strings.Join(r.Header.Values("Authorization"), " and ")
+	p.mu.Lock()
+	p.seen = append(p.seen, what+" "+got)
+	good := p.token == "" || got == "Bearer "+p.token
+	if !good && strings.HasPrefix(what, "POST tools/call") {
+		p.turned++
+	}
+	p.mu.Unlock()
+	if good {
+		p.inside.ServeHTTP(w, r)
+		return
+	}
+	if p.says != "" {
+		w.Header().Set("WWW-Authenticate", p.says)
+	}
+	w.WriteHeader(p.status)
+}
+
+func (p *porter) saw() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.seen)
+}
+
+// posts is saw less the streams of a session, which come when they like.
+func (p *porter) posts() []string {
+	return slices.DeleteFunc(p.saw(), func(s string) bool { return strings.HasPrefix(s, "GET") })
+}
+
+// wants makes another token the good one.
+func (p *porter) wants(token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.token = token
+}
+
+// await waits until a request was seen.
+func (p *porter) await(t *testing.T, what string) {
+	t.Helper()
+	for end := time.Now().Add(patient); !slices.ContainsFunc(p.saw(), func(s string) bool { return strings.HasPrefix(s, what) }); {
+		if time.Now().After(end) {
+			t.Fatalf("no %s, but %q", what, p.saw())
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// gated connects to a server behind a porter, with a source of tokens.
+func gated(t *testing.T, gate *porter, f *fakeRemote, s oauth.Source, change func(*Dial)) (Link, error) {
+	t.Helper()
+	f.t = t
+	gate.inside = f
+	srv := httptest.NewServer(gate)
+	t.Cleanup(srv.Close)
+	d := dialFor(srv.URL + "/mcp")
+	d.Config.Protocol = LegacyProtocol
+	if change != nil {
+		change(d)
+	}
+	return signedIn(t, d, s, nil)
+}
+
+// TestTokenRefusedOnce is F17: fifty calls are answered 401, their token is renewed
+// once, and each is sent once more.
+func TestTokenRefusedOnce(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		says   string
+	}{
+		{401, ""},
+		{401, `Bearer error="invalid_token"`},
+		{403, `Bearer error="insufficient_scope", scope="write"`},
+	} {
+		t.Run(fmt.Sprint(c.status, c.says), func(t *testing.T) {
+			gate, p := &porter{status: c.status, says: c.says, token: "t1"}, &purse{token: "t1", next: []string{"t2"}}
+			l, err := gated(t, gate, new(fakeRemote), p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gate.wants("t2")
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					if m, err := l.Do(t.Context(), call(t)); err != nil || m.Kind != jsonrpc.Result {
+						t.Errorf("call: %v", err)
+					}
+				})
+			}
+			wg.Wait()
+			if p.renewals != 1 || len(p.told()) < gate.turned || gate.turned < 1 || gate.turned > 50 {
+				t.Errorf("%d renewals, %d refusals, %d turned away", p.renewals, len(p.told()), gate.turned)
+			}
+			if want := strings.TrimSpace(fmt.Sprint(c.status, " Bearer t1 ", c.says)); strings.TrimSpace(p.told()[0]) != want {
+				t.Errorf("the source was told %q, want %q", p.told()[0], want)
+			}
+			inside := 0
+			for _, s := range gate.saw() {
+				if s == "POST tools/call Bearer t2" {
+					inside++
+				}
+			}
+			if inside != 50 {
+				t.Errorf("%d calls got in, want each once", inside)
+			}
+		})
+	}
+}
+
+func TestTokenRefusedForGood(t *testing.T) {
+	plain := errors.New("as.example: 503")
+	for _, c := range []struct {
+		name   string
+		status int
+		says   string
+		purse  *purse
+		reason string
+		sent   int
+	}{
+		{"needs a person", 401, "", &purse{token: "t1", err: nobody}, "needs_auth", 1},
+		{"needs more", 403, `Bearer error="insufficient_scope"`, &purse{token: "t1", err: nobody}, "needs_auth", 1},
+		{"none to be had", 401, "", &purse{token: "t1", err: plain}, "token", 1},
+		{"nor the next", 401, "", &purse{token: "t1", next: []string{"t2"}, err: nobody}, "needs_auth", 2},
+		{"nor any", 401, "", &purse{token: "t1", next: []string{"t2", "t3", "t4"}}, "unauthorized", 2},
+		{"403 for another reason", 403, `Bearer error="access_denied"`, &purse{token: "t1", err: nobody}, "unauthorized", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			gate := &porter{status: c.status, says: c.says, token: "t1"}
+			l, err := gated(t, gate, new(fakeRemote), c.purse, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gate.wants("another")
+			_, err = l.Do(t.Context(), call(t))
+			var way *TransportError
+			var needs *oauth.NeedsAuth
+			if !errors.As(err, &way) || way.Reason != c.reason || way.Executed != ExecutedNo || way.Status != c.status || way.Lost {
+				t.Fatalf("error %+v", err)
+			}
+			if errors.As(err, &needs) != (c.reason == "needs_auth") || judge(way) != neutral {
+				t.Errorf("error %+v, which counts as %v", err, judge(way))
+			}
+			if strings.Contains(err.Error(), "t1") || strings.Contains(err.Error(), "Bearer") {
+				t.Errorf("error %v", err)
+			}
+			if gate.turned != c.sent {
+				t.Errorf("sent %d times, want %d", gate.turned, c.sent)
+			}
+			if err := l.Notify(t.Context(), []byte(`{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}`)); !errors.As(err, &way) || way.Reason != c.reason {
+				t.Errorf("a notification: %v", err)
+			}
+		})
+	}
+}
+
+// TestNobodySignedIn: a server that wants to know who asks is not asked a second
+// time, in another era, and the error is what the supervisor looks for.
+func TestNobodySignedIn(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error // of the source before anything is sent, nil for none
+		sse  bool
+		sent int
+	}{{"asked", nil, false, 1}, {"known", nobody, false, 0}, {"sse", nil, true, 1}} {
+		gate, p := &porter{status: 401, token: "t1"}, &purse{err: c.err}
+		var source oauth.Source = p
+		if c.err == nil {
+			source = stranger{p}
+		}
+		_, err := gated(t, gate, new(fakeRemote), source, func(d *Dial) {
+			if d.Config.Protocol = AutoProtocol; c.sse {
+				d.Config.Transport = SSE
+			}
+		})
+		var start *StartError
+		if !errors.As(err, &start) || start.Stage != "handshake" || needsAuth(err) != nobody {
+			t.Errorf("%s: error %v", c.name, err)
+		}
+		if len(gate.saw()) != c.sent {
+			t.Errorf("%s: sent %q", c.name, gate.saw())
+		}
+	}
+}
+
+// stranger is a source without a token, that asks for a person when it is refused.
+type stranger struct{ *purse }
+
+func (stranger) Authorization(context.Context) (string, error)           { return "", nil }
+func (stranger) Refused(context.Context, string, int, http.Header) error { return nobody }
+
+// TestTokenThatCannotBeSent: a token that would end its line is not sent, nor is
+// anything without it, and it is not told.
+func TestTokenThatCannotBeSent(t *testing.T) {
+	for _, bad := range []string{"x\r\nX-Accel-Redirect: /secret", "x\ny", "x\x00", "x\x7f"} {
+		gate, p := &porter{}, &purse{token: "t1"}
+		l, err := gated(t, gate, new(fakeRemote), p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := len(gate.posts())
+		p.set(bad)
+		_, err = l.Do(t.Context(), call(t))
+		var way *TransportError
+		if !errors.As(err, &way) || way.Reason != "token" || way.Executed != ExecutedNo || strings.Contains(err.Error(), bad) {
+			t.Errorf("%q: error %v", bad, err)
+		}
+		if all := gate.posts(); len(all) != before {
+			t.Errorf("%q: sent %q", bad, all[before:])
+		}
+		p.set("t1")
+		if _, err := l.Do(t.Context(), call(t)); err != nil {
+			t.Error(err)
+		}
+	}
+	// What the lean client is given besides is left out where it cannot be sent.
+	q := &outgoing{method: "GET", to: &place{line: " / HTTP/1.1\r\n"}, header: newHeader(nil), more: []field{{"X-A", "1\r\nX-B: 2"}, {"X C", "3"}, {"X-D", "4"}}}
+	if got, want := string(q.appendHead(nil, 0)), "GET / HTTP/1.1\r\nX-D: 4\r\n\r\n"; got != want {
+		t.Errorf("head %q, want %q", got, want)
+	}
+}
+
+// TestTokenStaysAtItsOrigin: a redirect to another origin is not followed, and its
+// token goes nowhere.
+func TestTokenStaysAtItsOrigin(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s with %q", r.Method, r.URL, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(elsewhere.Close)
+	for _, status := range []int{307, 308, 302, 301} {
+		gate, p := &porter{token: "t1", status: 401}, &purse{token: "t1"}
+		var away atomic.Bool
+		f := &fakeRemote{post: func(w http.ResponseWriter, _ *http.Request, _ jsonrpc.Message) bool {
+			if away.Load() {
+				w.Header().Set("Location", elsewhere.URL+"/mcp")
+				w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope"`)
+				w.WriteHeader(status)
+			}
+			return away.Load()
+		}}
+		l, err := gated(t, gate, f, p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		away.Store(true)
+		var way *TransportError
+		if _, err := l.Do(t.Context(), call(t)); !errors.As(err, &way) || way.Reason != "http_status" || way.Executed != ExecutedNo {
+			t.Errorf("%d: error %v", status, err)
+		}
+		if told := p.told(); len(told) > 0 {
+			t.Errorf("%d: the source was told %q", status, told)
+		}
+	}
+	// Within the origin it goes along.
+	gate := &porter{token: "t1", status: 401}
+	f := &fakeRemote{post: func(w http.ResponseWriter, r *http.Request, _ jsonrpc.Message) bool {
+		if r.URL.Path == "/mcp" {
+			http.Redirect(w, r, "/v2/mcp", http.StatusTemporaryRedirect)
+			return true
+		}
+		return false
+	}}
+	if _, err := gated(t, gate, f, &purse{token: "t1"}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestConfiguredAuthorization: with a header of the operator's own nobody signs in.
+func TestConfiguredAuthorization(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Dial)
+		want   string
+	}{
+		{"header", func(d *Dial) { d.Config.Headers = map[string]string{"authorization": "Basic abc"} }, "Basic abc"},
+		{"url", func(d *Dial) { d.Config.URL = strings.Replace(d.Config.URL, "//", "//me:pw@", 1) }, "Basic bWU6cHc="},
+	} {
+		gate, p := &porter{status: 401}, &purse{token: "t1"}
+		l, err := gated(t, gate, new(fakeRemote), p, c.change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate.wants("other")
+		var way *TransportError
+		if _, err := l.Do(t.Context(), call(t)); !errors.As(err, &way) || way.Reason != "unauthorized" {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, got := range gate.saw() {
+			if !strings.HasSuffix(got, " "+c.want) {
+				t.Errorf("%s: sent %q", c.name, got)
+			}
+		}
+		if p.asked > 0 || len(p.told()) > 0 {
+			t.Errorf("%s: the source was asked", c.name)
+		}
+	}
+}
+
+// TestTokenIsWaitedFor: what waits for a token when its time is up was not sent, and
+// tells nothing of the server.
+func TestTokenIsWaitedFor(t *testing.T) {
+	gate, p := &porter{}, &purse{token: "t1"}
+	l, err := gated(t, gate, new(fakeRemote), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(gate.posts())
+	p.mu.Lock()
+	p.held = make(chan struct{})
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, errProbeTimeout)
+	defer cancel()
+	if _, err := l.Do(ctx, request(t, `{"jsonrpc":"2.0","id":1,"method":"ping"}`)); !noToken(err) || !errors.Is(err, errProbeTimeout) {
+		t.Errorf("error %v", err)
+	}
+	if all := gate.posts(); len(all) != before {
+		t.Errorf("sent %q", all[before:])
+	}
+}
+
+// TestStreamOfWhoSignedOut: a call whose stream was cut cannot be taken up again
+// without a token. It may have run: to sign in is no reason to make it again.
+func TestStreamOfWhoSignedOut(t *testing.T) {
+	gate, p := &porter{status: 401, token: "t1"}, &purse{token: "t1", err: nobody}
+	f := &fakeRemote{call: func(w http.ResponseWriter, _ *http.Request, _ jsonrpc.Message) {
+		gate.wants("none")
+		events(w)("id: 1\nretry: 1\ndata: ")
+	}}
+	l, err := gated(t, gate, f, p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var way *TransportError
+	if _, err := l.Do(t.Context(), call(t)); !errors.As(err, &way) || way.Executed != ExecutedUnknown || needsAuth(err) != nil || judge(way) != neutral {
+		t.Errorf("error %+v", err)
+	}
+}
+
+// TestSessionOfWhoSignedOut: a session that is to be made anew for somebody who is
+// signed out says that, and not that the server is ill.
+func TestSessionOfWhoSignedOut(t *testing.T) {
+	gate, p := &porter{status: 401, token: "t1"}, &purse{token: "t1", err: nobody}
+	f := &fakeRemote{session: "s1"}
+	f.call = func(w http.ResponseWriter, _ *http.Request, _ jsonrpc.Message) {
+		gate.wants("none")
+		w.WriteHeader(http.StatusNotFound)
+	}
+	l, err := gated(t, gate, f, p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var way *TransportError
+	if _, err := l.Do(t.Context(), call(t)); !errors.As(err, &way) || way.Reason != "needs_auth" || way.Executed != ExecutedNo || needsAuth(err) == nil || judge(way) != neutral {
+		t.Errorf("error %+v", err)
+	}
+}
