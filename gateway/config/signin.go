@@ -38,7 +38,7 @@ var instead = map[string]string{
 }
 
 // inherited is what an upstream takes of defaults. Of its auth that is what goes with
-// the upstream's own: nothing for a process or beside a header Authorization, and no
+// the upstream's own: nothing for a process or beside an Authorization of its own, and no
 // key that its own flow has no use for.
 func inherited(defaults, own map[string]any) map[string]any {
 	theirs, ok := defaults["auth"].(map[string]any)
@@ -55,7 +55,9 @@ func inherited(defaults, own map[string]any) map[string]any {
 	}
 	_, process := own["command"]
 	headers, _ := own["headers"].(map[string]any)
-	if auth == nil && (process || hasAuthorization(headers)) {
+	target, _ := own["url"].(string)
+	at, err := url.Parse(target)
+	if auth == nil && (process || hasAuthorization(headers) || err == nil && at.User != nil) {
 		clear(kept)
 	}
 	out := maps.Clone(defaults)
@@ -101,12 +103,16 @@ func (l *loader) signIn(u *upstream.Config, cfg *Config, insecureHTTP bool) {
 		}
 	}
 	flow := u.Auth.Flow
-	if flow != "" && flow != oauth.NoFlow && hasAuthorization(u.Headers) {
-		bad("gives the header Authorization, and headers has it, too", "keep one", "flow")
-	}
-	if target, err := url.Parse(u.URL); err == nil && target.Scheme == "http" && !loopback(target.Hostname()) && !insecureHTTP &&
-		flow != "" && flow != oauth.NoFlow {
-		bad("would send its token in the clear", "use https://, or set insecure_http: true", "flow")
+	if target, err := url.Parse(u.URL); err == nil && flow != "" && flow != oauth.NoFlow {
+		if hasAuthorization(u.Headers) {
+			bad("gives the header Authorization, and headers has it, too", "keep one", "flow")
+		}
+		if target.User != nil {
+			bad("gives the header Authorization, and the url has a user, too", "keep one", "flow")
+		}
+		if target.Scheme == "http" && !loopback(target.Hostname()) && !insecureHTTP {
+			bad("would send its token in the clear", "use https://, or set insecure_http: true", "flow")
+		}
 	}
 	if u.Auth.Per == oauth.PerPrincipal && flow.Takes("per") {
 		switch {

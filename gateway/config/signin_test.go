@@ -82,6 +82,9 @@ func TestSignInFaults(t *testing.T) {
 		{"two headers Authorization", "upstreams:\n  a: {url: \"https://a.example\", auth: {flow: bearer, token: s}, headers: {authorization: x}}\n", []string{
 			`2:46: "flow" gives the header Authorization, and headers has it, too (keep one)`,
 		}},
+		{"a user and a token", "upstreams:\n  a: {url: \"https://me:pass-word@a.example\", auth: {flow: bearer, token: s}}\n", []string{
+			`2:59: "flow" gives the header Authorization, and the url has a user, too (keep one)`,
+		}},
 		{"in the clear", "upstreams:\n  a: {url: \"http://a.example\", auth: {flow: bearer, token: s}}\n  b: {url: \"http://localhost:1\", auth: {flow: bearer, token: s}}\n  c: {url: \"http://c.example\", insecure_http: true, auth: {flow: bearer, token: s}}\n", []string{
 			`2:45: "flow" would send its token in the clear (use https://, or set insecure_http: true)`,
 		}},
@@ -92,6 +95,7 @@ func TestSignInFaults(t *testing.T) {
 			`4:22: "exchange" exchanges the token of a principal, and the sign-in is the gateway's (add per: principal)`,
 		}},
 		{"exchange without tokens", "server: {auth: {api_keys: [{principal: a, hash: sha256:" + strings.Repeat("0", 64) + "}]}}\n" + remote + "{exchange: true, per: principal}\n    isolation: shared\n", []string{
+			`5:22: "exchange" sends the principal's token to an issuer, which no server may choose (add issuer and client_id)`,
 			`5:22: "exchange" needs the principals' own tokens, and no issuer gives them any (set server.auth.oidc)`,
 			`6:16: "isolation" shares one link, and each principal signs in for itself (remove it)`,
 		}},
@@ -124,6 +128,7 @@ upstreams:
   token: {url: "https://d.example", auth: {flow: bearer, token: t}}
   none: {url: "https://e.example", auth: {flow: none}}
   header: {url: "https://f.example", headers: {authorization: x}}
+  user: {url: "https://me:pass@g.example"}
   process: {command: x}
 `)
 	i, nets := "https://i.example", []string{"10.0.0.0/8"}
@@ -134,6 +139,7 @@ upstreams:
 		"token":    {Flow: oauth.Bearer, Token: "t"},
 		"none":     {Flow: oauth.NoFlow},
 		"header":   {},
+		"user":     {},
 		"process":  {},
 	}
 	got := map[string]oauth.Config{}

@@ -83,8 +83,12 @@ func (c *Config) Validate() error {
 	if c.Per != "" && c.Per != PerGateway && c.Per != PerPrincipal {
 		v.add(fmt.Sprintf("%q is not one of gateway, principal", c.Per), "", "per")
 	}
-	if c.Exchange && c.Per != PerPrincipal && c.Flow.Takes("exchange") {
+	switch {
+	case !c.Exchange || !c.Flow.Takes("exchange"):
+	case c.Per != PerPrincipal:
 		v.add("exchanges the token of a principal, and the sign-in is the gateway's", "add per: principal", "exchange")
+	case c.Issuer == "" || c.ClientID == "":
+		v.add("sends the principal's token to an issuer, which no server may choose", "add issuer and client_id", "exchange")
 	}
 	c.token(v)
 	c.client(v)
