@@ -43,8 +43,8 @@ type Options struct {
 	// may be nil.
 	Watcher *upstream.Watcher
 
-	// signIns keeps sign-ins in the place of the vault in the state folder, in tests.
-	signIns oauth.Store
+	// SignIns keeps the sign-ins at upstreams; nil is the vault in the state folder.
+	SignIns oauth.Store
 	// makePolicies makes the policies in the place of builtin.Make, in tests.
 	makePolicies func([]builtin.Config, policy.Env, *builtin.Made) (*builtin.Made, error)
 }
@@ -166,7 +166,7 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 
 // begin makes what stands on the configuration and its policies.
 func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err error) {
-	if g.signIns, err = newSignIns(g, cfg, o.signIns); err != nil {
+	if g.signIns, err = newSignIns(g, cfg, o.SignIns); err != nil {
 		return err
 	}
 	dialer := o.Dialer

@@ -35,7 +35,7 @@ type target struct {
 // newSignIns returns those of a state folder. store is nil for the vault there.
 func newSignIns(g *Gateway, cfg *config.Config, store oauth.Store) (*signIns, error) {
 	if store == nil {
-		v, err := vault.Open(vault.Options{Dir: cfg.StateDir})
+		v, err := vault.Open(vault.Options{Dir: cfg.StateDir, Where: vault.Where(cfg.SignIn.Store)})
 		if err != nil {
 			return nil, err
 		}

@@ -12,10 +12,12 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth/vault"
 )
 
 // beside starts the upstreams of cfg once, whether or not a gateway runs with
-// it: in a gateway without listeners, with a state folder of its own. It calls
+// it: in a gateway without listeners, with a state folder of its own, but with the
+// sign-ins that there are. It calls
 // each as each of them is ready or has failed, look when all have, and blocks
 // until they are stopped.
 func (a *app) beside(ctx context.Context, cfg *config.Config, each func(admin.Upstream), look func(*gateway.Gateway) error) error {
@@ -33,13 +35,17 @@ func (a *app) beside(ctx context.Context, cfg *config.Config, each func(admin.Up
 	if mine.Policies, err = pinsApart(cfg.Policies, dir); err != nil {
 		return err
 	}
+	signIns, err := vault.Open(vault.Options{Dir: cfg.StateDir, Where: vault.Where(cfg.SignIn.Store)})
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.DiscardHandler)
 	watcher, err := upstream.StartWatcher(log)
 	if err != nil {
 		return err
 	}
 	defer watcher.Close()
-	gw, err := gateway.New(&mine, gateway.Options{Log: log, Version: a.version, Watcher: watcher})
+	gw, err := gateway.New(&mine, gateway.Options{Log: log, Version: a.version, Watcher: watcher, SignIns: signIns})
 	if err != nil {
 		return err
 	}
