@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	_ "embed"
-	"errors"
 	"fmt"
 	"html/template"
 	"net"
@@ -21,6 +20,8 @@ import (
 type callback struct {
 	uri       *url.URL // as the authorization server knows it
 	listeners []net.Listener
+	server    *http.Server // nil until serve
+	serving   sync.WaitGroup
 }
 
 // visit is a browser that came back: what it brought, and where it is told what
@@ -40,9 +41,8 @@ type farewell struct {
 // taken.
 type anyPort bool
 
-// newCallback listens where a redirect URI points to, which must be http and to
-// loopback. The error wraps that of the listener.
-func newCallback(ctx context.Context, uri string, other anyPort) (*callback, error) {
+// elsewhere is a callback that nobody comes back to.
+func elsewhere(uri string) (*callback, error) {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil || u.Scheme != "http" || !isLoopback(u.Hostname()) || u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -50,6 +50,17 @@ func newCallback(ctx context.Context, uri string, other anyPort) (*callback, err
 	case u.Path == "":
 		u.Path = "/"
 	}
+	return &callback{uri: u}, nil
+}
+
+// newCallback listens where a redirect URI points to, which must be http and to
+// loopback. The error wraps that of the listener.
+func newCallback(ctx context.Context, uri string, other anyPort) (*callback, error) {
+	c, err := elsewhere(uri)
+	if err != nil {
+		return nil, err
+	}
+	u := c.uri
 	hosts := []string{u.Hostname()}
 	if u.Hostname() == "localhost" { // whatever the browser makes of it
 		hosts = []string{"127.0.0.1", "::1"}
@@ -58,7 +69,6 @@ func newCallback(ctx context.Context, uri string, other anyPort) (*callback, err
 	if port == "" {
 		port = "80"
 	}
-	c := &callback{uri: u}
 	l, err := listen(ctx, hosts[0], port)
 	if err != nil && bool(other) && taken(err) {
 		l, err = listen(ctx, hosts[0], "0")
@@ -85,32 +95,31 @@ func listen(ctx context.Context, host, port string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
 }
 
-// close frees the address if serve was never called.
-func (c *callback) close() {
+// serve gives visits the browser that comes back with state, until close. visits takes
+// one without blocking.
+func (c *callback) serve(state string, visits chan<- visit) {
+	c.server = &http.Server{
+		Handler: c.handler(state, visits), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10,
+	}
+	c.server.SetKeepAlivesEnabled(false)
 	for _, l := range c.listeners {
-		_ = l.Close()
+		c.serving.Go(func() { _ = c.server.Serve(l) }) // it ends by close alone
 	}
 }
 
-// serve gives visits the browser that comes back with state, and returns a function
-// that ends it: a page on its way is still sent. visits takes one without blocking.
-func (c *callback) serve(state string, visits chan<- visit) (stop func()) {
-	s := &http.Server{
-		Handler: c.handler(state, visits), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10,
-	}
-	s.SetKeepAlivesEnabled(false)
-	var serving sync.WaitGroup
-	for _, l := range c.listeners {
-		serving.Go(func() { _ = s.Serve(l) }) // it ends by stop alone
-	}
-	return func() {
+// close frees the address. A page on its way is still sent.
+func (c *callback) close() {
+	if c.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		if s.Shutdown(ctx) != nil {
-			_ = s.Close()
+		if c.server.Shutdown(ctx) != nil {
+			_ = c.server.Close()
 		}
-		serving.Wait()
 	}
+	for _, l := range c.listeners {
+		_ = l.Close()
+	}
+	c.serving.Wait()
 }
 
 // handler answers browsers. A page of another site can make one send a request
@@ -172,6 +181,3 @@ func (f farewell) write(w http.ResponseWriter, status int) {
 	w.WriteHeader(status)
 	_ = callbackPage.Execute(w, f) // a browser that is gone is told nothing
 }
-
-// errNoBrowser says that nobody came back in time.
-var errNoBrowser = errors.New("nobody came back from the sign-in in time")

@@ -16,7 +16,8 @@ func comesBack(t *testing.T, uri, state string) (at string, visits <-chan visit)
 		t.Fatal(err)
 	}
 	got := make(chan visit, 1)
-	t.Cleanup(c.serve(state, got))
+	c.serve(state, got)
+	t.Cleanup(c.close)
 	return c.uri.String(), got
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/spf13/cobra"
 )
 
@@ -51,6 +52,14 @@ func once(f cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
+// inOrder is once for names that a shell is to propose in their order.
+func inOrder(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, given []string, word string) ([]string, cobra.ShellCompDirective) {
+		names, directive := once(f)(cmd, given, word)
+		return names, directive | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
 // choices lets a shell propose the words that a flag takes.
 func choices(cmd *cobra.Command, flag string, words []string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
@@ -66,6 +75,28 @@ func upstreamNames(ctx context.Context, c *admin.Client) []string {
 		names[i] = cobra.CompletionWithDesc(u.Name, u.State)
 	}
 	return names
+}
+
+// signInNames are the upstreams whose sign-in is in a state, and behind them the
+// others that know one.
+func signInNames(first string) func(context.Context, *admin.Client) []string {
+	return func(ctx context.Context, c *admin.Client) []string {
+		ups, err := c.Upstreams(ctx, admin.Select{})
+		if err != nil {
+			return nil
+		}
+		var names, others []string
+		for _, u := range ups {
+			switch {
+			case u.SignIn == nil || u.SignIn.Flow != string(oauth.AuthorizationCode):
+			case u.SignIn.State == first:
+				names = append(names, cobra.CompletionWithDesc(u.Name, u.SignIn.State))
+			default:
+				others = append(others, cobra.CompletionWithDesc(u.Name, u.SignIn.State))
+			}
+		}
+		return append(names, others...)
+	}
 }
 
 func profileNames(ctx context.Context, c *admin.Client) []string {

@@ -61,7 +61,7 @@ func plainApp() *app {
 // visible are the commands that help shows, in its order.
 func visible(root *cobra.Command) []*cobra.Command {
 	var out []*cobra.Command
-	for _, g := range append(root.Groups(), &cobra.Group{}) {
+	for _, g := range append(slices.Clip(root.Groups()), &cobra.Group{}) {
 		for _, c := range root.Commands() {
 			if c.GroupID == g.ID && !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
 				out = append(out, c)
@@ -83,7 +83,7 @@ func commandsPage() string {
 		fmt.Fprintf(&b, "| %d | %s |\n", c.code, c.means)
 	}
 	b.WriteString("\nAn error of the gateway has a stable code, in brackets behind its text, and says what to do about it.\n")
-	for _, g := range append(root.Groups(), &cobra.Group{Title: "Other:"}) {
+	for _, g := range append(slices.Clip(root.Groups()), &cobra.Group{Title: "Other:"}) {
 		fmt.Fprintf(&b, "\n## %s\n\n| command | does |\n|---|---|\n", strings.TrimSuffix(g.Title, ":"))
 		for _, c := range visible(root) {
 			if c.GroupID == g.ID {

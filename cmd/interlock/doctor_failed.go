@@ -17,7 +17,10 @@ func (d *doctor) failed(u *upstream.Config, i admin.Info) {
 		d.find(finding{Code: "start_failed", Upstream: u.Name, Text: "it is " + i.State})
 		return
 	}
-	code, mend := d.cause(u, f)
+	code, mend := d.cause(u, i)
+	if code == "needs_auth" && slices.ContainsFunc(d.told.Findings, func(f finding) bool { return f.Code == code && f.Upstream == u.Name }) {
+		return // the running gateway has said so
+	}
 	lines := f.Stderr
 	if code == "dependency_failed" {
 		lines = nil
@@ -32,7 +35,8 @@ func (d *doctor) failed(u *upstream.Config, i admin.Info) {
 }
 
 // cause is the code of a failed start, and what to do about it.
-func (d *doctor) cause(u *upstream.Config, f *admin.Failure) (code, mend string) {
+func (d *doctor) cause(u *upstream.Config, i admin.Info) (code, mend string) {
+	f := i.LastFailure
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(f.Message, w) })
 	}
@@ -46,6 +50,8 @@ func (d *doctor) cause(u *upstream.Config, f *admin.Failure) (code, mend string)
 			mend += "; " + by + " may have been downloading: try it once by hand"
 		}
 		return "start_timeout", mend
+	case needsSignIn(i.Upstream):
+		return "needs_auth", howToSignIn(i.Upstream)
 	case remote && has("knows who asks and refuses"):
 		return "auth_refused", "the credentials in headers are valid, and may not do this: ask for more rights, or use others"
 	case remote && has("wants other credentials"):

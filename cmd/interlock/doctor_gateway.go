@@ -78,6 +78,8 @@ func (d *doctor) unreachable(c *admin.Client, asked string, err error) {
 // running looks at an upstream of the running gateway.
 func (d *doctor) running(u admin.Upstream) {
 	switch {
+	case needsSignIn(u):
+		d.find(finding{Code: "needs_auth", Upstream: u.Name, Text: whyLacking(u.SignIn), Mend: howToSignIn(u)})
 	case u.State == "error" && u.LastFailure != nil && u.LastFailure.Stage == "dependency":
 		d.find(finding{Code: "dependency_failed", Upstream: u.Name, Text: u.LastFailure.Message, Mend: "it starts by itself when that recovers"})
 	case u.State == "error":
@@ -91,6 +93,14 @@ func (d *doctor) running(u admin.Upstream) {
 		d.find(finding{Code: "upstream_stopped", Upstream: u.Name, Text: strings.TrimSpace("it was stopped " + age(u.Since) + " ago " + u.Because), Mend: "interlock start " + u.Name})
 	case u.Health == "degraded" && u.State != "starting":
 		d.find(finding{Code: "upstream_degraded", Upstream: u.Name, Text: fmt.Sprintf("it is %s, and its last check was not fine", u.State), Mend: "interlock check " + u.Name + " asks it again"})
+	}
+	if in := u.SignIn; in != nil && u.State != "error" {
+		switch {
+		case in.Error != "":
+			d.find(finding{Code: "token_not_renewed", Upstream: u.Name, Text: in.Error, Mend: "see that its authorization server answers: " + in.Issuer})
+		case in.Why != "":
+			d.find(finding{Code: "needs_scope", Upstream: u.Name, Text: whyLacking(in), Mend: howToSignIn(u)})
+		}
 	}
 	if u.SkippedLines > 0 {
 		d.find(finding{

@@ -146,6 +146,7 @@ func facts(i *admin.Info) [][2]string {
 		{"server", server},
 		{"protocol", i.Protocol},
 		{"transport", i.Transport},
+		{"sign-in", signInFact(i.SignIn)},
 		{"breaker", breaker},
 		{"attempts", positive(i.Attempts, fmt.Sprintf("%d failed in a row", i.Attempts))},
 		{"generation", strconv.FormatUint(i.Generation, 10)},

@@ -101,6 +101,8 @@ func remark(u admin.Upstream) string {
 	switch {
 	case u.WaitingFor != "":
 		return "waits for " + u.WaitingFor
+	case needsSignIn(u):
+		return admin.NeedsAuth + ": " + howToSignIn(u)
 	case u.State == "error" && u.LastFailure != nil:
 		return why(u) + retry(u)
 	case u.Idle:
@@ -117,6 +119,9 @@ func remark(u admin.Upstream) string {
 func why(u admin.Upstream) string {
 	f := u.LastFailure
 	text := f.Stage + ": " + f.Message
+	if needsSignIn(u) && strings.HasPrefix(f.Message, admin.NeedsAuth) {
+		text = f.Message // whatever it was at
+	}
 	if f.Exit != "" && !strings.Contains(f.Message, f.Exit) {
 		text += " (" + f.Exit + ")"
 	}

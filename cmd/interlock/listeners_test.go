@@ -278,6 +278,7 @@ func TestListenersAreKnown(t *testing.T) {
 		"gateway/http.go NewServeMux": 1, "gateway/http.go Server": 1,
 		"gateway/admin/routes.go NewServeMux": 1, "gateway/admin/serve.go Server": 1,
 		"cmd/interlock/service.go NewServeMux": 1, "cmd/interlock/service.go Server": 1,
+		"cmd/interlock/callback.go Server": 1, // not the gateway's: TestCallback
 	}
 	got := map[string]int{}
 	root := filepath.Join("..", "..")

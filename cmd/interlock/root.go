@@ -34,6 +34,7 @@ Exit codes: 0 fine, 1 failed, 2 bad configuration or usage, 3 no gateway can be 
 		&cobra.Group{ID: "run", Title: "Run a gateway:"},
 		&cobra.Group{ID: "ask", Title: "Ask a running gateway:"},
 		&cobra.Group{ID: "order", Title: "Order a running gateway:"},
+		&cobra.Group{ID: "sign", Title: "Sign in to remote servers:"},
 		&cobra.Group{ID: "file", Title: "Work on a configuration:"},
 	)
 	root.AddCommand(
@@ -41,6 +42,7 @@ Exit codes: 0 fine, 1 failed, 2 bad configuration or usage, 3 no gateway can be 
 		a.listCommand(), a.statusCommand(), a.infoCommand(), a.checkCommand(), a.statsCommand(), a.graphCommand(),
 		a.logsCommand(), a.eventsCommand(), a.tracesCommand(), a.configCommand(), a.toolsCommand(), a.policiesCommand(), a.profilesCommand(), a.callCommand(),
 		a.addCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(), a.removeCommand(), a.reloadCommand(),
+		a.loginCommand(), a.logoutCommand(),
 		a.validateCommand(), a.doctorCommand(), a.schemaCommand(), a.policyCommand(), a.apikeyCommand(), a.auditCommand(),
 		a.pinsCommand(),
 		a.versionCommand(), a.watchCommand(), a.backgroundCommand(), a.demoServerCommand(),

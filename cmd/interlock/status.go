@@ -98,6 +98,7 @@ func (s *screen) status(r *statusReport) {
 			s.printf("  %s\n", s.faint(printable(line)))
 		}
 	}
+	s.lackings(r.Upstreams)
 	if len(r.Profiles) > 0 {
 		s.printf("\n")
 		s.profiles(r.Profiles)
