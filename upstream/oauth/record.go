@@ -59,11 +59,16 @@ const (
 // ErrNoAccount says that nobody signed in there.
 var ErrNoAccount = errors.New("not signed in")
 
+// ErrLost says that what a Store has of an account cannot be read any more, however
+// often it is tried: who signs in anew replaces it.
+var ErrLost = errors.New("what was kept of it is lost")
+
 // Store keeps accounts and dynamic registrations between runs. It is safe for
 // concurrent use, also by several processes. All methods may block on the system's
 // keyring, for some seconds at most.
 type Store interface {
-	// Account returns ErrNoAccount for one that is not there.
+	// Account returns ErrNoAccount for one that is not there, and wraps ErrLost for one
+	// that cannot be read any more.
 	Account(ctx context.Context, k Key) (*Account, error)
 	Put(ctx context.Context, a *Account) error
 	// Delete deletes an account; one that is not there is no error.
