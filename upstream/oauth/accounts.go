@@ -61,7 +61,7 @@ func New(o Options) *Accounts {
 }
 
 // Source gives the requests to t their header Authorization; nil if t's flow is none.
-// For the same upstream, principal and configuration it is the same source. The
+// For the same upstream, principal, client and configuration it is the same source. The
 // principal is "" for the gateway itself, and has no meaning where the sign-in is the
 // gateway's for all. It does not block.
 func (a *Accounts) Source(t *Target, principal string) Source {
@@ -72,7 +72,7 @@ func (a *Accounts) Source(t *Target, principal string) Source {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old, ok := a.sources[k]
-	if ok && old.t.URL == t.URL && reflect.DeepEqual(old.t.Config, t.Config) {
+	if ok && old.t.URL == t.URL && old.t.Client == t.Client && reflect.DeepEqual(old.t.Config, t.Config) {
 		return old.source
 	}
 	s := a.source(t, k)
@@ -127,7 +127,7 @@ func (a *Accounts) SignedIn(ctx context.Context, acct *Account) error {
 	}
 	switch s, t := a.find(acct.Key); {
 	case s == nil:
-	case acct.isFor(t.URL):
+	case covers(acct.Resource, t.URL):
 		s.set(acct, isLoaded)
 	default:
 		s.set(nil, isLoaded)

@@ -3,8 +3,6 @@ package oauth
 import (
 	"net/http"
 	"slices"
-
-	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
 
 // demand is what the last refusal asked for, until somebody signs in.
@@ -35,7 +33,7 @@ func (w *demand) widen(k Key, a *Account) *NeedsAuth {
 	if w.wider != nil {
 		n.Scopes = union(n.Scopes, w.wider.Scopes)
 	}
-	n.Scopes = union(n.Scopes, challengedScopes(w.challenge))
+	n.Scopes = union(n.Scopes, readChallenge(w.challenge).scopes)
 	w.wider = n
 	return n
 }
@@ -46,18 +44,4 @@ func (w *demand) give() (challenge http.Header, more []string) {
 		more = slices.Clone(w.wider.Scopes)
 	}
 	return w.challenge.Clone(), more
-}
-
-// challengedScopes are those of the challenges of an answer, nil for none.
-func challengedScopes(h http.Header) []string {
-	cs, err := oauthex.ParseWWWAuthenticate(h.Values("WWW-Authenticate"))
-	if err != nil {
-		return nil
-	}
-	for _, c := range cs {
-		if c.Scheme == "bearer" && c.Params["scope"] != "" {
-			return scopesOf(c.Params["scope"])
-		}
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,6 +68,14 @@ type exchange struct {
 	key Key
 	// found is where tokens come from, nil if that has to be discovered (again).
 	found *Discovery
+	// no is the last token that the issuer did not want to exchange.
+	no atomic.Pointer[declined]
+}
+
+// declined is a principal's token, and until when it is not offered again.
+type declined struct {
+	token Secret
+	until time.Time
 }
 
 // made says whether a came by an exchange: these have no refresh token, and are the
@@ -79,8 +88,12 @@ const exchanged Registering = "exchange"
 // possible says whether there is something to exchange, and somebody to ask.
 func (x *exchange) possible() bool {
 	c := x.t.Config
-	return c.Exchange && c.Issuer != "" && c.ClientID != "" && x.key.Principal != "" &&
-		x.a.subjects.get(x.key.Principal).valid(time.Now())
+	if !c.Exchange || c.Issuer == "" || c.ClientID == "" || x.key.Principal == "" {
+		return false
+	}
+	now := time.Now()
+	s, no := x.a.subjects.get(x.key.Principal), x.no.Load()
+	return s.valid(now) && (no == nil || no.token != s.token || !now.Before(no.until))
 }
 
 // next returns an account that was exchanged, nil and no error if that is not
@@ -89,23 +102,24 @@ func (x *exchange) next(ctx context.Context, c cause) (*Account, error) {
 	if !x.possible() || c.again {
 		return nil, nil
 	}
-	if x.found == nil || c.refused {
+	if x.found == nil || c.challenge != nil {
 		d, err := Discover(ctx, x.t, c.challenge)
 		if err != nil {
 			return nil, err
 		}
 		x.found = d
 	}
-	d := x.found
-	if !oneIssuer(d.Server.Issuer, x.t.Config.Issuer) || !slices.Contains(d.Server.GrantTypesSupported, grantExchange) {
+	d, subject := x.found, x.a.subjects.get(x.key.Principal).token
+	if !sameIssuer(d.Server.Issuer, x.t.Config.Issuer) || !slices.Contains(d.Server.GrantTypesSupported, grantExchange) {
 		x.found = nil
+		x.no.Store(&declined{subject, time.Now().Add(freshness)})
 		return nil, nil
 	}
 	g := grant{
-		target: x.t, client: x.t.byHand(d), endpoint: d.Server.TokenEndpoint, kind: grantExchange,
+		target: x.t, client: *x.t.preregistered(d, ""), endpoint: d.Server.TokenEndpoint, kind: grantExchange,
 		resource: d.Resource, scopes: x.t.scopes(d, c),
 		params: url.Values{
-			"subject_token":        {string(x.a.subjects.get(x.key.Principal).token)},
+			"subject_token":        {string(subject)},
 			"subject_token_type":   {accessTokenType},
 			"requested_token_type": {accessTokenType},
 		},
@@ -121,6 +135,7 @@ func (x *exchange) next(ctx context.Context, c cause) (*Account, error) {
 	x.found = nil
 	err = fmt.Errorf("exchanging the principal's token: %w", err)
 	if _, refused := errors.AsType[*Refusal](err); refused {
+		x.no.Store(&declined{subject, time.Now().Add(freshness)})
 		x.a.report(Event{Key: x.key, Kind: Failed, Issuer: d.Server.Issuer, Err: err})
 		return nil, nil
 	}

@@ -1,9 +1,7 @@
 package oauth
 
 import (
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -45,34 +43,4 @@ func (a *Account) granted(scopes []string) bool {
 		return false
 	}
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(a.Scopes, s) })
-}
-
-// isFor says whether a's tokens are for the server at an address: its resource is the
-// same, or its root or a folder above. Another server that took the name of the one
-// that was signed in to never gets its tokens.
-func (a *Account) isFor(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	r, err := url.Parse(a.Resource)
-	if err != nil || !strings.EqualFold(r.Scheme, u.Scheme) || !strings.EqualFold(withPort(r), withPort(u)) {
-		return false
-	}
-	folder := strings.TrimSuffix(r.EscapedPath(), "/")
-	rest, below := strings.CutPrefix(u.EscapedPath(), folder)
-	return below && (rest == "" || rest[0] == '/') && (r.RawQuery == "" || r.RawQuery == u.RawQuery)
-}
-
-// withPort is the host of an address with its port, also if that is its scheme's.
-func withPort(u *url.URL) string {
-	port := u.Port()
-	switch {
-	case port != "":
-	case strings.EqualFold(u.Scheme, "http"):
-		port = "80"
-	default:
-		port = "443"
-	}
-	return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) + ":" + port
 }

@@ -67,8 +67,8 @@ type origin interface {
 type cause struct {
 	// last is the account in use, nil for none.
 	last *Account
-	// refused says that a server refused its token, with challenge; again, that it was
-	// fresh. Without them it is about to expire, or has.
+	// refused says that a server refused its token, with challenge if it did not take it
+	// at all; again, that it was fresh. Without them it is about to expire, or has.
 	refused, again bool
 	challenge      http.Header
 	// scopes are wanted, those that were granted before among them; nil for no others
@@ -112,25 +112,24 @@ func (s *live) Authorization(ctx context.Context) (string, error) {
 // closer is Authorization without a header at hand: it returns the flight to wait
 // for, or what to send. mu is held.
 func (s *live) closer(now time.Time) (*flight, string, error) {
-	tired := s.err != nil && now.Sub(s.failed) < retry
 	switch {
 	case s.needs != nil && now.Before(s.held):
 		return nil, "", s.needs
 	case s.acct.valid(now):
 		s.needs = nil
-		if (s.err != nil || s.acct.due(now)) && !tired && s.flight == nil && s.from.renewable(s.acct) {
-			s.fly(cause{challenge: s.challenge})
+		if (s.err != nil || s.acct.due(now)) && s.flight == nil && s.from.renewable(s.acct) {
+			s.fly(cause{})
 		}
 		return nil, s.publish(now), nil
 	case s.flight != nil:
 		return s.flight, "", nil
-	case tired:
+	case s.err != nil && now.Sub(s.failed) < retry:
 		return nil, "", s.err
 	case s.loaded && s.acct == nil && s.needs == nil && !s.from.renewable(nil):
 		return nil, "", nil
 	}
 	s.needs = nil
-	return s.fly(cause{challenge: s.challenge}), "", nil
+	return s.fly(cause{}), "", nil
 }
 
 // Refused implements Source.
@@ -167,8 +166,9 @@ func (s *live) refused(now time.Time, sent string, status int, h http.Header) (f
 		return nil, false, nil, s.err
 	}
 	s.keep(h)
-	c := cause{challenge: s.challenge, refused: s.acct.header() == sent}
+	c := cause{refused: s.acct.header() == sent}
 	if status != http.StatusForbidden {
+		c.challenge = s.challenge
 		c.again = !s.fresh.IsZero() && now.Sub(s.fresh) < freshness
 		return s.fly(c), false, nil, nil
 	}

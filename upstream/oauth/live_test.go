@@ -275,6 +275,7 @@ func TestPersonAndRenewal(t *testing.T) {
 		go func() { _, _ = s.Authorization(t.Context()) }()
 		time.Sleep(time.Second)
 		r.as.Set(func(b *oauthtest.Behaviour) { b.Before = nil })
+		r.store.late = time.Second // the renewal ends after the sign-in
 		second := r.signIn("")
 		if r.header(s) != second.header() {
 			t.Error("the renewal of the sign-in before replaced the new one")
@@ -331,8 +332,9 @@ func TestClose(t *testing.T) {
 		synctest.Wait()
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := impatient.Close(short); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Close without time: %v", err)
+		began := time.Now()
+		if err := impatient.Close(short); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("Close without time: %v after %s", err, time.Since(began))
 		}
 	})
 }

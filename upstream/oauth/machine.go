@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -27,7 +25,7 @@ func (o *machine) next(ctx context.Context, c cause) (*Account, error) {
 	if c.again {
 		return nil, &NeedsAuth{Key: o.key, Issuer: c.last.issuer(), Why: Rejected}
 	}
-	if o.found == nil || c.refused {
+	if o.found == nil || c.challenge != nil {
 		d, err := Discover(ctx, o.t, c.challenge)
 		if err != nil {
 			return nil, err
@@ -36,7 +34,7 @@ func (o *machine) next(ctx context.Context, c cause) (*Account, error) {
 	}
 	d := o.found
 	g := grant{
-		target: o.t, client: o.t.byHand(d), endpoint: d.Server.TokenEndpoint, kind: grantMachine,
+		target: o.t, client: *o.t.preregistered(d, ""), endpoint: d.Server.TokenEndpoint, kind: grantMachine,
 		resource: d.Resource, scopes: o.t.scopes(d, c),
 	}
 	a, err := g.account(ctx, o.key, d)
@@ -99,26 +97,3 @@ func (a *Account) issuer() string {
 	}
 	return a.Issuer
 }
-
-// byHand is the client that is configured, as an authorization server wants it to
-// prove who it is.
-func (t *Target) byHand(d *Discovery) Registration {
-	c := t.Config
-	r := Registration{
-		Issuer: d.Server.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, AuthMethod: methodBasic,
-		How: Preregistered,
-	}
-	ways := d.Server.TokenEndpointAuthMethodsSupported
-	switch {
-	case c.PrivateKey != "":
-		r.AuthMethod = methodKey
-	case c.ClientSecret == "":
-		r.AuthMethod = methodNone
-	case slices.Contains(ways, methodPost) && !slices.Contains(ways, methodBasic):
-		r.AuthMethod = methodPost
-	}
-	return r
-}
-
-// oneIssuer compares two issuers; people write them with or without the last slash.
-func oneIssuer(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }

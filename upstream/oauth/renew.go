@@ -70,7 +70,8 @@ func (o *stored) next(ctx context.Context, c cause) (*Account, error) {
 	return o.renew(ctx, c, a)
 }
 
-// read returns the account of the store, nil for none that is of this server.
+// read returns the account of the store, nil for none that is of this server: another
+// one that took its name never gets its tokens.
 func (o *stored) read(ctx context.Context) (*Account, error) {
 	a, err := o.a.o.Store.Account(ctx, o.key)
 	switch {
@@ -78,7 +79,7 @@ func (o *stored) read(ctx context.Context) (*Account, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading the sign-in: %w", err)
-	case !a.isFor(o.t.URL):
+	case !covers(a.Resource, o.t.URL):
 		return nil, nil
 	}
 	return a, nil
@@ -99,7 +100,7 @@ func (o *stored) good(a *Account, c cause) bool {
 // elsewhere says whether a is of another issuer than the one that is configured.
 func (o *stored) elsewhere(a *Account) bool {
 	pin := o.t.Config.Issuer
-	return pin != "" && !oneIssuer(pin, a.Issuer)
+	return pin != "" && !sameIssuer(pin, a.Issuer)
 }
 
 // nobody is next without an account of a person.
@@ -108,7 +109,7 @@ func (o *stored) nobody(ctx context.Context, c cause) (*Account, error) {
 		return a, err
 	}
 	if c.refused && c.last == nil {
-		return nil, &NeedsAuth{Key: o.key, Scopes: challengedScopes(c.challenge), Why: NotSignedIn}
+		return nil, &NeedsAuth{Key: o.key, Scopes: readChallenge(c.challenge).scopes, Why: NotSignedIn}
 	}
 	return nil, nil
 }
@@ -125,7 +126,7 @@ func (o *stored) spent(ctx context.Context, c cause, a *Account) error {
 // on another authorization server now.
 func (o *stored) rejected(ctx context.Context, c cause, a *Account) error {
 	n := o.needs(a, Rejected)
-	if d, err := Discover(ctx, o.t, c.challenge); err == nil && !oneIssuer(d.Server.Issuer, a.Issuer) {
+	if d, err := Discover(ctx, o.t, c.challenge); err == nil && !sameIssuer(d.Server.Issuer, a.Issuer) {
 		n.Issuer, n.Why = d.Server.Issuer, IssuerChanged
 	}
 	return n

@@ -50,6 +50,7 @@ func TestRenewsAhead(t *testing.T) {
 		r := newRig(t, hour, oauthtest.Protection{}, Config{})
 		first := r.signIn("")
 		s := r.Source(r.target, "")
+		r.header(s)
 		time.Sleep(59*time.Minute - time.Second)
 		if r.header(s) != first.header() || r.refreshes() != 0 {
 			t.Fatal("renewed early")
@@ -87,6 +88,7 @@ func TestOneRefresh(t *testing.T) {
 		r.header(s)
 		time.Sleep(2 * time.Hour)
 		r.slow("/token", 3*time.Second)
+		reads := r.store.reads
 
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -113,6 +115,9 @@ func TestOneRefresh(t *testing.T) {
 		if n != 1 || r.refreshes() != 1 {
 			t.Errorf("%d headers, %d token requests, want 1", n, r.refreshes())
 		}
+		if n := r.store.reads - reads; n > 2 {
+			t.Errorf("the store was read %d times, want no more than before and after it is locked", n)
+		}
 	})
 }
 
@@ -131,8 +136,9 @@ func TestRefusedOnce(t *testing.T) {
 			all.Go(func() { r.must(s) })
 		}
 		all.Wait()
-		if err := s.Refused(t.Context(), first.header(), http.StatusUnauthorized, http.Header{}); err != nil {
-			t.Errorf("a late refusal: %v", err)
+		reads := r.store.reads
+		if err := s.Refused(t.Context(), first.header(), http.StatusUnauthorized, http.Header{}); err != nil || r.store.reads != reads {
+			t.Errorf("a late refusal: %v, %d reads", err, r.store.reads-reads)
 		}
 		if n := r.refreshes(); n != 1 {
 			t.Errorf("%d token requests, want 1", n)
@@ -162,11 +168,32 @@ func TestIssuerDown(t *testing.T) {
 		if st := r.State(first.Key); !st.Signed || !st.Renewable || st.Needs != nil || !strings.Contains(st.Err, "503") {
 			t.Errorf("state: %+v", st)
 		}
-		time.Sleep(2 * time.Second)
-		_, err := r.call(s, "whoami")
-		var n *NeedsAuth
-		if err == nil || errors.As(err, &n) {
-			t.Errorf("expired while the issuer is down: %v", err)
+		time.Sleep(999 * time.Millisecond)
+		if r.header(s) != first.header() {
+			t.Fatal("not the token that is still valid")
+		}
+		time.Sleep(500 * time.Millisecond)
+		if h, err := s.Authorization(t.Context()); err == nil {
+			t.Errorf("a token that has expired, %t", h == first.header())
+		}
+		time.Sleep(3 * time.Second)
+		before := r.refreshes()
+		for range 20 {
+			_, err := r.call(s, "whoami")
+			var n *NeedsAuth
+			if err == nil || errors.As(err, &n) {
+				t.Errorf("expired while the issuer is down: %v", err)
+			}
+		}
+		if n := r.refreshes() - before; n != 2 {
+			t.Errorf("%d token requests of 20 calls at once, want 2", n)
+		}
+		other := r.newProcess(Config{})
+		if _, err := other.Source(other.target, "").Authorization(t.Context()); err == nil {
+			t.Error("a token from nowhere")
+		}
+		if st := other.State(first.Key); !st.Signed || !st.Renewable || st.Issuer != r.as.URL {
+			t.Errorf("state of another process: %+v", st)
 		}
 		if r.count(Failed) != 1 || r.count(Needed) != 0 {
 			t.Errorf("events: %+v", r.events)

@@ -22,6 +22,9 @@ func (t *Target) revoke(ctx context.Context, a *Account) error {
 	if a.RevocationEndpoint == "" {
 		return errNoRevocation
 	}
+	if _, err := t.address(a.RevocationEndpoint); err != nil {
+		return fmt.Errorf("its revocation endpoint: %w", err)
+	}
 	var failed error
 	for _, tok := range []struct {
 		value Secret
@@ -58,7 +61,7 @@ func (t *Target) tellRevoked(ctx context.Context, a *Account, form url.Values) e
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.RevocationEndpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return errors.New("its revocation endpoint is no address")
+		return plain(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if c.AuthStyle == oauth2.AuthStyleInHeader {
@@ -66,7 +69,7 @@ func (t *Target) tellRevoked(ctx context.Context, a *Account, form url.Values) e
 	}
 	resp, err := t.still().Do(req)
 	if err != nil {
-		return err
+		return plain(err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // nothing of it is of use

@@ -23,8 +23,28 @@ import (
 type shared struct {
 	*memory
 
-	ask sync.Mutex           // guards put
-	put func(*Account) error // asked before an account is put; nil for nothing
+	ask   sync.Mutex           // guards what follows
+	put   func(*Account) error // asked before an account is put; nil for nothing
+	late  time.Duration        // how long who unlocks takes to go on
+	reads int                  // of accounts
+}
+
+func (m *shared) Account(ctx context.Context, k Key) (*Account, error) {
+	m.ask.Lock()
+	m.reads++
+	m.ask.Unlock()
+	return m.memory.Account(ctx, k)
+}
+
+func (m *shared) Lock(ctx context.Context, k Key) (func(), error) {
+	unlock, err := m.memory.Lock(ctx, k)
+	return func() {
+		unlock()
+		m.ask.Lock()
+		late := m.late
+		m.ask.Unlock()
+		time.Sleep(late)
+	}, err
 }
 
 func (m *shared) Put(ctx context.Context, a *Account) error {
