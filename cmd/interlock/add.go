@@ -35,12 +35,16 @@ validated before anything changes.
 They stay over a reload and a restart of the gateway; a server of the same name in the
 configuration wins. A command can be added over the unix socket alone.
 
+A remote server may want you to sign in: then it is in error with needs_auth, and interlock
+login NAME does it.
+
 ${VAR} in a value is the gateway's environment; quote it to keep it from the shell.
 
 It returns when the servers are added; with --wait it waits for their start and writes each
 outcome as it comes. It exits with 2 when what is to be added is no valid configuration, and
 then adds nothing, with 1 when one failed.`,
 		Example: `  interlock add memory -- npx -y @modelcontextprotocol/server-memory
+  interlock add linear --url https://mcp.linear.app/mcp
   interlock add files --env LOG_LEVEL=warn --wait -- npx -y @modelcontextprotocol/server-filesystem /srv
   interlock add issues --url https://mcp.example.com/mcp --header 'Authorization=Bearer ${TOKEN}'
   interlock add --file ~/.cursor/mcp.json
@@ -75,9 +79,13 @@ then adds nothing, with 1 when one failed.`,
 			return err
 		}
 		added.Wait, added.Timeout = p.wait, p.seconds()
-		return a.order(ctx, c, "add", &p, *output, func(ctx context.Context, each func(admin.Outcome)) ([]admin.Outcome, error) {
+		err = a.order(ctx, c, "add", &p, *output, func(ctx context.Context, each func(admin.Outcome)) ([]admin.Outcome, error) {
 			return c.Add(ctx, *added, each)
 		})
+		if err == nil && f.url != "" && !p.wait && *output == asTable {
+			a.errs.printf("%s\n", a.errs.faint("  if it wants you to sign in: interlock login "+args[0]))
+		}
+		return err
 	})
 	return cmd
 }

@@ -13,12 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakless{m}, map[string]func(){"interlock": main})
+	testscript.Main(leakless{m}, map[string]func(){"interlock": main, "xdg-open": fakeBrowser})
 }
 
 // leakless runs the tests and then looks for goroutines that outlive them;
@@ -50,7 +51,11 @@ const promptExit = "GORACE=atexit_sleep_ms=0"
 //
 //	exits CODE COMMAND...
 //
-// which wants that exit code.
+// which wants that exit code, and
+//
+//	protected
+//
+// which sets MCP_URL to a server with two tools that wants a sign-in.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -72,7 +77,13 @@ func TestScripts(t *testing.T) {
 			)
 			return os.MkdirAll(home, 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"eventually": eventually, "exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"eventually": eventually, "exits": exits,
+			"protected": func(ts *testscript.TestScript, _ bool, _ []string) {
+				issuer := oauthtest.StartIssuer(t, "", oauthtest.Behaviour{Rotate: true})
+				ts.Setenv("MCP_URL", oauthtest.StartResource(t, issuer, oauthtest.Protection{}).URL)
+			},
+		},
 	})
 }
 
@@ -98,7 +109,7 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	for {
 		cmd := exec.Command(filepath.Join(path, args[1]), args[2:]...)
 		cmd.Dir = ts.MkAbs(".")
-		for _, k := range []string{"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "ADDR", "INTERLOCK_SERVER__LISTEN", "GORACE"} {
+		for _, k := range []string{"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "ADDR", "MCP_URL", "INTERLOCK_SERVER__LISTEN", "GORACE"} {
 			cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
 		}
 		out, _ := cmd.CombinedOutput()
