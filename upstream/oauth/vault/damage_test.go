@@ -12,68 +12,40 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
+// scene is what a vault has that is to be damaged.
+type scene struct {
+	a, b    string // the IDs of entries
+	ofOther []byte // what the entry b holds
+}
+
 // What is damaged says so, names the file, and a new sign-in mends what it can.
 func TestDamage(t *testing.T) {
-	sealed := func(t *testing.T, v *Vault, upstream string) string {
-		t.Helper()
-		x, err := v.index()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v.files.file(x.find(name{Kind: ofAccount, Upstream: upstream}).entry)
-	}
-	edit := func(t *testing.T, file string, f func([]byte) []byte) {
-		t.Helper()
-		b, err := os.ReadFile(file)
-		if err == nil {
-			err = os.WriteFile(file, f(b), 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	const entry, key, index = "entry", "key", "index"
 	for _, c := range []struct {
-		name   string
-		damage func(t *testing.T, v *Vault)
-		want   string // of the error
-		lost   bool   // a new sign-in mends it
+		name, file string
+		edit       func(b []byte, s scene) []byte // nil removes the file
+		want       string                         // of the error
+		lost       bool                           // a new sign-in mends it
 	}{
-		{"cut off", func(t *testing.T, v *Vault) {
-			edit(t, sealed(t, v, "a"), func(b []byte) []byte { return b[:len(b)-1] })
-		}, ".sealed is damaged", true},
-		{"empty", func(t *testing.T, v *Vault) { edit(t, sealed(t, v, "a"), func([]byte) []byte { return nil }) }, ".sealed is damaged", true},
-		{"half a nonce", func(t *testing.T, v *Vault) {
-			edit(t, sealed(t, v, "a"), func(b []byte) []byte { return b[:len(magic)+5] })
-		}, ".sealed is damaged", true},
-		{"a bit", func(t *testing.T, v *Vault) {
-			edit(t, sealed(t, v, "a"), func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
-		}, ".sealed is damaged", true},
-		{"gone", func(t *testing.T, v *Vault) { _ = os.Remove(sealed(t, v, "a")) }, ".sealed is gone", true},
-		{"another's", func(t *testing.T, v *Vault) {
-			b, _ := os.ReadFile(sealed(t, v, "b"))
-			edit(t, sealed(t, v, "a"), func([]byte) []byte { return b })
-		}, ".sealed is damaged", true},
-		{"swapped in the index", func(t *testing.T, v *Vault) {
-			a, b := filepath.Base(sealed(t, v, "a"))[:32], filepath.Base(sealed(t, v, "b"))[:32]
-			edit(t, v.indexFile(), func(x []byte) []byte {
-				return []byte(strings.NewReplacer(a, b, b, a).Replace(string(x)))
-			})
+		{"cut off", entry, func(b []byte, _ scene) []byte { return b[:len(b)-1] }, ".sealed is damaged", true},
+		{"empty", entry, func([]byte, scene) []byte { return nil }, ".sealed is damaged", true},
+		{"half a nonce", entry, func(b []byte, _ scene) []byte { return b[:len(magic)+5] }, ".sealed is damaged", true},
+		{"a bit", entry, func(b []byte, _ scene) []byte { b[len(b)/2] ^= 1; return b }, ".sealed is damaged", true},
+		{"gone", entry, nil, ".sealed is gone", true},
+		{"another's", entry, func(_ []byte, s scene) []byte { return s.ofOther }, ".sealed is damaged", true},
+		{"no key", key, nil, "key is gone", true},
+		{"short key", key, func(b []byte, _ scene) []byte { return b[:31] }, "key is damaged", true},
+		{"foreign key", key, func(b []byte, _ scene) []byte { b[0]++; return b }, "with another key than", true},
+		{"swapped in the index", index, func(b []byte, s scene) []byte {
+			return []byte(strings.NewReplacer(s.a, s.b, s.b, s.a).Replace(string(b)))
 		}, "the entry is of something else", true},
-		{"a path in the index", func(t *testing.T, v *Vault) {
-			a := filepath.Base(sealed(t, v, "a"))[:32]
-			edit(t, v.indexFile(), func(x []byte) []byte { return bytes.ReplaceAll(x, []byte(a), []byte("../../etc/x")) })
+		{"a path in the index", index, func(b []byte, s scene) []byte {
+			return bytes.ReplaceAll(b, []byte(s.a), []byte("../../etc/x"))
 		}, "no file of ours", true},
-		{"no key", func(t *testing.T, v *Vault) { _ = os.Remove(v.files.keyFile()) }, "key is gone", true},
-		{"short key", func(t *testing.T, v *Vault) { edit(t, v.files.keyFile(), func(b []byte) []byte { return b[:31] }) }, "key is damaged", true},
-		{"foreign key", func(t *testing.T, v *Vault) {
-			edit(t, v.files.keyFile(), func(b []byte) []byte { b[0]++; return b })
-		}, "with another key than", true},
-		{"index cut off", func(t *testing.T, v *Vault) { edit(t, v.indexFile(), func(b []byte) []byte { return b[:40] }) }, "put a copy back, or remove the folder", false},
-		{"index empty", func(t *testing.T, v *Vault) { edit(t, v.indexFile(), func([]byte) []byte { return nil }) }, "put a copy back, or remove the folder", false},
-		{"newer index", func(t *testing.T, v *Vault) {
-			edit(t, v.indexFile(), func(b []byte) []byte {
-				return bytes.Replace(b, []byte(`"version": 1`), []byte(`"version": 2`), 1)
-			})
+		{"index cut off", index, func(b []byte, _ scene) []byte { return b[:40] }, "put a copy back, or remove the folder", false},
+		{"index empty", index, func([]byte, scene) []byte { return nil }, "put a copy back, or remove the folder", false},
+		{"newer index", index, func(b []byte, _ scene) []byte {
+			return bytes.Replace(b, []byte(`"version": 1`), []byte(`"version": 2`), 1)
 		}, "version 2, and this Interlock knows version 1", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,7 +53,10 @@ func TestDamage(t *testing.T) {
 			a, b := account("a", "", 1), account("b", "", 2)
 			put(t, v, a)
 			put(t, v, b)
-			c.damage(t, v)
+			s, files := look(t, v), map[string]string{key: v.files.keyFile(), index: v.indexFile()}
+			files[entry] = filepath.Join(v.dir, s.a+sealed)
+			damage(t, files[c.file], s, c.edit)
+
 			_, err := v.Account(t.Context(), a.Key)
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ign in again") || strings.Contains(err.Error(), "s3cret") {
 				t.Fatal(err)
@@ -100,6 +75,35 @@ func TestDamage(t *testing.T) {
 				t.Errorf("delete: %v", err)
 			}
 		})
+	}
+}
+
+// look returns the scene of a vault with accounts a and b.
+func look(t *testing.T, v *Vault) scene {
+	t.Helper()
+	x, err := v.index()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scene{a: x.find(name{Kind: ofAccount, Upstream: "a"}).ID, b: x.find(name{Kind: ofAccount, Upstream: "b"}).ID}
+	if s.ofOther, err = os.ReadFile(filepath.Join(v.dir, s.b+sealed)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func damage(t *testing.T, file string, s scene, edit func([]byte, scene) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	switch {
+	case err != nil:
+	case edit == nil:
+		err = os.Remove(file)
+	default:
+		err = os.WriteFile(file, edit(b, s), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -106,7 +106,7 @@ func (v *Vault) Account(ctx context.Context, k oauth.Key) (*oauth.Account, error
 	}
 	var a accountSecrets
 	if json.Unmarshal(secret, &a) != nil || a.Key != k {
-		return nil, n.failed(foreign)
+		return nil, n.failed(errForeign)
 	}
 	return a.account(), nil
 }
@@ -147,14 +147,14 @@ func (v *Vault) Registration(ctx context.Context, upstream, issuer, redirectURI 
 	n := name{Kind: ofRegistration, Upstream: upstream, Issuer: issuer, RedirectURI: redirectURI}
 	secret, err := v.secret(ctx, n)
 	if errors.Is(err, oauth.ErrLost) {
-		return nil, nil // a new one is as good
+		err = nil // a new one is as good
 	}
 	if err != nil || secret == nil {
 		return nil, err
 	}
 	var r registrationSecrets
-	if json.Unmarshal(secret, &r) != nil || r.Issuer != issuer || r.RedirectURI != redirectURI {
-		return nil, nil
+	if err := json.Unmarshal(secret, &r); err != nil || r.Issuer != issuer || r.RedirectURI != redirectURI {
+		return nil, nil //nolint:nilerr // damaged: as above
 	}
 	return r.registration(), nil
 }
@@ -185,8 +185,8 @@ func (v *Vault) Lock(ctx context.Context, k oauth.Key) (unlock func(), err error
 	return lockFile(ctx, filepath.Join(v.dir, lockName(k)))
 }
 
-// foreign is an entry that is not what the index says it is.
-var foreign = fmt.Errorf("%w: the entry is of something else", oauth.ErrLost)
+// errForeign says that an entry is not what the index says it is.
+var errForeign = fmt.Errorf("%w: the entry is of something else", oauth.ErrLost)
 
 func errOr(err, other error) error {
 	if err != nil {
