@@ -92,6 +92,7 @@ func (g *Gateway) authenticated(w http.ResponseWriter, r *http.Request, by *guar
 		g.challenged(w, r, challenge, telemetry.AuditLine{})
 		return visitor{}, false
 	}
+	g.signIns.presented(r, p, by)
 	return visitor{r, p, by}, true
 }
 

@@ -195,6 +195,7 @@ func (g *Gateway) begin(cfg *config.Config, rules *generation, o Options) (err e
 		return fmt.Errorf("upstreams: %w", err)
 	}
 	g.cfg.Store(cfg)
+	g.signIns.keep(cfg.Upstreams)
 	auth, err := g.newAuthenticator(&cfg.Server)
 	if err != nil {
 		return fmt.Errorf("server.auth: %w", err)

@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/vault"
@@ -19,6 +22,8 @@ type signIns struct {
 	accounts *oauth.Accounts
 	offers   offerTable
 	trouble  troubles
+	// exchanges says that an upstream wants tokens in exchange for principals' own.
+	exchanges atomic.Bool
 
 	mu      sync.Mutex         // guards the rest
 	targets map[string]*target // by upstream
@@ -85,12 +90,25 @@ func (s *signIns) drop(name string) {
 	delete(s.targets, name)
 }
 
+// presented gives the token of a request's principal to where it can be exchanged, if
+// an upstream wants that.
+func (s *signIns) presented(r *http.Request, p *policy.Principal, by *guard) {
+	if by.auth == nil || !s.exchanges.Load() {
+		return
+	}
+	if token, expires := by.auth.TokenOf(r); token != "" {
+		s.accounts.Present(p.Key(), token, expires)
+	}
+}
+
 // keep forgets what is not among the upstreams of a new configuration.
 func (s *signIns) keep(ups []upstream.Config) {
-	there := make(map[string]bool, len(ups))
+	there, exchanges := make(map[string]bool, len(ups)), false
 	for i := range ups {
 		there[ups[i].Name] = ups[i].Enabled
+		exchanges = exchanges || ups[i].Enabled && ups[i].Auth.Exchange
 	}
+	s.exchanges.Store(exchanges)
 	s.mu.Lock()
 	for name := range s.targets {
 		if !there[name] {

@@ -153,3 +153,18 @@ func notAccess(header jose.Header, said claims) string {
 	}
 	return ""
 }
+
+// TokenOf returns the access token with which a request came that Authenticate let in,
+// and when it expires; "" for a key. It is for an exchange at its issuer (RFC 8693) and
+// for nothing else: no log, no trace.
+func (a *Authenticator) TokenOf(r *http.Request) (token string, expires time.Time) {
+	token, err := credentialOf(r)
+	if err != nil || token == "" || strings.HasPrefix(token, KeyPrefix) {
+		return "", time.Time{}
+	}
+	v := a.cache.get(sha256.Sum256([]byte(token)), time.Now())
+	if v == nil {
+		return "", time.Time{}
+	}
+	return token, v.until.Add(-v.issuer.config.skew())
+}

@@ -221,3 +221,30 @@ func TestClaims(t *testing.T) {
 		wantStatus(t, a, ec.token(t, good(changed), nil), 401, name)
 	}
 }
+
+// A token that was let in can be exchanged at its issuer; a key cannot.
+func TestTokenOf(t *testing.T) {
+	key, hash := NewKey()
+	ec := newEC("ec-1")
+	c := oidc()
+	c.APIKeys = []APIKey{{Principal: "me", Hash: hash, Scopes: []string{"mcp"}}}
+	a := newKit(t, c, newIssuerFake(ec))
+	token := ec.token(t, good(nil), nil)
+	if got, _ := a.TokenOf(request(token)); got != "" {
+		t.Error("a token that nobody checked is handed on")
+	}
+	for _, credential := range []string{token, key} {
+		if _, ch := a.Authenticate(t.Context(), request(credential)); ch != nil {
+			t.Fatal(ch)
+		}
+	}
+	got, expires := a.TokenOf(request(token))
+	if left := time.Until(expires); got != token || left < 55*time.Minute || left > time.Hour {
+		t.Errorf("the token: %v, good for %v", got == token, left)
+	}
+	for what, r := range map[string]*http.Request{"a key": request(key), "nothing": request(""), "another token": request(token + "x")} {
+		if got, _ := a.TokenOf(r); got != "" {
+			t.Errorf("%s is handed on", what)
+		}
+	}
+}
