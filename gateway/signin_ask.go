@@ -86,6 +86,11 @@ func (s *signIns) offer(x *exchange, need *oauth.NeedsAuth) (link, error) {
 	if err != nil {
 		return link{}, err
 	}
+	// Somebody may have signed in between the refusal and now: whoever does so from now
+	// on ends the offer.
+	if st := s.accounts.State(need.Key); st.Signed && st.Needs == nil {
+		s.offers.conclude(o, nil)
+	}
 	return link{o, base + signInPath + ticket, invitationText(need)}, nil
 }
 
@@ -130,6 +135,11 @@ func invitationText(need *oauth.NeedsAuth) string {
 // or ctx is done.
 func (g *Gateway) awaitSignIn(ctx context.Context, c *call, l link) error {
 	s := c.x.session
+	select {
+	case <-l.over: // somebody was faster
+		return l.err
+	default:
+	}
 	for {
 		i, mine := g.signIns.offers.invite(l.offer, s)
 		if mine {

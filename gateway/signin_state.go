@@ -24,7 +24,7 @@ func (g *Gateway) SignedIn(ctx context.Context, o admin.Order) []admin.Outcome {
 		if u == nil { // it was removed just now
 			return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
 		}
-		if !u.Status().Desired || !g.signIns.hopeful(name) {
+		if !u.Status().Desired || g.signIns.gone(oauth.Key{Upstream: name}) {
 			return admin.Outcome{Name: name, OK: true, Done: true, State: string(u.Status().State)}
 		}
 		for _, x := range g.set.Order(upstream.VerbStart, name) {
@@ -33,12 +33,6 @@ func (g *Gateway) SignedIn(ctx context.Context, o admin.Order) []admin.Outcome {
 		return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
 	})
 	return t.list
-}
-
-// hopeful reports whether an upstream may run as far as its sign-in goes.
-func (s *signIns) hopeful(name string) bool {
-	st := s.accounts.State(oauth.Key{Upstream: name})
-	return st.Signed || st.Needs == nil
 }
 
 // configOf is how an upstream is signed in to.

@@ -144,12 +144,22 @@ func (s *signIns) close() {
 
 // changed is told that an account came or went by a person's doing. It does not block.
 func (s *signIns) changed(k oauth.Key) {
-	if !s.accounts.State(k).Signed {
+	if s.gone(k) {
 		s.g.set.SignedOut(k.Upstream, k.Principal)
 		return
 	}
 	s.g.set.SignedIn(k.Upstream, k.Principal)
 	s.offers.end(k, nil)
+}
+
+// gone reports whether links have used an account that is not there any more. Of one
+// that cannot be read for now nothing is known.
+func (s *signIns) gone(k oauth.Key) bool {
+	s.mu.Lock()
+	_, used := s.used[k]
+	s.mu.Unlock()
+	st := s.accounts.State(k)
+	return used && !st.Signed && st.Err == ""
 }
 
 // look reads the accounts of an upstream again, the gateway's own and those of
