@@ -46,7 +46,7 @@ func protect(t *testing.T, b oauthtest.Behaviour, change func(*config.Config)) *
 	if change != nil {
 		change(&cfg)
 	}
-	p.rig = startWith(t, &cfg, Options{signIns: p.kept, Log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	p.rig = startWith(t, &cfg, Options{SignIns: p.kept, Log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	t.Cleanup(func() { // no token is in the log, whatever the test does
 		for _, secret := range p.secrets() {
 			if strings.Contains(p.log.String(), secret) {

@@ -38,7 +38,8 @@ func TestCallWaitsForASignIn(t *testing.T) {
 	if got.status != http.StatusOK || !strings.Contains(got.body, "You are signed in to up") {
 		t.Fatalf("the person ends at %d %s", got.status, got.body)
 	}
-	id := strings.Split(strings.Split(question, `"elicitationId":"`)[1], `"`)[0]
+	_, id, _ := strings.Cut(question, `"elicitationId":"`)
+	id, _, _ = strings.Cut(id, `"`)
 	if got := c.next(events); got != `{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"`+id+`"}}` {
 		t.Errorf("then came %s", got)
 	}
