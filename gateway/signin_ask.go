@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -111,11 +113,21 @@ func (s *signIns) own(x *exchange, need *oauth.NeedsAuth, c *upstream.Config) bo
 }
 
 // nameOf is how a page calls a principal: by what people call it, and by what it is.
+// Issuers let people choose their names, so what would turn or hide the rest is left out.
 func nameOf(p *policy.Principal) string {
-	if p.Name == "" || p.Name == p.Subject {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, p.Name)
+	if r := []rune(name); len(r) > 80 {
+		name = string(r[:80]) + "..."
+	}
+	if name == "" || name == p.Subject {
 		return p.Subject
 	}
-	return p.Name + " (" + p.Subject + ")"
+	return name + " (" + p.Subject + ")"
 }
 
 // invitationText is what a person is told with the link.
