@@ -19,7 +19,7 @@ type snippet struct {
 	language, note, text string
 }
 
-// TestReadme runs what README.md and docs/telemetry.md show: configurations pass
+// TestReadme runs what README.md, docs/telemetry.md and docs/sign-in.md show: configurations pass
 // `interlock validate`, and commands and their flags exist.
 func TestReadme(t *testing.T) {
 	interlock := build(t)
@@ -29,6 +29,7 @@ func TestReadme(t *testing.T) {
 	}{
 		{"README.md", 3, 5},
 		{"docs/telemetry.md", 1, 4},
+		{"docs/sign-in.md", 5, 4},
 	} {
 		t.Run(page.file, func(t *testing.T) {
 			configs, commands := runPage(t, interlock, page.file)
