@@ -109,7 +109,7 @@ func (c *counter) target(name string) (*oauth.Target, error) {
 	case u.Auth.Flow == oauth.NoFlow:
 		return nil, usage("take auth.flow out to sign in there", "%s is not signed in to (auth.flow: none)", name)
 	}
-	return nil, usage("take them out to sign in there, or set auth: {flow: authorization_code}", "%s has credentials of its own, in headers or url", name)
+	return nil, usage("take them out to sign in there", "%s has credentials of its own, in headers or url", name)
 }
 
 // choices says which upstreams can be signed in to.
