@@ -136,7 +136,7 @@ func invitationText(need *oauth.NeedsAuth) string {
 	switch need.Why {
 	case oauth.MoreScope:
 		why = strconv.Quote(need.Upstream) + " wants more permissions: sign in again to go on"
-	case oauth.Expired, oauth.Revoked, oauth.Rejected:
+	case oauth.Expired, oauth.Revoked, oauth.Rejected, oauth.Lost:
 		why = "The sign-in to " + strconv.Quote(need.Upstream) + " is not valid any more: sign in again to go on"
 	}
 	return why + ". The link is good once, for 10 minutes."

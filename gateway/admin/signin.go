@@ -35,7 +35,7 @@ type SignIn struct {
 	Expires   time.Time `json:"expires,omitzero"`
 	Renewable bool      `json:"renewable,omitempty"`
 	// Why is the reason for needs_auth as a stable word: not_signed_in, expired,
-	// revoked, rejected, issuer_changed or client_unknown. With signed_in it may be
+	// revoked, rejected, lost, issuer_changed or client_unknown. With signed_in it may be
 	// more_scope: the server wants more for some of what it does.
 	Why string `json:"why,omitempty"`
 	// Error says why a token could not be had the last time that this was tried, for a

@@ -172,8 +172,13 @@ func (a *Accounts) Forget(ctx context.Context, t *Target, principal string) erro
 	}
 	acct, err := a.o.Store.Account(ctx, k)
 	var failed error
-	if err == nil {
+	switch {
+	case err == nil:
 		failed = t.revoke(ctx, acct)
+	case !errors.Is(err, ErrNoAccount): // what cannot be read can still be forgotten
+		failed, acct, err = err, &Account{Key: k}, nil
+	}
+	if err == nil {
 		err = a.o.Store.Delete(ctx, k)
 	}
 	unlock()

@@ -191,7 +191,9 @@ func TestHostileAuthorizationAddress(t *testing.T) {
 		"https://as.test/?a=$(id)&b=`id`|c>d", "https://as.test/#fragment", "https://me:pass@as.test/", "https://as.test/\n", "https://as.test/\x1b[2J", "https://as.test/\u202e",
 		"https://as.test/?client_id=other&redirect_uri=https://evil.test/&state=fixed&code_challenge=x&code_challenge_method=plain&response_type=token&scope=all&resource=x",
 	} {
-		h.as.Set(func(b *oauthtest.Behaviour) { b.Edit = func(doc map[string]any) { doc["authorization_endpoint"] = address } })
+		h.as.Set(func(b *oauthtest.Behaviour) {
+			b.Edit = func(doc map[string]any) { doc["authorization_endpoint"] = address }
+		})
 		h.store = newMemory()
 		a, err := h.begin(t)
 		if err != nil {

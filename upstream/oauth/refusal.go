@@ -26,6 +26,7 @@ const (
 	Rejected      Why = "rejected"       // the server does not take the token, though it is fresh
 	MoreScope     Why = "more_scope"     // the server wants more than was granted
 	IssuerChanged Why = "issuer_changed" // the server relies on another authorization server now
+	Lost          Why = "lost"           // what was kept of the sign-in cannot be read any more
 	BadClient     Why = "client_unknown" // the issuer does not know the client any more
 )
 
@@ -33,6 +34,7 @@ func (e *NeedsAuth) Error() string {
 	said := map[Why]string{
 		NotSignedIn: "nobody has signed in", Expired: "the sign-in has expired", Revoked: "the sign-in was revoked",
 		Rejected: "the server does not take the token", MoreScope: "the server wants more than was granted",
+		Lost:          "what was kept of the sign-in cannot be read any more",
 		IssuerChanged: "the server has another authorization server now", BadClient: "the authorization server does not know this client any more",
 	}[e.Why]
 	if e.Why == MoreScope && len(e.Scopes) > 0 {

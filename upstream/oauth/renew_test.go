@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -402,5 +403,36 @@ func TestStoreDown(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		r.must(s)
+	})
+}
+
+// An account that cannot be read any more wants a sign-in, which replaces it; one that
+// cannot be read for now does not. Either can be forgotten.
+func TestUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{})
+		first := r.signIn("")
+		r.store.unreadable(fmt.Errorf("the key is gone: %w", ErrLost))
+		if n := r.needs(r.Source(r.target, ""), "whoami"); n.Why != Lost || n.Key != first.Key {
+			t.Errorf("needs %s", n.Why)
+		}
+		r.store.unreadable(nil)
+		r.signIn("")
+		r.must(r.Source(r.target, ""))
+
+		locked := errors.New("the keyring is locked")
+		other := r.newProcess(Config{})
+		r.store.unreadable(locked)
+		_, err := other.Source(other.target, "").Authorization(t.Context())
+		if n := (*NeedsAuth)(nil); !errors.Is(err, locked) || errors.As(err, &n) {
+			t.Error(err)
+		}
+		if err := other.Forget(t.Context(), other.target, ""); !errors.Is(err, ErrNotRevoked) || !errors.Is(err, locked) {
+			t.Error(err)
+		}
+		r.store.unreadable(nil)
+		if _, err := r.store.Account(t.Context(), first.Key); !errors.Is(err, ErrNoAccount) {
+			t.Errorf("it is not forgotten: %v", err)
+		}
 	})
 }

@@ -25,6 +25,7 @@ type shared struct {
 
 	ask   sync.Mutex           // guards what follows
 	put   func(*Account) error // asked before an account is put; nil for nothing
+	unfit error                // of reading an account
 	late  time.Duration        // how long who unlocks takes to go on
 	reads int                  // of accounts
 }
@@ -32,7 +33,11 @@ type shared struct {
 func (m *shared) Account(ctx context.Context, k Key) (*Account, error) {
 	m.ask.Lock()
 	m.reads++
+	err := m.unfit
 	m.ask.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	return m.memory.Account(ctx, k)
 }
 
@@ -57,6 +62,13 @@ func (m *shared) Put(ctx context.Context, a *Account) error {
 		}
 	}
 	return m.memory.Put(ctx, a)
+}
+
+// unreadable has accounts not be read, with an error; nil is as before.
+func (m *shared) unreadable(err error) {
+	m.ask.Lock()
+	defer m.ask.Unlock()
+	m.unfit = err
 }
 
 func (m *shared) onPut(f func(*Account) error) {
