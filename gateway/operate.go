@@ -91,6 +91,8 @@ func failure(ctx context.Context, u *upstream.Upstream, verb upstream.Verb, err 
 	switch {
 	case errors.As(err, &start) && stopping:
 		return true, &admin.Fault{Code: admin.CodeStopFailed, Detail: start.Error(), Mend: "its process outlived SIGKILL: look for it with ps"}
+	case errors.As(err, &start) && u.Status().Failure != nil && u.Status().Failure.Reason == admin.NeedsAuth:
+		return true, &admin.Fault{Code: admin.CodeStartFailed, Detail: start.Error()} // it says how to mend it
 	case errors.As(err, &start):
 		return true, &admin.Fault{Code: admin.CodeStartFailed, Detail: start.Error(), Mend: "`interlock doctor " + u.Name() + "` explains it"}
 	case errors.As(err, &call):

@@ -78,8 +78,12 @@ func (s *screen) checks(ups []admin.Upstream, checks map[string]admin.Check) {
 		case u.Idle && c.ResponseTime == nil: // nobody asked it: it starts when it is needed
 			healthy = cell{"idle", s.faint}
 		}
+		reason := orNone(c.Error, printable)
+		if needsSignIn(u) && !c.Healthy {
+			reason = remark(u)
+		}
 		rows = append(rows, []cell{
-			{u.Name, s.bold}, healthy, plain(c.Status), plain(orNone(c.ResponseTime, millis)), {orNone(c.Error, printable), s.faint},
+			{u.Name, s.bold}, healthy, plain(c.Status), plain(orNone(c.ResponseTime, millis)), {reason, s.faint},
 		})
 	}
 	s.table([]column{{"NAME", 24, 0}, {"HEALTHY", 0, 0}, {"STATUS", 0, 2}, {"RESPONSE", 0, 1}, {"ERROR", 20, 0}}, rows)

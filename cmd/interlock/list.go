@@ -102,7 +102,7 @@ func remark(u admin.Upstream) string {
 	case u.WaitingFor != "":
 		return "waits for " + u.WaitingFor
 	case needsSignIn(u):
-		return admin.NeedsAuth + ": " + howToSignIn(u)
+		return admin.NeedsAuth + ": " + strings.TrimPrefix(howToSignIn(u), "sign in with: ")
 	case u.State == "error" && u.LastFailure != nil:
 		return why(u) + retry(u)
 	case u.Idle:

@@ -106,7 +106,8 @@ func (a *app) login(ctx context.Context, r *reach, f *loginFlags, output format,
 // signIn makes an account and keeps it.
 func (a *app) signIn(ctx context.Context, c *counter, t *oauth.Target, f *loginFlags) (*oauth.Account, error) {
 	// A keyring that cannot be reached is better known before than after.
-	if _, err := c.store.Account(ctx, oauth.Key{Upstream: t.Upstream}); err != nil && !errors.Is(err, oauth.ErrNoAccount) {
+	_, err := c.store.Account(ctx, oauth.Key{Upstream: t.Upstream})
+	if err != nil && !errors.Is(err, oauth.ErrNoAccount) && !errors.Is(err, oauth.ErrLost) {
 		return nil, err
 	}
 	back, err := f.comeBack(ctx, t)

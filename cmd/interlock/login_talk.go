@@ -23,7 +23,6 @@ func (a *app) goThere(ctx context.Context, attempt *oauth.Attempt, back *callbac
 	}
 	visits := make(chan visit, 1)
 	back.serve(attempt.State, visits)
-	a.errs.printf("Sign in to %s at %s\n", a.errs.bold(attempt.Upstream), a.errs.bold(printable(attempt.Issuer)))
 	why := browserless(runtime.GOOS, os.Getenv)
 	var failed <-chan error
 	if !f.noBrowser && why == "" {
@@ -36,7 +35,7 @@ func (a *app) goThere(ctx context.Context, attempt *oauth.Attempt, back *callbac
 		a.byHand(ctx, attempt, back, why, visits)
 		return came(ctx, visits, nil, nil)
 	}
-	a.errs.printf("in the browser that opens now. If none does, open this address:\n\n%s\n\n", attempt.URL)
+	a.errs.printf("%s in the browser that opens now. If none does, open this address:\n\n%s\n\n", a.signHere(attempt), attempt.URL)
 	line := a.awaiting("waiting for you to come back from the browser, for " + f.timeout.String() + " at most; Ctrl-C ends it")
 	defer line.stop()
 	return came(ctx, visits, failed, func(err error) {
@@ -66,8 +65,13 @@ func (a *app) byHand(ctx context.Context, attempt *oauth.Attempt, back *callback
 	if why != "" {
 		why = " (" + why + ")"
 	}
-	a.errs.printf("Open this address in a browser, here or on another machine%s:\n\n%s\n\n", why, attempt.URL)
-	a.errs.printf("If the browser cannot show the page that it ends at, %s?..., copy\nthe address of that page from it, paste it here and press Enter. Ctrl-C ends it.\n", back.uri)
+	a.errs.printf("%s in a browser, here or on another machine%s. Open this address:\n\n%s\n\n", a.signHere(attempt), why, attempt.URL)
+	a.errs.printf("You end at %s?...; a browser on another machine cannot show that\npage: copy its address, paste it here and press Enter. Ctrl-C ends it.\n", back.uri)
 	// A read of the terminal cannot be broken off: it ends with the program.
 	go pasted(ctx, a.in, attempt.State, visits, func(text string) { a.errs.printf("%s %s\n", a.errs.yellow("interlock:"), text) })
+}
+
+// signHere says where a person signs in, so that they know the page when they see it.
+func (a *app) signHere(attempt *oauth.Attempt) string {
+	return "Sign in to " + a.errs.bold(attempt.Upstream) + " at " + a.errs.bold(printable(attempt.Issuer))
 }

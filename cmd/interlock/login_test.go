@@ -107,7 +107,7 @@ func TestLoginBrowser(t *testing.T) {
 	f := newFar(t, oauthtest.Behaviour{}, oauthtest.Protection{})
 	env, came := pages(t)
 	p := launchWith(t, env, f.files, nil, "login", "far")
-	p.expect(`^Sign in to far at ` + f.issuer.URL + `$`)
+	p.expect(`^Sign in to far at ` + f.issuer.URL + ` in the browser that opens now`)
 	p.expect(`^` + f.issuer.URL + `/authorize\?\S+$`)
 	p.expect(`^far  signed in at ` + f.issuer.URL + `$`)
 	if code := p.wait(); code != 0 {
@@ -174,7 +174,7 @@ func TestLoginPasted(t *testing.T) {
 			}
 			f := newFar(t, oauthtest.Behaviour{}, oauthtest.Protection{})
 			p := launchWith(t, tt.env, f.files, nil, append([]string{"login", "far"}, tt.args...)...)
-			p.expect(`^Open this address in a browser, here or on another machine.*` + tt.why)
+			p.expect(`^Sign in to far at ` + f.issuer.URL + ` in a browser, here or on another machine.*` + tt.why)
 			at := p.expect(`^` + f.issuer.URL + `/authorize\?\S+$`)[0]
 			p.expect(`paste it here`)
 			back := goes(t, at)

@@ -55,7 +55,7 @@ func TestSignIn(t *testing.T) {
 	acct := s.signIn(t, BeginOptions{Principal: "key:anna"})
 	want := &Account{
 		Key: Key{"up", "key:anna"}, Issuer: "https://as.test", Resource: "https://mcp.test/mcp", Scopes: []string{"read", "offline_access"},
-		Client:        Registration{Issuer: "https://as.test", RedirectURI: redirect, ClientID: s.as.Clients()[0], AuthMethod: "none", How: Dynamic},
+		Client:        Registration{Issuer: "https://as.test", RedirectURI: redirect, ClientID: s.as.Clients()[0], AuthMethod: "none", How: Dynamic, Scope: "read offline_access"},
 		TokenEndpoint: "https://as.test/token", RevocationEndpoint: "https://as.test/revoke",
 		AccessToken: acct.AccessToken, RefreshToken: acct.RefreshToken, Expires: acct.Expires, Obtained: acct.Obtained,
 	}

@@ -44,6 +44,9 @@ type Registration struct {
 	// Expires is when ClientSecret does, zero for never.
 	Expires time.Time
 	How     Registering
+	// Scope is what a Dynamic one was registered for, as it is written in requests; some
+	// servers hold it to that. "" is no limit.
+	Scope string
 }
 
 // Registering is how a client came to be known.

@@ -32,7 +32,7 @@ func (t *Target) register(ctx context.Context, d *Discovery, o *BeginOptions, sc
 	if err != nil {
 		return nil, err
 	}
-	if old != nil && (old.Expires.IsZero() || time.Until(old.Expires) > time.Hour) {
+	if old != nil && old.covers(scopes) && (old.Expires.IsZero() || time.Until(old.Expires) > time.Hour) {
 		if t.known(ctx, d, old) {
 			return old, nil
 		}
@@ -45,6 +45,12 @@ func (t *Target) register(ctx context.Context, d *Discovery, o *BeginOptions, sc
 		return nil, fmt.Errorf("registration at %s: %w", d.Server.RegistrationEndpoint, err)
 	}
 	return r, o.Store.PutRegistration(ctx, t.Upstream, r)
+}
+
+// covers reports whether a client may ask for scopes as far as its registration goes.
+func (r *Registration) covers(scopes []string) bool {
+	own := strings.Fields(r.Scope)
+	return len(own) == 0 || !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(own, s) })
 }
 
 // preregistered is the client of the configuration.
@@ -118,7 +124,7 @@ func (t *Target) dynamic(ctx context.Context, d *Discovery, redirectURI string, 
 	}
 	r := &Registration{
 		Issuer: d.Server.Issuer, RedirectURI: redirectURI, How: Dynamic,
-		ClientID: a.ClientID, ClientSecret: Secret(a.ClientSecret), Expires: a.expires(), AuthMethod: a.Method,
+		ClientID: a.ClientID, ClientSecret: Secret(a.ClientSecret), Expires: a.expires(), AuthMethod: a.Method, Scope: m.Scope,
 	}
 	switch {
 	case r.AuthMethod != "":

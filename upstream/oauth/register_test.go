@@ -224,6 +224,23 @@ func TestRegisterScopes(t *testing.T) {
 	}
 }
 
+// A server that holds a client to the scopes of its registration once refused all who
+// were to sign in for more: the client of before is used for what it was registered for.
+func TestRegisterForMore(t *testing.T) {
+	s := newSite(t, oauthtest.Behaviour{}, oauthtest.Protection{Scopes: []string{"read"}})
+	first := s.signIn(t, BeginOptions{}).Client
+	if got := s.signIn(t, BeginOptions{More: []string{"read"}}).Client; got != first {
+		t.Errorf("%v is not %v", got, first)
+	}
+	second := s.signIn(t, BeginOptions{More: []string{"write"}}).Client
+	if second.ClientID == first.ClientID || second.Scope != "read write" {
+		t.Errorf("it was registered for %q, and before for %q", second.Scope, first.Scope)
+	}
+	if got := s.signIn(t, BeginOptions{}).Client; got != second {
+		t.Errorf("%v is not %v", got, second)
+	}
+}
+
 // A server whose grants have no refresh_token is not asked for it, some refuse then.
 func TestRegisterGrants(t *testing.T) {
 	s := newSite(t, oauthtest.Behaviour{
