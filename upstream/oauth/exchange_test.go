@@ -37,7 +37,16 @@ func TestExchange(t *testing.T) {
 		if n := r.exchanges(); n != 2 {
 			t.Errorf("%d exchanges, want 2", n)
 		}
-		time.Sleep(61 * time.Minute)
+		time.Sleep(59*time.Minute + 30*time.Second)
+		r.slow("/token", time.Second)
+		began := time.Now()
+		if r.must(ada); time.Since(began) != 0 {
+			t.Error("waited for an exchange ahead of the end")
+		}
+		time.Sleep(90 * time.Second)
+		if n := r.exchanges(); n != 3 {
+			t.Errorf("%d exchanges, want 3", n)
+		}
 		if got := r.must(ada); got != "exchanged:at-ada read,write" {
 			t.Errorf("whoami: %q", got)
 		}
@@ -112,6 +121,12 @@ func TestNoExchange(t *testing.T) {
 			if r.count(Failed) != 1 || r.exchanges() != 1 {
 				t.Errorf("%d exchanges, events: %+v", r.exchanges(), r.events)
 			}
+			r.as.Set(func(b *oauthtest.Behaviour) { b.Before = nil })
+			r.Present("ada", "at-ada2", time.Now().Add(time.Hour))
+			time.Sleep(hold)
+			if got := r.must(s); got != "exchanged:at-ada2 " {
+				t.Errorf("another token of the same principal: %q", got)
+			}
 		})
 	})
 }
@@ -129,13 +144,11 @@ func TestSubjectsBounded(t *testing.T) {
 			t.Errorf("%d are kept, want those that have not expired", n)
 		}
 		for i := range 2 * maxSubjects {
-			s.put(fmt.Sprint("more", i), subject{token: "at-x"})
-		}
-		if n := len(s.of); n != maxSubjects {
-			t.Errorf("%d are kept, want %d", n, maxSubjects)
-		}
-		if s.get("more0").token != "" && s.get(fmt.Sprint("more", 2*maxSubjects-1)).token == "" {
-			t.Error("the last one is not among them")
+			name := fmt.Sprint("more", i)
+			s.put(name, subject{token: "at-x"})
+			if len(s.of) > maxSubjects || s.get(name).token == "" {
+				t.Fatalf("%d are kept, want %d at most, and the last one", len(s.of), maxSubjects)
+			}
 		}
 	})
 }

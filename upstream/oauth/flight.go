@@ -131,7 +131,7 @@ func (s *live) take(now time.Time, c cause, acct *Account, err error) *Event {
 func (s *live) need(now time.Time, c cause, n *NeedsAuth) *NeedsAuth {
 	switch {
 	case n.Why == MoreScope:
-		s.wider = n
+		s.wider, s.stepped = n, now
 	case !c.refused && s.acct.valid(now):
 		s.ended = n // the issuer ended the sign-in, the server has not noticed yet
 	default:

@@ -38,6 +38,8 @@ type live struct {
 	// ended is what the issuer answered when the token in use was to be renewed: it is
 	// good until it expires.
 	ended *NeedsAuth
+	// stepped is when a flight found no token with the scopes that are wanted.
+	stepped time.Time
 	// told is the last need that was reported since a flight succeeded.
 	told Why
 	demand
@@ -172,13 +174,14 @@ func (s *live) refused(now time.Time, sent string, status int, h http.Header) (f
 		c.again = !s.fresh.IsZero() && now.Sub(s.fresh) < freshness
 		return s.fly(c), false, nil, nil
 	}
-	first := s.wider == nil
+	before := s.wider
 	needs := s.widen(s.key, s.acct)
-	if s.from.widens(s.acct) && !s.acct.granted(needs.Scopes) {
+	tried := now.Sub(s.stepped) < freshness && before != nil && len(before.Scopes) == len(needs.Scopes)
+	if s.from.widens(s.acct) && !s.acct.granted(needs.Scopes) && !tried {
 		c.scopes = needs.Scopes
 		return s.fly(c), false, nil, nil
 	}
-	if first {
+	if before == nil {
 		event = &Event{Key: s.key, Kind: Needed, Issuer: needs.Issuer, Err: needs}
 	}
 	return nil, false, event, needs

@@ -232,7 +232,9 @@ func TestForget(t *testing.T) {
 		r.signIn("")
 		r.as.Set(func(b *oauthtest.Behaviour) {
 			b.Before = func(w http.ResponseWriter, req *http.Request) bool {
-				http.Error(w, "at-planted", http.StatusServiceUnavailable)
+				if req.URL.Path == "/revoke" {
+					http.Error(w, "at-planted", http.StatusServiceUnavailable)
+				}
 				return req.URL.Path == "/revoke"
 			}
 		})
@@ -244,7 +246,32 @@ func TestForget(t *testing.T) {
 		if _, err := r.store.Account(t.Context(), a.Key); !errors.Is(err, ErrNoAccount) {
 			t.Errorf("it is still there: %v", err)
 		}
-		if got := len(r.changed); got != 4 || r.count(SignedOutEvent) != 2 {
+		for _, endpoint := range []string{"", "http://as.test/revoke", "https://169.254.169.254.nip.test/"} {
+			a := r.signIn("")
+			b := *a
+			b.RevocationEndpoint = endpoint
+			if err := r.SignedIn(t.Context(), &b); err != nil {
+				t.Fatal(err)
+			}
+			before := len(r.as.Seen("revoke"))
+			if err := r.Forget(t.Context(), r.target, ""); !errors.Is(err, ErrNotRevoked) || len(r.as.Seen("revoke")) != before {
+				t.Errorf("revoked at %q: %v", endpoint, err)
+			}
+		}
+		r.signIn("")
+		r.as.Set(func(b *oauthtest.Behaviour) {
+			b.Before = func(w http.ResponseWriter, req *http.Request) bool {
+				if req.URL.Path == "/revoke" {
+					http.Error(w, `{"error":"unsupported_token_type"}`, http.StatusBadRequest)
+				}
+				return req.URL.Path == "/revoke"
+			}
+		})
+		if err := r.Forget(t.Context(), r.target, ""); err != nil {
+			t.Errorf("an issuer that has nothing to revoke: %v", err)
+		}
+		r.as.Set(func(b *oauthtest.Behaviour) { b.Before = nil })
+		if got := len(r.changed); got != 15 || r.count(SignedOutEvent) != 6 {
 			t.Errorf("told: %v %+v", r.changed, r.events)
 		}
 	})
@@ -277,6 +304,7 @@ func TestPersonAndRenewal(t *testing.T) {
 		r.as.Set(func(b *oauthtest.Behaviour) { b.Before = nil })
 		r.store.late = time.Second // the renewal ends after the sign-in
 		second := r.signIn("")
+		time.Sleep(2 * time.Second)
 		if r.header(s) != second.header() {
 			t.Error("the renewal of the sign-in before replaced the new one")
 		}

@@ -121,6 +121,17 @@ func TestMachineRefused(t *testing.T) {
 		if challenge, more := r.Wanted(Key{Upstream: "linear"}); challenge == nil || more != nil {
 			t.Errorf("wanted, though it was had: %v", more)
 		}
+		r.mcp.Set(func(p *oauthtest.Protection) {
+			p.Before = func(w http.ResponseWriter, req *http.Request) bool {
+				w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="read"`)
+				http.Error(w, "{}", http.StatusForbidden)
+				return true
+			}
+		})
+		if n := r.needs(s, "echo"); n.Why != MoreScope || r.machines() != 3 {
+			t.Errorf("a server that wants what was granted: %+v, %d token requests", n, r.machines())
+		}
+		r.mcp.Set(func(p *oauthtest.Protection) { p.Before = nil })
 		for range 3 {
 			if n := r.needs(s, "erase"); n.Why != MoreScope || !slices.Equal(n.Scopes, []string{"read", "write", "admin"}) {
 				t.Errorf("needs %+v", n)
@@ -128,6 +139,9 @@ func TestMachineRefused(t *testing.T) {
 			if got := r.must(s); got != "robot read,write" {
 				t.Errorf("whoami: %q", got)
 			}
+		}
+		if n := r.machines(); n != 4 {
+			t.Errorf("%d token requests, want one for what could not be had", n)
 		}
 		before := r.machines()
 		r.mcp.Trust(oauthtest.NewIssuer(t, r.net, "https://strict.test", oauthtest.Behaviour{}))
@@ -142,6 +156,50 @@ func TestMachineRefused(t *testing.T) {
 		}
 		if n := r.machines() - before; n > 6 {
 			t.Errorf("%d token requests in 50 s of refusals", n)
+		}
+	})
+}
+
+// An issuer that gives the same token again has no other.
+func TestMachineSameToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, robot)
+		r.as.Set(func(b *oauthtest.Behaviour) {
+			b.Before = func(w http.ResponseWriter, req *http.Request) bool {
+				if req.URL.Path == "/token" {
+					w.Header().Set("Content-Type", "application/json")
+					_, _ = w.Write([]byte(`{"access_token":"at-same","token_type":"Bearer","expires_in":3600}`))
+				}
+				return req.URL.Path == "/token"
+			}
+		})
+		s := r.Source(r.target, "")
+		if n := r.needs(s, "whoami"); n.Why != Rejected || r.machines() != 2 || r.count(Needed) != 1 {
+			t.Errorf("needs %+v after %d token requests", n, r.machines())
+		}
+		if n := slices.DeleteFunc(r.mcp.Calls(), func(c oauthtest.Call) bool { return c.Method != "tools/call" }); len(n) != 1 {
+			t.Errorf("%d calls, want 1", len(n))
+		}
+	})
+}
+
+// After a failure the endpoints are looked for again: they may have moved.
+func TestMachineMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, robot)
+		s := r.Source(r.target, "")
+		r.must(s)
+		time.Sleep(2 * time.Hour)
+		r.status(http.StatusNotFound)
+		if _, err := r.call(s, "whoami"); err == nil {
+			t.Error("a token from nowhere")
+		}
+		r.status(0)
+		before := len(r.as.Seen("metadata"))
+		time.Sleep(retry)
+		r.must(s)
+		if n := len(r.as.Seen("metadata")) - before; n != 1 {
+			t.Errorf("the metadata was fetched %d times, want 1", n)
 		}
 	})
 }

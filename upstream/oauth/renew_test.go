@@ -53,7 +53,10 @@ func TestRenewsAhead(t *testing.T) {
 		s := r.Source(r.target, "")
 		r.header(s)
 		time.Sleep(59*time.Minute - time.Second)
-		if r.header(s) != first.header() || r.refreshes() != 0 {
+		if r.header(s) != first.header() {
+			t.Fatal("not the token that is valid")
+		}
+		if synctest.Wait(); r.refreshes() != 0 {
 			t.Fatal("renewed early")
 		}
 		r.slow("/token", 5*time.Second)
@@ -76,6 +79,25 @@ func TestRenewsAhead(t *testing.T) {
 		}
 		if n := r.refreshes(); n != 1 || r.count(Renewed) != 1 {
 			t.Errorf("%d token requests and %d events, want 1", n, r.count(Renewed))
+		}
+	})
+}
+
+// However long a renewal takes, no token that has expired is sent.
+func TestNeverExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{})
+		first := r.signIn("")
+		s := r.Source(r.target, "")
+		r.header(s)
+		r.slow("/token", 5*time.Second)
+		time.Sleep(time.Hour - time.Millisecond)
+		if r.header(s) != first.header() {
+			t.Error("not the token that is still valid")
+		}
+		time.Sleep(time.Millisecond)
+		if r.header(s) == first.header() {
+			t.Error("a token that has expired")
 		}
 	})
 }

@@ -26,7 +26,7 @@ type shared struct {
 	ask   sync.Mutex           // guards what follows
 	put   func(*Account) error // asked before an account is put; nil for nothing
 	unfit error                // of reading an account
-	late  time.Duration        // how long who unlocks takes to go on
+	late  time.Duration        // how long the next who unlocks takes to go on
 	reads int                  // of accounts
 }
 
@@ -47,6 +47,7 @@ func (m *shared) Lock(ctx context.Context, k Key) (func(), error) {
 		unlock()
 		m.ask.Lock()
 		late := m.late
+		m.late = 0
 		m.ask.Unlock()
 		time.Sleep(late)
 	}, err
