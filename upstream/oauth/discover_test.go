@@ -353,6 +353,12 @@ func TestKnock(t *testing.T) {
 			}
 			return 401, ""
 		}, []string{"POST ", "GET "}},
+		{"a slash further", func(r *http.Request, _ string) (int, string) {
+			if !strings.HasSuffix(r.URL.Path, "/") {
+				return 307, ""
+			}
+			return 401, ""
+		}, []string{"POST ", "POST "}},
 		{"modern", func(r *http.Request, _ string) (int, string) {
 			if r.Header.Get("Mcp-Protocol-Version") != "2026-07-28" || r.Header.Get("Mcp-Method") != "tools/list" {
 				return 400, ""
@@ -371,6 +377,7 @@ func TestKnock(t *testing.T) {
 					w.Header().Set("Mcp-Session-Id", session)
 				}
 				w.Header().Set("WWW-Authenticate", `Bearer scope="x"`)
+				w.Header().Set("Location", r.URL.Path+"/")
 				w.WriteHeader(status)
 			}))
 			to := &Target{URL: "https://mcp.test/mcp", Client: n.Client()}

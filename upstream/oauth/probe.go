@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -50,11 +51,23 @@ func (t *Target) askOn(ctx context.Context, first heard) (heard, error) {
 	}
 }
 
-// ask makes one request and leaves the answer's body, which may be a stream.
+// ask makes one request and leaves the answer's body, which may be a stream. A server
+// that has its endpoint a slash further says so, and is asked there.
 func (t *Target) ask(ctx context.Context, method, body string, h http.Header) (heard, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, t.URL, strings.NewReader(body))
+	a, err := t.askAt(ctx, t.URL, method, body, h)
+	if err == nil && (a.status == http.StatusTemporaryRedirect || a.status == http.StatusPermanentRedirect) {
+		from, _ := url.Parse(t.URL)
+		if to, wrong := from.Parse(a.header.Get("Location")); wrong == nil && to.Scheme == from.Scheme && to.Host == from.Host {
+			return t.askAt(ctx, to.String(), method, body, h)
+		}
+	}
+	return a, err
+}
+
+func (t *Target) askAt(ctx context.Context, address, method, body string, h http.Header) (heard, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
 		return heard{}, plain(err)
 	}
@@ -63,7 +76,7 @@ func (t *Target) ask(ctx context.Context, method, body string, h http.Header) (h
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := t.Client.Do(req)
+	resp, err := t.still().Do(req)
 	if err != nil {
 		return heard{}, plain(err)
 	}
