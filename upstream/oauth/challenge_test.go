@@ -127,6 +127,7 @@ func TestCovers(t *testing.T) {
 		{"https://mcp.test/MCP", "https://mcp.test/mcp", false},
 		{"https://mcp.test:8443/mcp", "https://mcp.test/mcp", false},
 		{"http://mcp.test/mcp", "https://mcp.test/mcp", false},
+		{"http://mcp.test:443/mcp", "https://mcp.test/mcp", false},
 		{"https://mcp.test.evil/mcp", "https://mcp.test/mcp", false},
 		{"https://evil@mcp.test/mcp", "https://mcp.test/mcp", false},
 		{"https://mcp.test/mcp#", "https://mcp.test/mcp", true},

@@ -30,6 +30,7 @@ func TestRegisterOrder(t *testing.T) {
 		{"by hand, with a key", Config{ClientID: "hand", PrivateKey: "key.pem"}, "", oauthtest.Behaviour{}, Preregistered, "hand", methodKey},
 		{"the configured document before ours", Config{ClientMetadata: document}, ours, oauthtest.Behaviour{Documents: true}, ByDocument, document, methodNone},
 		{"the configured document with a key", Config{ClientMetadata: document, PrivateKey: "key.pem"}, "", oauthtest.Behaviour{Documents: true}, ByDocument, document, methodKey},
+		{"our document has no key of the configuration", Config{PrivateKey: "key.pem"}, ours, oauthtest.Behaviour{Documents: true}, ByDocument, ours, methodNone},
 		{"our document before registration", Config{}, ours, oauthtest.Behaviour{Documents: true}, ByDocument, ours, methodNone},
 		{"no documents there", Config{ClientMetadata: document}, ours, oauthtest.Behaviour{}, Dynamic, "", methodNone},
 		{"no document here", Config{}, "", oauthtest.Behaviour{Documents: true}, Dynamic, "", methodNone},
@@ -135,6 +136,7 @@ func answers(status []int, bodies ...string) func(w http.ResponseWriter, r *http
 		i := min(n, len(bodies)-1)
 		n++
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Location", "https://thief.test/register")
 		w.WriteHeader(status[min(i, len(status)-1)])
 		_, _ = io.WriteString(w, bodies[i])
 		return true
@@ -218,9 +220,11 @@ func TestRegisterScopes(t *testing.T) {
 	if d := cmp.Diff([]any{"read write", nil}, got); d != "" {
 		t.Error(d)
 	}
-	s = newSite(t, oauthtest.Behaviour{Before: answers([]int{400}, `{"error":"invalid_client_metadata"}`)}, oauthtest.Protection{Scopes: []string{"read"}})
-	if _, err := s.begin(t, BeginOptions{}); err == nil || len(s.as.Seen("register")) != 2 {
-		t.Errorf("%v after %d registrations", err, len(s.as.Seen("register")))
+	for _, scopes := range [][]string{nil, {"read"}} {
+		s = newSite(t, oauthtest.Behaviour{Before: answers([]int{400}, `{"error":"invalid_client_metadata"}`)}, oauthtest.Protection{Scopes: scopes})
+		if _, err := s.begin(t, BeginOptions{}); err == nil || len(s.as.Seen("register")) != 1+len(scopes) {
+			t.Errorf("%q: %v after %d registrations", scopes, err, len(s.as.Seen("register")))
+		}
 	}
 }
 
