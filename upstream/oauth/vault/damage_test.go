@@ -44,6 +44,7 @@ func TestDamage(t *testing.T) {
 		}, "no file of ours", true},
 		{"index cut off", index, func(b []byte, _ scene) []byte { return b[:40] }, "put a copy back, or remove the folder", false},
 		{"index empty", index, func([]byte, scene) []byte { return nil }, "put a copy back, or remove the folder", false},
+		{"index of something else", index, func([]byte, scene) []byte { return []byte("{}") }, "version 0, and this Interlock knows version 1", false},
 		{"newer index", index, func(b []byte, _ scene) []byte {
 			return bytes.Replace(b, []byte(`"version": 1`), []byte(`"version": 2`), 1)
 		}, "version 2, and this Interlock knows version 1", false},

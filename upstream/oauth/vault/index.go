@@ -61,17 +61,17 @@ func (v *Vault) indexFile() string { return filepath.Join(v.dir, "index.json") }
 
 // index reads the index. There is an empty one as long as nothing is kept.
 func (v *Vault) index() (*index, error) {
-	x := &index{Version: indexVersion}
 	if v.dir == "" {
-		return x, nil
+		return &index{Version: indexVersion}, nil
 	}
 	b, err := readPrivate(v.dir, v.indexFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return x, nil
+		return &index{Version: indexVersion}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	x := new(index)
 	if err := json.Unmarshal(b, x); err != nil {
 		return nil, fmt.Errorf("%s, the index of sign-ins, is damaged (%w): put a copy back, or remove the folder %s and sign in again", v.indexFile(), err, v.dir)
 	}
