@@ -75,7 +75,7 @@ func (o *orders) take(cause error, settled func(hand uint64) bool) (seq uint64, 
 		if !o.up {
 			return o.seq, false
 		}
-		o.fresh = o.fresh || cause == errReconfigured || cause == errSignedOut //nolint:errorlint // as above
+		o.fresh = o.fresh || cause == errReconfigured //nolint:errorlint // as above
 	}
 	o.seq++
 	o.cause = cause

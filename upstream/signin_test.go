@@ -141,6 +141,13 @@ func TestNeedsAuthAgain(t *testing.T) {
 		}
 		b.set.SignedIn("a", "") // it is not meant to be up
 		b.want("a", upstream.Stopped)
+		if err := b.up("a").Start(t.Context()); !errors.As(err, &needs) {
+			t.Errorf("Start: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if n := len(s.Dials()); n != 4 { // whoever signed in before it began is no reason to begin again
+			t.Errorf("%d dials, want 4", n)
+		}
 		g.open()
 		if err := b.up("a").Start(t.Context()); err != nil {
 			t.Error(err)
@@ -214,6 +221,13 @@ func TestNeedsAuthOfARunningUpstream(t *testing.T) {
 				if _, err := b.up("a").Call(t.Context(), tool("x")); err != nil {
 					t.Error(err)
 				}
+				time.Sleep(relistPause)
+				lists := s.Asked("tools/list")
+				b.set.SignedIn("a", "") // with more scopes, perhaps
+				time.Sleep(relistPause)
+				if n := s.Asked("tools/list"); n != lists+1 {
+					t.Errorf("listed %d times after another sign-in, want once", n-lists)
+				}
 			})
 		})
 	}
@@ -238,6 +252,10 @@ func TestWantOfScopeIsOfOneCall(t *testing.T) {
 					t.Fatalf("%+v", e)
 				}
 			}
+			synctest.Wait()
+			if n := s.Asked("ping"); n > 0 {
+				t.Errorf("%d probes for that", n)
+			}
 			time.Sleep(time.Minute)
 			st := b.want("a", upstream.Running)
 			if st.Health != "healthy" || st.Breaker != upstream.BreakerClosed {
@@ -252,6 +270,9 @@ func TestWantOfScopeIsOfOneCall(t *testing.T) {
 		})
 	}
 }
+
+// relistPause is a little more than lists are apart.
+const relistPause = 1100 * time.Millisecond
 
 // mine is a call of a principal.
 func mine(name, principal string) *upstream.Call {
@@ -382,6 +403,16 @@ func TestLinkOfAnotherPrincipal(t *testing.T) {
 			return json.RawMessage(`{"who":"` + l.Dial.Principal + `"}`), nil
 		}
 		b := begin(t, d, command("a"))
+		for _, who := range []string{"alice", "bob", "alice", "bob"} {
+			c := tool("x")
+			c.Scope = upstream.Scope{Principal: who}
+			if _, err := b.up("a").Call(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := len(s.Dials()); n != 3 {
+			t.Errorf("%d dials, want one for each", n)
+		}
 		for range 3 {
 			for _, who := range []string{"alice", "bob", ""} {
 				for _, key := range []string{"", "k"} {
