@@ -178,7 +178,7 @@ func (u *Upstream) inError(s *Status) error {
 	}
 	switch {
 	case s.Failure != nil && s.Failure.needs != nil:
-		e := u.refuse("needs_auth", s.Failure.Message, 0)
+		e := u.refuse("needs_auth", s.Failure.Message, wait)
 		e.Err = s.Failure.needs
 		return e
 	case s.Failure != nil && s.Failure.Stage == "dependency":

@@ -89,7 +89,8 @@ func (c *credential) value(ctx context.Context) (string, error) {
 		if !isFieldValue(v) {
 			return "", errUnsendable
 		}
-		c.good.Store(&v)
+		kept := v // which is on the heap, unlike v
+		c.good.Store(&kept)
 	}
 	return v, nil
 }

@@ -476,3 +476,27 @@ func TestSessionOfWhoSignedOut(t *testing.T) {
 		t.Errorf("error %+v", err)
 	}
 }
+
+// TestTokenBeforeTheEra: what it takes to get a token is not of the little time that a
+// server has to say of which era it is, or a modern one would be taken for another: it
+// is there before the question is begun.
+func TestTokenBeforeTheEra(t *testing.T) {
+	gate, p := &porter{}, &purse{token: "t1"}
+	asked := 0
+	f := &fakeRemote{post: func(w http.ResponseWriter, _ *http.Request, m jsonrpc.Message) bool {
+		if m.MethodName() == "server/discover" {
+			p.mu.Lock()
+			asked = p.asked
+			p.mu.Unlock()
+			reply(w, m, discovered)
+		}
+		return m.MethodName() == "server/discover"
+	}}
+	l, err := gated(t, gate, f, p, func(d *Dial) { d.Config.Protocol = AutoProtocol })
+	if err != nil || !l.Hello().Modern() {
+		t.Fatalf("error %v", err)
+	}
+	if asked != 2 {
+		t.Errorf("the source was asked %d times by the first request, want once before it", asked)
+	}
+}

@@ -3,11 +3,15 @@ package upstream
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // cannedServer answers every POST with an empty result under its id and costs
@@ -93,9 +97,15 @@ func BenchmarkHTTPCall(b *testing.B) {
 		name   string
 		stream bool
 		size   int
-	}{{"json", false, 100}, {"sse", true, 100}, {"json 100k", false, 100 << 10}} {
+		signed bool
+	}{{"json", false, 100, false}, {"sse", true, 100, false}, {"json 100k", false, 100 << 10, false}, {"json signed in", false, 100, true}} {
 		b.Run(c.name, func(b *testing.B) {
-			dialer, _ := NewDialer(DialerOptions{})
+			var o DialerOptions
+			if c.signed { // with a token as long as they get
+				token := oauth.Source(steady("Bearer " + strings.Repeat("t", 1500)))
+				o.Credentials = func(*Config, string) oauth.Source { return token }
+			}
+			dialer, _ := NewDialer(o)
 			l, err := dialer.Dial(b.Context(), dialFor(cannedServer(b, c.stream, c.size)))
 			if err != nil {
 				b.Fatal(err)
@@ -144,3 +154,9 @@ func BenchmarkModernCall(b *testing.B) {
 		})
 	}
 }
+
+// steady is a source with a valid token.
+type steady string
+
+func (s steady) Authorization(context.Context) (string, error)         { return string(s), nil }
+func (steady) Refused(context.Context, string, int, http.Header) error { return nil }

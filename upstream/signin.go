@@ -44,8 +44,15 @@ func (s *Set) SignedOut(upstream, principal string) {
 }
 
 // wanting enters the state error until somebody has signed in: there is no use in
-// trying before. Only the failure of the gateway's own sign-in comes here.
+// trying before. Where nobody can, since it is a service account or a token that was
+// issued by hand, it is tried again after a while. Only the failure of the gateway's
+// own sign-in comes here.
 func (r *runner) wanting(f *Failure) {
+	var next time.Time
+	switch r.Config().Auth.Flow {
+	case oauth.ClientCredentials, oauth.Bearer:
+		next = f.At.Add(exhaustedDelay)
+	}
 	ran := r.phase.Load().status.Started
 	r.unsigned, r.retry, r.ended, r.signedIn = true, false, false, false
 	r.recovery.reset(r.Config())
@@ -54,7 +61,7 @@ func (r *runner) wanting(f *Failure) {
 	r.show(func(p *phase) {
 		s := &p.status
 		s.State, s.Failure, s.WaitingFor, s.PID = Errored, f, "", 0
-		s.Attempts, s.Exhausted, s.NextRetry = 0, false, time.Time{}
+		s.Attempts, s.Exhausted, s.NextRetry = 0, false, next
 	})
 	if !ran.IsZero() {
 		r.story.lost = r.phase.Load().marks.breaker
@@ -62,9 +69,18 @@ func (r *runner) wanting(f *Failure) {
 	r.discard() // the next one may be another's
 }
 
-// awaitSignIn blocks until somebody has signed in.
+// awaitSignIn blocks until somebody has signed in, or it is time for another attempt.
 func (r *runner) awaitSignIn(ctx context.Context) error {
+	var again <-chan time.Time
+	if next := r.phase.Load().status.NextRetry; !next.IsZero() {
+		t := time.NewTimer(time.Until(next))
+		defer t.Stop()
+		again = t.C
+	}
 	select {
+	case <-again:
+		r.retry = true
+		return nil
 	case <-r.signed:
 		r.signedIn = true
 		return nil

@@ -115,6 +115,34 @@ func TestNeedsAuthWaitsForASignIn(t *testing.T) {
 	})
 }
 
+// TestNeedsAuthOfAMachine: nobody signs in for a service account, so that it is tried
+// again, but seldom.
+func TestNeedsAuthOfAMachine(t *testing.T) {
+	for flow, hint := range map[oauth.Flow]string{oauth.ClientCredentials: "auth.client_id", oauth.Bearer: "auth.token"} {
+		synctest.Test(t, func(t *testing.T) {
+			d, g := new(linktest.Dialer), new(gate)
+			g.shut(oauth.BadClient)
+			s := g.at(d, "a")
+			c := upstream.Defaults()
+			c.Name, c.URL, c.Auth.Flow = "a", "https://mcp.example/mcp", flow
+			b := begin(t, d, c)
+			if f := b.want("a", upstream.Errored).Failure; f.Reason != "needs_auth" || !strings.Contains(f.Message, hint) || strings.Contains(f.Message, "interlock login") {
+				t.Errorf("%s: %+v", flow, f)
+			}
+			if e := b.refusal(tool("x")); e.Reason != "needs_auth" || e.RetryAfter != 10*time.Minute {
+				t.Errorf("%s: %+v", flow, e)
+			}
+			time.Sleep(time.Hour + time.Minute)
+			if n := len(s.Dials()); n != 7 {
+				t.Errorf("%s: %d dials in an hour, want one and six more", flow, n)
+			}
+			g.open()
+			time.Sleep(10 * time.Minute)
+			b.want("a", upstream.Running)
+		})
+	}
+}
+
 func TestNeedsAuthAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, g := new(linktest.Dialer), new(gate)

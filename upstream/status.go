@@ -68,7 +68,7 @@ type Failure struct {
 	Stage   string // spawn, handshake, list, dependency, running
 	Message string
 	// Reason is needs_auth if somebody has to sign in before it can run, which is not
-	// tried again until then; "" for all else.
+	// tried again until then, unless it is no person who signs in; "" for all else.
 	Reason string
 	Exit   string
 	Stderr []string

@@ -14,6 +14,7 @@ func networkDrills() []drill {
 		{fault: "F14", run: badNetwork, sick: failing(1, kind{remote: true, modern: true}, patient)},
 		{fault: "F15", run: cutStreams, sick: failing(1, kind{remote: true, modern: true}, patient)},
 		{fault: "F16", run: forgotten, sick: failing(1, kind{remote: true}, with(patient, map[string]any{"isolation": "shared"}))},
+		{fault: "F17", run: turnedAway, sick: guarded},
 		{fault: "F18", run: retryAfter, sick: failing(1, kind{remote: true, modern: true}, patient)},
 	}
 }

@@ -38,6 +38,8 @@ type peer struct {
 	web   *http.Server
 	proxy *proxy
 
+	entrance *entrance // before a remote that wants a token; nil for none
+
 	mu     sync.Mutex     // guards the rest
 	wanted map[string]int // how many faults want a mode now
 	faults []string       // the names of those at work, the latest last
