@@ -79,8 +79,28 @@ func (a *Accounts) Source(t *Target, principal string) Source {
 	if ok && old.t.URL == t.URL {
 		s.inherit(old.source)
 	}
+	a.bound()
 	a.sources[k] = held{t, s}
 	return s
+}
+
+// maxSources bounds the sources that are at hand. Links keep what they have.
+const maxSources = 10_000
+
+// bound drops half of the sources of principals when there are too many. One that a
+// link still has reads the store as another process would: two for one account renew
+// it once. mu is held.
+func (a *Accounts) bound() {
+	if len(a.sources) < maxSources {
+		return
+	}
+	drop := maxSources / 2
+	for k := range a.sources {
+		if k.Principal != "" && drop > 0 {
+			drop--
+			delete(a.sources, k)
+		}
+	}
 }
 
 // source makes one.

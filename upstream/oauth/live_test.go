@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -329,6 +330,33 @@ func TestPerPrincipal(t *testing.T) {
 		}
 		if r.Source(r.target, "ada") != r.Source(r.target, "ada") {
 			t.Error("two sources of one account")
+		}
+	})
+}
+
+// However many principals come, what is kept of them is bounded, and the gateway's own
+// stays; one that was dropped is renewed once with the one that took its place.
+func TestSourcesBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{Per: PerPrincipal})
+		r.signIn("ada")
+		own, ada := r.Source(r.target, ""), r.Source(r.target, "ada")
+		r.must(ada)
+		for i := range 3 * maxSources {
+			r.Source(r.target, fmt.Sprint(i))
+			if n := len(r.sources); n > maxSources {
+				t.Fatalf("%d sources", n)
+			}
+		}
+		if r.Source(r.target, "") != own {
+			t.Error("the gateway's own was dropped")
+		}
+		r.must(r.Source(r.target, "ada"))
+		time.Sleep(2 * time.Hour)
+		r.must(ada)
+		r.must(r.Source(r.target, "ada"))
+		if n := r.refreshes(); n != 1 {
+			t.Errorf("%d token requests, want 1", n)
 		}
 	})
 }
