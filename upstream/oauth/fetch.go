@@ -97,13 +97,18 @@ func plain(err error) error {
 	return err
 }
 
-// address checks an address that a document or a header named: https, or any of this
-// machine if the server is on it too. An issuer that is elsewhere must not reach what
-// listens on loopback, through us or through a person's browser.
+// address checks an address that a document or a header named: see reach.
 func (t *Target) address(address string) (*url.URL, error) {
 	if len(address) > maxAddress {
 		return nil, fmt.Errorf("an address of %d bytes is too long", len(address))
 	}
+	return t.reach(address)
+}
+
+// reach checks an address that a stranger would have us or a person's browser go to:
+// https, or any of this machine if the server is on it too. An issuer that is elsewhere
+// must not reach what listens on loopback.
+func (t *Target) reach(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Opaque != "" {
 		return nil, fmt.Errorf("%q is no address", clean(address))

@@ -191,6 +191,13 @@ func TestHeadless(t *testing.T) {
 			}
 			return true
 		}},
+		{name: "over a long address", before: func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/authorize" || r.URL.Query().Has("long") {
+				return false
+			}
+			http.Redirect(w, r, r.URL.String()+"&long="+strings.Repeat("x", 3000), http.StatusFound)
+			return true
+		}},
 		{name: "a page for a person", want: "asks a person", before: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/authorize" {
 				_, _ = w.Write([]byte("<form>"))

@@ -40,7 +40,7 @@ func (t *Target) walk(ctx context.Context, address, redirectURI string) (url.Val
 // step makes one request of a walk and returns where it leads. No error has the query
 // of an address, which may have a code in it.
 func (t *Target) step(ctx context.Context, client *http.Client, address string) (string, error) {
-	u, err := t.address(address)
+	u, err := t.reach(address)
 	if err != nil {
 		return "", fmt.Errorf("the sign-in leads to an address that is not followed: %s", place(address))
 	}
