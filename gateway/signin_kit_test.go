@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
@@ -35,6 +36,12 @@ type protected struct {
 // protect runs one. change may change its configuration.
 func protect(t *testing.T, b oauthtest.Behaviour, change func(*config.Config)) *protected {
 	t.Helper()
+	return protectWith(t, b, change, nil)
+}
+
+// protectWith is protect with telemetry, nil for none.
+func protectWith(t *testing.T, b oauthtest.Behaviour, change func(*config.Config), tel *telemetry.Telemetry) *protected {
+	t.Helper()
 	p := &protected{kept: newMemory(), log: new(logBuffer)}
 	p.issuer = oauthtest.StartIssuer(t, "", b)
 	p.mcp = oauthtest.StartResource(t, p.issuer, oauthtest.Protection{})
@@ -46,7 +53,7 @@ func protect(t *testing.T, b oauthtest.Behaviour, change func(*config.Config)) *
 	if change != nil {
 		change(&cfg)
 	}
-	p.rig = startWith(t, &cfg, Options{SignIns: p.kept, Log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	p.rig = startWith(t, &cfg, Options{SignIns: p.kept, Telemetry: tel, Log: slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	t.Cleanup(func() { // no token is in the log, whatever the test does
 		for _, secret := range p.secrets() {
 			if strings.Contains(p.log.String(), secret) {
