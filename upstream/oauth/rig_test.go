@@ -49,7 +49,7 @@ func (m *shared) Lock(ctx context.Context, k Key) (func(), error) {
 		late := m.late
 		m.late = 0
 		m.ask.Unlock()
-		time.Sleep(late)
+		sleep(context.WithoutCancel(ctx), late) // of bubbles
 	}, err
 }
 
