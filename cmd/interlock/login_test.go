@@ -24,7 +24,7 @@ func fakeBrowser() {
 		if len(os.Args) != 2 {
 			return "", fmt.Errorf("%d arguments", len(os.Args)-1)
 		}
-		res, err := http.Get(os.Args[1]) //nolint:gosec,noctx // a test's
+		res, err := http.Get(os.Args[1])
 		if err != nil {
 			return "", err
 		}
@@ -34,13 +34,13 @@ func fakeBrowser() {
 	}()
 	if err == nil {
 		var res *http.Response
-		if res, err = http.Post(os.Getenv("BROWSER_PAGE"), "text/html", strings.NewReader(page)); err == nil { //nolint:gosec,noctx // a test's
+		if res, err = http.Post(os.Getenv("BROWSER_PAGE"), "text/html", strings.NewReader(page)); err == nil {
 			_ = res.Body.Close()
 		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3) //nolint:forbidigo // it is a program
+		os.Exit(3)
 	}
 }
 

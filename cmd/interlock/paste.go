@@ -48,7 +48,7 @@ func comeBack(line, state string) (url.Values, error) {
 	query, err := url.ParseQuery(line)
 	switch {
 	case err != nil || !query.Has("state") && !query.Has("code") && !query.Has("error"):
-		return nil, errors.New("that is not the address: it has state=... in it, and code=... or error=...")
+		return nil, errors.New("that is not the address: the one that is wanted has state=... in it, and code=... or error=... beside that")
 	case query.Has("client_id") || query.Has("code_challenge"):
 		return nil, errors.New("that is where the sign-in begins: the address that is wanted is the one at which the browser ends")
 	case !query.Has("state"):

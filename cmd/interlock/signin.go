@@ -29,7 +29,7 @@ func (s *screen) lackings(ups []admin.Upstream) {
 		if in == nil || u.State == "error" {
 			continue
 		}
-		text := ""
+		var text string
 		switch {
 		case in.Error != "":
 			text = "its sign-in could not be renewed, which is tried again: " + printable(in.Error)
