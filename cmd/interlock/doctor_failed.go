@@ -8,6 +8,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // failed explains a start that went wrong.
@@ -21,11 +22,14 @@ func (d *doctor) failed(u *upstream.Config, i admin.Info) {
 	if code == "needs_auth" && slices.ContainsFunc(d.told.Findings, func(f finding) bool { return f.Code == code && f.Upstream == u.Name }) {
 		return // the running gateway has said so
 	}
-	lines := f.Stderr
-	if code == "dependency_failed" {
+	text, lines := why(i.Upstream), f.Stderr
+	switch code {
+	case "dependency_failed":
 		lines = nil
+	case "needs_auth":
+		text = whyLacking(i.SignIn)
 	}
-	d.find(finding{Code: code, Upstream: u.Name, Text: why(i.Upstream), Mend: mend, Stderr: lines})
+	d.find(finding{Code: code, Upstream: u.Name, Text: text, Mend: mend, Stderr: lines})
 	for _, name := range wanted(u, lines) {
 		d.find(finding{
 			Code: "variable_wanted", Upstream: u.Name, Text: "its stderr names " + name + ", which it does not get",
@@ -51,7 +55,11 @@ func (d *doctor) cause(u *upstream.Config, i admin.Info) (code, mend string) {
 		}
 		return "start_timeout", mend
 	case needsSignIn(i.Upstream):
-		return "needs_auth", howToSignIn(i.Upstream)
+		mend = howToSignIn(i.Upstream)
+		if u.Auth.Flow == "" && i.SignIn.Why == string(oauth.NotSignedIn) {
+			mend += "; or, if it takes a token that you have, set headers: {Authorization: \"Bearer ${TOKEN}\"}"
+		}
+		return "needs_auth", mend
 	case remote && has("knows who asks and refuses"):
 		return "auth_refused", "the credentials in headers are valid, and may not do this: ask for more rights, or use others"
 	case remote && has("wants other credentials"):

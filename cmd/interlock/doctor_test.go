@@ -99,7 +99,7 @@ upstreams:
 		"wants":   {"start_failed", "variable_wanted"},
 		"hung":    {"start_timeout"},
 		"after":   nil, // a note: what it needs failed
-		"locked":  {"auth_required"},
+		"locked":  {"needs_auth"},
 		"barred":  {"auth_refused"},
 		"down":    {"upstream_unreachable"},
 		"strange": {"tls_failed"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -122,7 +123,7 @@ func (a *app) signIn(ctx context.Context, c *counter, t *oauth.Target, f *loginF
 		err = showable(attempt.URL)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t.Upstream, err)
+		return nil, notBegun(t.Upstream, err)
 	}
 	v, err := a.goThere(ctx, attempt, back, f)
 	if err != nil {
@@ -155,6 +156,20 @@ func (f *loginFlags) comeBack(ctx context.Context, t *oauth.Target) (*callback, 
 		return nil, &failure{exitFailed, err, "end what listens there, another interlock login perhaps; or register another address for the client, and give it with --redirect"}
 	}
 	return back, err
+}
+
+// notBegun says why nobody can sign in.
+func notBegun(name string, err error) error {
+	var mend string
+	switch {
+	case errors.Is(err, context.Canceled): // by Ctrl-C
+		return err
+	case errors.As(err, new(*net.OpError)):
+		mend = "see that the server runs and that url is right"
+	default:
+		mend = "if " + name + " takes a token that you have, set headers: {Authorization: \"Bearer ${TOKEN}\"}"
+	}
+	return &failure{exitFailed, fmt.Errorf("%s: %w", name, err), mend}
 }
 
 // notSignedIn says why an attempt came to nothing.
