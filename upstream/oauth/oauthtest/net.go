@@ -58,7 +58,8 @@ func (n *Net) RoundTrip(req *http.Request) (*http.Response, error) {
 	stop := context.AfterFunc(req.Context(), func() { out.CloseWithError(req.Context().Err()) })
 	go func() {
 		defer stop()
-		defer func() { _ = out.Close() }()
+		// A handler that ends with its request did not end its answer.
+		defer func() { _ = out.CloseWithError(req.Context().Err()) }()
 		defer w.WriteHeader(http.StatusOK)
 		h.ServeHTTP(w, in)
 	}()
