@@ -47,8 +47,14 @@ func (c *credential) send(ctx context.Context, l *life, q *outgoing) (*response,
 		}
 		q.authorization = value
 		resp, failed := c.remote.send(ctx, l, q)
-		if failed != nil || !refusesToken(resp) {
-			return resp, failed
+		if failed != nil {
+			return nil, failed
+		}
+		if !refusesToken(resp) {
+			if again {
+				c.source.Accepted(value)
+			}
+			return resp, nil
 		}
 		status, header := resp.status, resp.header
 		resp.drain()

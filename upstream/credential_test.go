@@ -28,6 +28,7 @@ type purse struct {
 	asked    int
 	renewals int
 	refusals []string // "status token challenge"
+	accepted []string
 	held     chan struct{}
 }
 
@@ -65,6 +66,12 @@ func (p *purse) Refused(_ context.Context, sent string, status int, h http.Heade
 	p.token, p.next = p.next[0], p.next[1:]
 	p.renewals++
 	return nil
+}
+
+func (p *purse) Accepted(sent string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.accepted = append(p.accepted, sent)
 }
 
 // set makes another token the one there is.
@@ -211,8 +218,14 @@ func TestTokenRefusedOnce(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if p.renewals != 1 || len(p.told()) < gate.turned || gate.turned < 1 || gate.turned > 50 {
+			if p.renewals != 1 || len(p.told()) < max(gate.turned, 1) || gate.turned > 50 {
 				t.Errorf("%d renewals, %d refusals, %d turned away", p.renewals, len(p.told()), gate.turned)
+			}
+			p.mu.Lock()
+			accepted := slices.Clone(p.accepted)
+			p.mu.Unlock()
+			if len(accepted) < gate.turned || slices.ContainsFunc(accepted, func(s string) bool { return s != "Bearer t2" }) {
+				t.Errorf("the source was told that %q are taken, after %d were turned away", accepted, gate.turned)
 			}
 			if want := strings.TrimSpace(fmt.Sprint(c.status, " Bearer t1 ", c.says)); strings.TrimSpace(p.told()[0]) != want {
 				t.Errorf("the source was told %q, want %q", p.told()[0], want)

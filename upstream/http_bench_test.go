@@ -160,3 +160,4 @@ type steady string
 
 func (s steady) Authorization(context.Context) (string, error)         { return string(s), nil }
 func (steady) Refused(context.Context, string, int, http.Header) error { return nil }
+func (steady) Accepted(string)                                         {}

@@ -38,6 +38,9 @@ func (s *bearer) Refused(_ context.Context, _ string, status int, h http.Header)
 	return needs
 }
 
+// Accepted implements Source. It is not called: nothing is sent once more.
+func (s *bearer) Accepted(string) {}
+
 // set implements lasting: people cannot sign in to it.
 func (s *bearer) set(*Account, loading) {}
 

@@ -33,7 +33,8 @@ type live struct {
 	// err is why the last flight failed, at the time failed; nil once one succeeded.
 	err    error
 	failed time.Time
-	// fresh is when a token was renewed because the server refused the one before it.
+	// fresh is when a token was renewed because the server refused the one before it,
+	// zero once the server has taken it.
 	fresh time.Time
 	// ended is what the issuer answered when the token in use was to be renewed: it is
 	// good until it expires.
@@ -89,7 +90,7 @@ const (
 	// the server asked, again.
 	hold = 10 * time.Second
 	// freshness is how long a token that was renewed because of a refusal is not
-	// renewed because of another one.
+	// renewed because of another one, unless it was taken in between.
 	freshness = time.Minute
 )
 
@@ -151,6 +152,15 @@ func (s *live) Refused(ctx context.Context, sent string, status int, h http.Head
 			continue // that flight knew nothing of this refusal
 		}
 		return err
+	}
+}
+
+// Accepted implements Source.
+func (s *live) Accepted(sent string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.acct.header() == sent {
+		s.fresh = time.Time{}
 	}
 }
 

@@ -412,3 +412,21 @@ func TestBearer(t *testing.T) {
 		}
 	})
 }
+
+// A server that stops taking tokens again and again, which were good until then, is no
+// server that takes none: they are renewed.
+func TestRefusedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{})
+		r.signIn("")
+		s := r.Source(r.target, "")
+		for range 5 {
+			r.must(s)
+			time.Sleep(time.Second)
+			r.as.ExpireAccess()
+		}
+		if n := r.refreshes(); n != 4 {
+			t.Errorf("%d token requests, want 4", n)
+		}
+	})
+}

@@ -233,7 +233,7 @@ func (r *rig) call(s Source, tool string) (text string, err error) {
 			r.noSecret(fmt.Sprintf("%v %+v %#v", err, err, err))
 		}
 	}()
-	for range 3 {
+	for try := range 3 {
 		sent, err := s.Authorization(r.t.Context())
 		if err != nil {
 			return "", err
@@ -245,6 +245,9 @@ func (r *rig) call(s Source, tool string) (text string, err error) {
 		}
 		status, h := r.post(r.mcp.URL, "application/json", sent, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+tool+`"}}`, &answer)
 		if status == http.StatusOK {
+			if try > 0 {
+				s.Accepted(sent)
+			}
 			return answer.Result.Content[0].Text, nil
 		}
 		if err := s.Refused(r.t.Context(), sent, status, h); err != nil {

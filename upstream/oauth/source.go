@@ -18,4 +18,8 @@ type Source interface {
 	// header h. nil means that it may be sent once more: there is another value now.
 	// Else the error is that of Authorization. It blocks as Authorization does.
 	Refused(ctx context.Context, sent string, status int, h http.Header) error
+	// Accepted says that a request which was sent once more after Refused, with the value
+	// sent, was not refused again: the next refusal of it is of a token that was good.
+	// It does not block.
+	Accepted(sent string)
 }
