@@ -30,7 +30,7 @@ func (g *Gateway) forwardModern(ctx context.Context, x *exchange, c *call, u *up
 		case state.kind == stateParked:
 			return g.resume(ctx, x, c.route, state)
 		case state.kind == stateSignedIn && len(state.inner) > 0:
-			if err := g.awaitOffer(ctx, c.route, string(state.inner)); err != nil {
+			if err := g.awaitOffer(ctx, c.route, g.signIns.offers.named(string(state.inner))); err != nil {
 				return g.gaveUp(ctx, x, c.route, err)
 			}
 		}

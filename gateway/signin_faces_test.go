@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,7 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/router"
 	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
@@ -77,6 +81,50 @@ func TestSignInForMoreScope(t *testing.T) {
 		answer += m
 	}
 	has(t, "the call", answer, "somebody", "read", "write")
+}
+
+// An upstream that could not even start for want of a sign-in is started by it, and the
+// call waits for that, too.
+func TestSignInStartsAnUpstream(t *testing.T) {
+	p := protect(t, noRefresh, nil).signedIn()
+	c, fresh := p.connect(`{"elicitation":{"url":{}}}`), p.caller(`{"elicitation":{"url":{}}}`)
+	asleep := func() {
+		p.issuer.Revoke()
+		p.Restart(t.Context(), admin.Order{Names: []string{"up"}, Wait: true})
+		if st := p.set.Upstream("up").Status(); st.State != upstream.Errored || st.Failure.Reason != "needs_auth" {
+			t.Fatalf("it is %s: %v", st.State, st.Failure)
+		}
+	}
+	asleep()
+	messages := c.told(whoami)
+	newBrowser(t).press(pageIn(t, <-messages))
+	answer := ""
+	for m := range messages {
+		answer += m
+	}
+	has(t, "the call", answer, "somebody")
+
+	asleep()
+	asked, state := fresh.tool("up__whoami", "").required(t)
+	done := make(chan reply, 1)
+	go func() { done <- fresh.tool("up__whoami", retry(state, `{"sign_in":{"action":"accept"}}`)) }()
+	newBrowser(t).press(pageIn(t, asked["sign_in"]))
+	has(t, "the retry", (<-done).body, "somebody")
+
+	// A retry whose sign-in comes to nothing says so.
+	for reason, err := range map[string]error{
+		"needs_auth": &oauth.Refusal{Code: "access_denied"}, "shutdown": errDraining, "": nil,
+	} {
+		o, _, openErr := p.signIns.offers.open(oauth.Key{Upstream: "up"}, "")
+		if openErr != nil {
+			t.Fatal(openErr)
+		}
+		p.signIns.offers.conclude(o, err)
+		got := p.awaitOffer(t.Context(), &router.Route{Upstream: "up"}, o)
+		if e, _ := errors.AsType[*upstream.CallError](got); (got == nil) != (reason == "") || e != nil && e.Reason != reason {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
 }
 
 // What is done about sign-ins is counted and written down, and says no secret.

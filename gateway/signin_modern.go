@@ -32,11 +32,10 @@ func (g *Gateway) signInFirst(x *exchange, r *router.Route, err error) (answer, 
 	return x.inputRequired(append(request, "}}"...), g.seal.sealState(s)), true
 }
 
-// awaitOffer blocks until the sign-in of that name, which a retry says was begun, is
-// done (nil) or came to nothing. Of one that is over nothing is known: the call finds
-// out.
-func (g *Gateway) awaitOffer(ctx context.Context, r *router.Route, name string) error {
-	o := g.signIns.offers.named(name)
+// awaitOffer blocks until the sign-in that a retry says was begun is done (nil) or came
+// to nothing. Of one that was over before, which is nil, nothing is known: the call
+// finds out.
+func (g *Gateway) awaitOffer(ctx context.Context, r *router.Route, o *offer) error {
 	if o == nil {
 		return nil
 	}
