@@ -112,6 +112,9 @@ type upstream struct {
 	PID         int
 	Generation  uint64
 	Tools       int
+	InFlight    int `json:"in_flight"`
+	Queued      int
+	SignIn      struct{ State, Why, How string } `json:"sign_in"`
 }
 
 // list runs `interlock list -o json` and returns the upstreams by name.

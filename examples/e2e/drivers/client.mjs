@@ -55,11 +55,12 @@ const sdk = {
   },
 };
 
-function open({ url, sse, command, args, env }) {
+function open({ url, sse, command, args, env, headers }) {
   if (command) return new sdk.Stdio({ command, args, env, stderr: "inherit" });
   if (sse) return new SSEClientTransport(new URL(url));
   return new sdk.HTTP(new URL(url), {
     authProvider: signIn,
+    requestInit: { headers },
     // A restarted gateway is back within a second or two; do not give up before.
     reconnectionOptions: { initialReconnectionDelay: 100, maxReconnectionDelay: 500, reconnectionDelayGrowFactor: 1.5, maxRetries: 60 },
   });
