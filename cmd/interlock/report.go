@@ -174,7 +174,10 @@ func (s *service) summary(ups []admin.Upstream) {
 	text, ready, tools := readyOf(ups)
 	text += ", " + count(tools, "tool")
 	if ready < len(ups) {
-		text = s.say.yellow(text) + s.say.faint("; those that failed are tried again")
+		text = s.say.yellow(text)
+		if slices.ContainsFunc(ups, func(u admin.Upstream) bool { return u.State == "error" && !needsSignIn(u) }) {
+			text += s.say.faint("; those that failed are tried again")
+		}
 	}
 	s.say.printf("%s\n", text)
 }
