@@ -34,9 +34,11 @@ export class Gateway {
     }
   }
 
-  stop() {
+  // For the sockets that fetch keeps the gateway would wait.
+  async stop() {
+    await globalThis[Symbol.for("undici.globalDispatcher.1")]?.destroy();
     this.child?.kill();
-    return this.exited;
+    await this.exited;
   }
 
   // Runs another command of the binary; returns its exit code and output.
