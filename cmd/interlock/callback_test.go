@@ -31,7 +31,7 @@ func fetch(t *testing.T, method, url, host string) (int, string, http.Header) {
 	if host != "" {
 		req.Host = host
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patient}
 	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -252,7 +252,7 @@ func TestLoginForMore(t *testing.T) {
 	f := newFar(t, oauthtest.Behaviour{Scopes: []string{"read", "write"}}, oauthtest.Protection{
 		Scopes: []string{"read"}, Needs: map[string][]string{"tools/call:whoami": {"write"}},
 	})
-	f.files["interlock.yaml"] = quiet + strings.TrimPrefix(f.files["interlock.yaml"], "upstreams:\n")
+	f.files["interlock.yaml"] = "server: {listen: '127.0.0.1:0'}\n" + f.files["interlock.yaml"]
 	gw := launch(t, f.files, nil, "serve")
 	gw.expect(`^far +failed: .*interlock login far`)
 	config := filepath.Join(gw.dir, "interlock.yaml")
