@@ -108,6 +108,8 @@ func (a *app) addition(args []string, dash int, f *addFlags) (*admin.Addition, e
 	switch {
 	case len(args) == 0:
 		return nil, usage(howToAdd, "add what? give the server a name")
+	case len(args) == 2 && (strings.HasPrefix(args[1], "https://") || strings.HasPrefix(args[1], "http://")):
+		return nil, usage("interlock add "+args[0]+" --url "+args[1], "an address comes after --url")
 	case len(args) > 1:
 		return nil, usage("the command comes after --: interlock add "+args[0]+" -- "+strings.Join(args[1:], " "), "add takes one name, not %d", len(args))
 	case len(command) == 0 && f.url == "":
