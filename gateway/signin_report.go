@@ -109,7 +109,7 @@ func howToSignIn(name, principal string, c oauth.Config) string {
 	case c.Flow == oauth.Bearer:
 		return "configure another token (auth.token)"
 	case principal != "":
-		return "its client opens the link that it is shown at the next call, if it supports URL elicitation"
+		return "its client opens the link that it is shown at the next call, if it supports URL elicitation; else at this machine: interlock login " + name + " --principal " + oauth.Key{Principal: principal}.Subject()
 	}
 	return "sign in with: interlock login " + name
 }

@@ -135,7 +135,7 @@ func (u *Upstream) signInHint(needs *oauth.NeedsAuth) string {
 		return "; put another one under auth.token"
 	}
 	if needs.Principal != "" {
-		return "; who calls has to sign in there, through a client that can open links"
+		return "; who calls has to sign in there, through a client that can open links, or at the gateway's machine with: interlock login " + u.name + " --principal " + needs.Subject()
 	}
 	return "; sign in with: interlock login " + u.name
 }

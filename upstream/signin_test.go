@@ -337,7 +337,7 @@ func TestAPrincipalsSignInIsItsOwn(t *testing.T) {
 		for range 10 {
 			e := b.refusal(mine("x", "bob"))
 			var needs *oauth.NeedsAuth
-			if e.Reason != "needs_auth" || e.Executed != upstream.ExecutedNo || !errors.As(e, &needs) || needs.Principal != "bob" || strings.Contains(e.Text, "interlock login") {
+			if e.Reason != "needs_auth" || e.Executed != upstream.ExecutedNo || !errors.As(e, &needs) || needs.Principal != "bob" || !strings.HasSuffix(e.Text, "interlock login a --principal bob") {
 				t.Fatalf("bob: %+v", e)
 			}
 			for _, call := range []*upstream.Call{mine("x", "alice"), tool("x")} {

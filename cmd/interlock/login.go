@@ -15,6 +15,7 @@ import (
 // loginFlags are how a person wants to sign in.
 type loginFlags struct {
 	noBrowser, headless bool
+	principal           string
 	scopes              []string
 	redirect            string
 	timeout             time.Duration
@@ -38,6 +39,10 @@ On a machine without a screen, over SSH and with --no-browser no browser is open
 is printed, to be opened anywhere. A browser on another machine ends at an address that it
 cannot show: copy it from there, and paste it here.
 
+Where each principal of server.auth has its own account (auth: {per: principal}), this makes the
+one that lists and probes; with --principal it makes that of a principal, who is called by the
+subject, or by 'ISSUER SUBJECT' where several issuers may have it.
+
 The browser comes back to ` + oauth.LoopbackRedirect + `. Register a client by hand
 (auth.client_id) with that address, or give yours with --redirect.
 
@@ -45,6 +50,7 @@ It exits with 1 when there is no sign-in in the end, with 4 when the server does
 		Example: `  interlock login linear
   interlock login linear --no-browser
   interlock login linear --scope read --scope write
+  interlock login linear --principal alice
   interlock login linear -o json | jq .expires`,
 	}
 	configFlag(cmd, &r.files)
@@ -52,6 +58,7 @@ It exits with 1 when there is no sign-in in the end, with 4 when the server does
 	flags := cmd.Flags()
 	flags.BoolVar(&f.noBrowser, "no-browser", false, "open no browser: print the address")
 	flags.BoolVar(&f.headless, "headless", false, "follow the address without a person: for tests, with servers that ask nobody")
+	flags.StringVar(&f.principal, "principal", "", "sign in for this `PRINCIPAL`, not for the gateway itself")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "a `SCOPE` to ask for besides; may be repeated")
 	flags.StringVar(&f.redirect, "redirect", "", "the `ADDRESS` that the browser comes back to, http and of this machine, as your client was registered with it")
 	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "wait for so long at most, for you and then for the server")
@@ -97,17 +104,21 @@ func (a *app) login(ctx context.Context, r *reach, f *loginFlags, output format,
 	if err != nil {
 		return err
 	}
-	acct, err := a.signIn(ctx, c, target, f)
+	principal, err := c.principal(name, f.principal)
+	if err != nil {
+		return err
+	}
+	acct, err := a.signIn(ctx, c, target, principal, f)
 	if err != nil {
 		return err
 	}
 	return a.signedIn(ctx, c, acct, output, f.timeout)
 }
 
-// signIn makes an account and keeps it.
-func (a *app) signIn(ctx context.Context, c *counter, t *oauth.Target, f *loginFlags) (*oauth.Account, error) {
+// signIn makes an account of a principal, "" for the gateway itself, and keeps it.
+func (a *app) signIn(ctx context.Context, c *counter, t *oauth.Target, principal string, f *loginFlags) (*oauth.Account, error) {
 	// A keyring that cannot be reached is better known before than after.
-	_, err := c.store.Account(ctx, oauth.Key{Upstream: t.Upstream})
+	_, err := c.store.Account(ctx, oauth.Key{Upstream: t.Upstream, Principal: principal})
 	if err != nil && !errors.Is(err, oauth.ErrNoAccount) && !errors.Is(err, oauth.ErrLost) {
 		return nil, err
 	}
@@ -117,7 +128,7 @@ func (a *app) signIn(ctx context.Context, c *counter, t *oauth.Target, f *loginF
 	}
 	defer back.close()
 	wait := a.awaiting("asking " + bare(t.URL) + " where to sign in")
-	attempt, err := oauth.Begin(ctx, t, oauth.BeginOptions{RedirectURI: back.uri.String(), More: append(c.wanted(), f.scopes...), Store: c.store})
+	attempt, err := oauth.Begin(ctx, t, oauth.BeginOptions{Principal: principal, RedirectURI: back.uri.String(), More: append(c.wanted(), f.scopes...), Store: c.store})
 	wait.stop()
 	if err == nil {
 		err = showable(attempt.URL)

@@ -12,6 +12,8 @@ import (
 	"github.com/interlock-mcp/interlock/gateway"
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/gateway/identity"
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/vault"
@@ -110,6 +112,35 @@ func (c *counter) target(name string) (*oauth.Target, error) {
 		return nil, usage("take auth.flow out to sign in there", "%s is not signed in to (auth.flow: none)", name)
 	}
 	return nil, usage("take them out to sign in there", "%s has credentials of its own, in headers or url", name)
+}
+
+// principal returns the key of a principal that is called by its subject, or by its
+// issuer and subject with a space between; "" is for the gateway itself.
+func (c *counter) principal(name, called string) (string, error) {
+	if called == "" {
+		return "", nil
+	}
+	if c.cfg.Upstream(name).Auth.Per != oauth.PerPrincipal {
+		return "", usage("leave --principal out, or set auth: {per: principal}", "%s has one sign-in for all", name)
+	}
+	if issuer, subject, ok := strings.Cut(called, " "); ok {
+		return (&policy.Principal{Issuer: issuer, Subject: subject}).Key(), nil
+	}
+	auth := &c.cfg.Server.Auth
+	var issuers []string
+	if slices.ContainsFunc(auth.APIKeys, func(k identity.APIKey) bool { return k.Principal == called }) {
+		issuers = append(issuers, identity.Issuer)
+	}
+	for i := range auth.OIDC {
+		issuers = append(issuers, auth.OIDC[i].Issuer)
+	}
+	switch len(issuers) {
+	case 1:
+		return (&policy.Principal{Issuer: issuers[0], Subject: called}).Key(), nil
+	case 0:
+		return "", usage("the principals that server.auth.api_keys has are those there are", "no principal is called %q", called)
+	}
+	return "", usage(fmt.Sprintf("--principal '%s %s'", issuers[0], called), "whose %q? it may be of %s", called, strings.Join(issuers, " or "))
 }
 
 // choices says which upstreams can be signed in to.

@@ -11,10 +11,12 @@ import (
 
 // signInReport is what login writes: nothing of it is secret.
 type signInReport struct {
-	Upstream string   `json:"upstream"`
-	Issuer   string   `json:"issuer"`
-	Resource string   `json:"resource"`
-	Scopes   []string `json:"scopes"`
+	Upstream string `json:"upstream"`
+	// Principal is whose it is, "" for the gateway's own.
+	Principal string   `json:"principal,omitempty"`
+	Issuer    string   `json:"issuer"`
+	Resource  string   `json:"resource"`
+	Scopes    []string `json:"scopes"`
 	// Expires is when the access token does; Renewable says that it is renewed then.
 	Expires   time.Time `json:"expires,omitzero"`
 	Renewable bool      `json:"renewable"`
@@ -36,7 +38,7 @@ type signInReport struct {
 // signedIn has the gateway use an account, if one runs, and says what came of it.
 func (a *app) signedIn(ctx context.Context, c *counter, acct *oauth.Account, output format, patience time.Duration) error {
 	r := &signInReport{
-		Upstream: acct.Upstream, Issuer: acct.Issuer, Resource: acct.Resource, Scopes: acct.Scopes, Expires: acct.Expires,
+		Upstream: acct.Upstream, Principal: acct.Subject(), Issuer: acct.Issuer, Resource: acct.Resource, Scopes: acct.Scopes, Expires: acct.Expires,
 		Renewable: acct.RefreshToken != "", Client: string(acct.Client.How), per: c.cfg.Upstream(acct.Upstream).Auth.Per,
 	}
 	if r.Scopes == nil {
@@ -82,7 +84,11 @@ func (a *app) put(ctx context.Context, c *counter, r *signInReport, patience tim
 
 // account writes what was signed in to.
 func (s *screen) account(r *signInReport) {
-	s.printf("%s  %s\n", s.bold(r.Upstream), s.green(s.mark("✓ ")+"signed in")+" at "+printable(r.Issuer))
+	name := s.bold(r.Upstream)
+	if r.Principal != "" {
+		name += " " + printable(r.Principal)
+	}
+	s.printf("%s  %s\n", name, s.green(s.mark("✓ ")+"signed in")+" at "+printable(r.Issuer))
 	if len(r.Scopes) > 0 {
 		s.printf("  %s\n", s.faint("scopes: "+printable(strings.Join(r.Scopes, " "))))
 	}
@@ -94,7 +100,7 @@ func (s *screen) account(r *signInReport) {
 	default:
 		s.printf("  %s\n", s.yellow("it cannot be renewed: sign in again after "+r.Expires.Local().Format("2006-01-02 15:04")))
 	}
-	if r.per == oauth.PerPrincipal {
+	if r.per == oauth.PerPrincipal && r.Principal == "" {
 		s.printf("  %s\n", s.faint("it makes the lists and probes; for calls each principal signs in, through its client"))
 	}
 }

@@ -14,6 +14,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/interlock-mcp/interlock/gateway/config"
+	"github.com/interlock-mcp/interlock/gateway/identity"
+	"github.com/interlock-mcp/interlock/policy"
+	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
 
@@ -280,4 +285,58 @@ func TestLoginForMore(t *testing.T) {
 		t.Errorf("%q", p.seen)
 	}
 	run(0, "call", "far__whoami")
+}
+
+// A principal's sign-in is its own: kept under its key, and forgotten alone.
+func TestLoginPrincipal(t *testing.T) {
+	f := newFar(t, oauthtest.Behaviour{}, oauthtest.Protection{})
+	hash := "sha256:" + strings.Repeat("0", 64)
+	f.files["interlock.yaml"] = "server: {auth: {api_keys: [{principal: alice, hash: '" + hash + "'}]}}\n" +
+		"state_dir: " + t.TempDir() + "\nupstreams:\n  far: {url: '" + f.resource.URL + "', auth: {per: principal}}\n  one: {url: '" + f.resource.URL + "'}\n"
+	run := func(code int, args []string, says ...string) {
+		t.Helper()
+		p := launch(t, f.files, nil, args...)
+		for _, s := range says {
+			p.expect(s)
+		}
+		if got := p.wait(); got != code {
+			t.Errorf("%v: code %d, want %d", args, got, code)
+		}
+		p.silent(f)
+	}
+	run(exitBadConfig, []string{"login", "one", "--headless", "--principal", "alice"}, `one has one sign-in for all$`, `leave --principal out`)
+	run(exitBadConfig, []string{"login", "far", "--headless", "--principal", "bob"}, `no principal is called "bob"$`)
+	run(0, []string{"login", "far", "--headless", "--principal", "alice"}, `^far alice  signed in at `+f.issuer.URL+`$`)
+	run(exitFailed, []string{"logout", "far"}, `not signed in to far$`, `1 other sign-in there`)
+	run(0, []string{"logout", "far", "--principal", "alice"}, `^far alice  signed out of `)
+}
+
+// How a principal may be called, and whom that means.
+func TestPrincipalCalled(t *testing.T) {
+	own := func(s string) string { return (&policy.Principal{Issuer: identity.Issuer, Subject: s}).Key() }
+	const a, b = "https://a.example", "https://b.example"
+	for _, c := range []struct {
+		keys, issuers []string
+		called, want  string // "" for an error
+	}{
+		{keys: []string{"alice"}, called: "alice", want: own("alice")},
+		{keys: []string{"alice"}, called: "bob"},
+		{issuers: []string{a}, called: "u1", want: a + "\x00u1"},
+		{issuers: []string{a, b}, called: "u1"},
+		{issuers: []string{a, b}, called: b + " u1", want: b + "\x00u1"},
+		{keys: []string{"alice"}, issuers: []string{a}, called: "alice"},
+		{keys: []string{"alice"}, issuers: []string{a}, called: "u1", want: a + "\x00u1"},
+	} {
+		cfg := &config.Config{Upstreams: []upstream.Config{{Name: "far", Auth: oauth.Config{Per: oauth.PerPrincipal}}}}
+		for _, k := range c.keys {
+			cfg.Server.Auth.APIKeys = append(cfg.Server.Auth.APIKeys, identity.APIKey{Principal: k})
+		}
+		for _, i := range c.issuers {
+			cfg.Server.Auth.OIDC = append(cfg.Server.Auth.OIDC, identity.OIDC{Issuer: i})
+		}
+		got, err := (&counter{cfg: cfg}).principal("far", c.called)
+		if got != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%v: %q, %v", c, got, err)
+		}
+	}
 }

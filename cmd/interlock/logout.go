@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -98,7 +97,7 @@ func (c *counter) kept(ctx context.Context, name string, principals []string) ([
 	for _, acct := range all {
 		switch {
 		case acct.Upstream != name:
-		case slices.Contains(principals, subject(acct.Principal)):
+		case slices.Contains(principals, acct.Subject()):
 			mine = append(mine, acct)
 		default:
 			others++
@@ -113,14 +112,6 @@ func (c *counter) kept(ctx context.Context, name string, principals []string) ([
 		return nil, &failure{exitFailed, errors.New("not signed in to " + name), count(others, "other sign-in") + " there: --principal PRINCIPAL means that of a principal; interlock info " + name}
 	}
 	return nil, &failure{exitFailed, errors.New("not signed in to " + name), ""}
-}
-
-// subject is how a principal is called, by whatever issuer: its key is both.
-func subject(key string) string {
-	if _, s, ok := strings.Cut(key, "\x00"); ok {
-		return s
-	}
-	return key
 }
 
 // logout forgets accounts, each for itself, and says what became of it.
@@ -148,7 +139,7 @@ func (a *app) logout(ctx context.Context, c *counter, accts []oauth.Account, out
 
 // forget forgets one account, and has the gateway look again.
 func (c *counter) forget(ctx context.Context, acct *oauth.Account) signOut {
-	o := signOut{Upstream: acct.Upstream, Principal: subject(acct.Principal), Issuer: acct.Issuer}
+	o := signOut{Upstream: acct.Upstream, Principal: acct.Subject(), Issuer: acct.Issuer}
 	err := c.accounts.Forget(ctx, c.former(acct), acct.Principal)
 	o.Revoked = err == nil
 	o.Forgotten = err == nil || errors.Is(err, oauth.ErrNotRevoked) || errors.Is(err, oauth.ErrNoAccount)

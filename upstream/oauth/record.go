@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,15 @@ type Key struct {
 	Upstream string
 	// Principal is the Key of a policy.Principal, "" for the gateway's own account.
 	Principal string
+}
+
+// Subject is how the principal is called, whatever its issuer is; "" for the gateway
+// itself.
+func (k Key) Subject() string {
+	if _, s, ok := strings.Cut(k.Principal, "\x00"); ok {
+		return s
+	}
+	return k.Principal
 }
 
 // Account is one sign-in, with its secrets. It is immutable: what changes is put
