@@ -69,19 +69,38 @@ func (a *Accounts) Source(t *Target, principal string) Source {
 		return nil
 	}
 	k := t.key(principal)
+	for {
+		a.mu.Lock()
+		old := a.sources[k]
+		a.mu.Unlock()
+		if old.serves(t) {
+			return old.source
+		}
+		made := held{t, a.source(t, k)}
+		if old.t != nil && old.t.URL == t.URL {
+			made.source.inherit(old.source) // without mu, which sources take while they have their own
+		}
+		if a.replace(k, old, made) {
+			return made.source
+		}
+	}
+}
+
+// serves says whether a source is as it would be made for t.
+func (h held) serves(t *Target) bool {
+	return h.t != nil && h.t.URL == t.URL && h.t.Client == t.Client && reflect.DeepEqual(h.t.Config, t.Config)
+}
+
+// replace puts a source in the place of another one, unless somebody else has.
+func (a *Accounts) replace(k Key, old, made held) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	old, ok := a.sources[k]
-	if ok && old.t.URL == t.URL && old.t.Client == t.Client && reflect.DeepEqual(old.t.Config, t.Config) {
-		return old.source
-	}
-	s := a.source(t, k)
-	if ok && old.t.URL == t.URL {
-		s.inherit(old.source)
+	if a.sources[k] != old {
+		return false
 	}
 	a.bound()
-	a.sources[k] = held{t, s}
-	return s
+	a.sources[k] = made
+	return true
 }
 
 // maxSources bounds the sources that are at hand. Links keep what they have.
@@ -181,11 +200,12 @@ func (a *Accounts) Look(ctx context.Context, k Key) {
 // be told: its tokens stay valid until they expire.
 var ErrNotRevoked = errors.New("the authorization server could not be told")
 
-// Forget revokes the tokens of an account (RFC 7009) and deletes it. An account that
+// Forget revokes the tokens of an account (RFC 7009) and deletes it: the one of that very
+// principal, also where t gives principals none of their own any more. An account that
 // is not there is ErrNoAccount; ErrNotRevoked is wrapped where only revoking failed.
 // It blocks for two requests.
 func (a *Accounts) Forget(ctx context.Context, t *Target, principal string) error {
-	k := t.key(principal)
+	k := Key{t.Upstream, principal}
 	unlock, err := a.o.Store.Lock(ctx, k)
 	if err != nil {
 		return fmt.Errorf("waiting for a renewal of the sign-in: %w", err)
