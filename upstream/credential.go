@@ -18,6 +18,7 @@ import (
 type credential struct {
 	remote *remote
 	source oauth.Source           // nil for none: requests go as they are
+	byHand bool                   // its token was issued by hand: it is told of all that is taken
 	good   atomic.Pointer[string] // the last value that was looked through
 }
 
@@ -27,6 +28,7 @@ func (d *dialer) credential(r *remote, x *Dial) *credential {
 	c := &credential{remote: r}
 	if d.credentials != nil && r.header.Get("Authorization") == "" {
 		c.source = d.credentials(x.Config, x.Principal)
+		c.byHand = x.Config.Auth.Flow == oauth.Bearer
 	}
 	return c
 }
@@ -51,7 +53,7 @@ func (c *credential) send(ctx context.Context, l *life, q *outgoing) (*response,
 			return nil, failed
 		}
 		if !refusesToken(resp) {
-			if again {
+			if again || c.byHand {
 				c.source.Accepted(value)
 			}
 			return resp, nil

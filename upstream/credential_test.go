@@ -243,6 +243,30 @@ func TestTokenRefusedOnce(t *testing.T) {
 	}
 }
 
+// TestTokenByHandHadABadMoment: a server that takes the token again, which nobody
+// could renew, has no need of another one.
+func TestTokenByHandHadABadMoment(t *testing.T) {
+	accounts, key := oauth.New(oauth.Options{}), oauth.Key{Upstream: "fake"}
+	conf := oauth.Config{Flow: oauth.Bearer, Token: "t1"}
+	source := accounts.Source(&oauth.Target{Upstream: "fake", Config: conf}, "")
+	gate := &porter{status: 401, token: "t1"}
+	l, err := gated(t, gate, new(fakeRemote), source, func(d *Dial) { d.Config.Auth = conf })
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate.wants("another")
+	if _, err := l.Do(t.Context(), call(t)); needsAuth(err) == nil || accounts.State(key).Needs == nil {
+		t.Fatalf("error %v, state %+v", err, accounts.State(key))
+	}
+	gate.wants("t1")
+	if _, err := l.Do(t.Context(), call(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := accounts.State(key).Needs; n != nil {
+		t.Errorf("it is taken, and yet: %v", n)
+	}
+}
+
 func TestTokenRefusedForGood(t *testing.T) {
 	plain := errors.New("as.example: 503")
 	for _, c := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // bearer is the Source of a token that was issued by hand.
@@ -11,6 +12,9 @@ type bearer struct {
 	a      *Accounts
 	key    Key
 	header string
+
+	// doubted says that needs is Rejected, for Accepted, which is called with each request.
+	doubted atomic.Bool
 
 	mu    sync.Mutex // guards what follows
 	needs *NeedsAuth // of the last refusal, nil for none
@@ -31,6 +35,7 @@ func (s *bearer) Refused(_ context.Context, _ string, status int, h http.Header)
 		s.needs = &NeedsAuth{Key: s.key, Why: Rejected}
 	}
 	needs := s.needs
+	s.doubted.Store(needs.Why == Rejected)
 	s.mu.Unlock()
 	if first {
 		s.a.report(Event{Key: s.key, Kind: Needed, Err: needs})
@@ -38,13 +43,27 @@ func (s *bearer) Refused(_ context.Context, _ string, status int, h http.Header)
 	return needs
 }
 
-// Accepted implements Source. It is not called: nothing is sent once more.
-func (s *bearer) Accepted(string) {}
+// Accepted implements Source: a server that takes the token again had a bad moment. That
+// it wants more than was granted stays true.
+func (s *bearer) Accepted(string) {
+	if !s.doubted.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubted.Store(false)
+	s.needs = nil
+	if s.wider != nil {
+		s.needs = s.wider
+	}
+}
 
 // set implements lasting: people cannot sign in to it.
 func (s *bearer) set(*Account, loading) {}
 
 func (s *bearer) inherit(lasting) {}
+
+func (s *bearer) current() *Account { return nil }
 
 func (s *bearer) state() State {
 	s.mu.Lock()

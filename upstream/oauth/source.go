@@ -19,7 +19,8 @@ type Source interface {
 	// Else the error is that of Authorization. It blocks as Authorization does.
 	Refused(ctx context.Context, sent string, status int, h http.Header) error
 	// Accepted says that a request which was sent once more after Refused, with the value
-	// sent, was not refused again: the next refusal of it is of a token that was good.
-	// It does not block.
+	// sent, was not refused again: the next refusal of it is of a token that was good. Of
+	// a token that was issued by hand (Bearer), which is not sent once more, it says that
+	// any request was not refused. It does not block.
 	Accepted(sent string)
 }
