@@ -181,6 +181,9 @@ func (s *signIns) look(ctx context.Context, upstream string) error {
 	}
 	for k := range keys {
 		s.accounts.Look(ctx, k)
+		if st := s.accounts.State(k); st.Signed && st.Needs == nil { // also if a request had found it before
+			s.offers.end(k, nil)
+		}
 	}
 	return err
 }

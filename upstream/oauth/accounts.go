@@ -48,6 +48,8 @@ type lasting interface {
 	// set makes acct the account in use, nil for none; not loaded, it is looked for.
 	set(acct *Account, loaded loading)
 	state() State
+	// current is the account in use, nil for none.
+	current() *Account
 	asked() (challenge http.Header, more []string)
 	// inherit takes over what the source before it of the same key was asked.
 	inherit(from lasting)
@@ -176,24 +178,45 @@ func (a *Accounts) SignedIn(ctx context.Context, acct *Account) error {
 	return nil
 }
 
-// Look reads an account again, after another process said that it has changed, and
-// tells Changed.
+// Look reads an account again, after another process said that it may have changed, and
+// tells Changed if it has; of the gateway's own account always, which may have been
+// found already. It blocks for the store, and asks no issuer for what a person signs in
+// to.
 func (a *Accounts) Look(ctx context.Context, k Key) {
-	s, _ := a.find(k)
+	s, t := a.find(k)
 	if s == nil {
 		a.changed(k)
 		return
 	}
-	s.set(nil, notLoaded)
-	_, err := s.Authorization(ctx)
-	e := Event{Key: k, Kind: SignedInEvent, Issuer: s.state().Issuer}
-	if !s.state().Signed {
-		e.Kind = SignedOutEvent
+	acct, err := a.o.Store.Account(ctx, k)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case errors.Is(err, ErrNoAccount), err == nil && !covers(acct.Resource, t.URL):
+		acct, err = nil, nil
 	}
-	if err == nil {
-		a.report(e)
+	if err != nil || t.Config.flow() != AuthorizationCode { // a request tells what is wrong with it
+		s.set(nil, notLoaded)
+		_, _ = s.Authorization(ctx)
+		a.changed(k)
+		return
 	}
-	a.changed(k)
+	before := s.current()
+	switch {
+	case acct == nil && (before == nil || before.Client.How == exchanged):
+	case acct.same(before):
+		if k.Principal == "" {
+			a.changed(k)
+		}
+	case acct == nil:
+		s.set(nil, isLoaded)
+		a.report(Event{Key: k, Kind: SignedOutEvent, Issuer: before.Issuer})
+		a.changed(k)
+	default:
+		s.set(acct, isLoaded)
+		a.report(Event{Key: k, Kind: SignedInEvent, Issuer: acct.Issuer})
+		a.changed(k)
+	}
 }
 
 // ErrNotRevoked says that an account is forgotten here, but that its issuer could not

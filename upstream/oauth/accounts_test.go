@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
 
@@ -76,5 +78,87 @@ func TestForgetOfAPrincipal(t *testing.T) {
 			t.Errorf("the gateway's own: %v", err)
 		}
 		r.must(s)
+	})
+}
+
+// Who looks at all accounts of an upstream tells of those that changed alone, and takes
+// no account from anybody because it was called off.
+func TestLookAtWhatDidNotChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{Per: PerPrincipal})
+		own, hers := Key{Upstream: "linear"}, Key{Upstream: "linear", Principal: "alice"}
+		r.signIn("")
+		r.signIn("alice")
+		for _, who := range []string{"", "alice"} {
+			r.must(r.Source(r.target, who))
+		}
+		bob := r.Source(r.target, "bob")
+		r.needs(bob, "whoami")
+		synctest.Wait() // what happened is told after
+		before := len(r.events)
+		r.changed = nil
+		for _, k := range []Key{own, hers, {Upstream: "linear", Principal: "bob"}} {
+			r.Look(t.Context(), k)
+		}
+		if len(r.events) != before || !cmp.Equal(r.changed, []Key{own}) {
+			t.Errorf("told: %v %+v", r.changed, r.events[before:])
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		r.Look(gone, hers)
+		if !r.State(hers).Signed || len(r.changed) != 1 {
+			t.Errorf("called off: state %+v, told %v", r.State(hers), r.changed)
+		}
+		other := r.newProcess(Config{Per: PerPrincipal})
+		if err := other.Forget(t.Context(), other.target, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []Key{own, hers} {
+			r.Look(t.Context(), k)
+		}
+		if r.State(hers).Signed || r.count(SignedOutEvent) != 1 || !cmp.Equal(r.changed, []Key{own, own, hers}) {
+			t.Errorf("told: %v %+v", r.changed, r.events[before:])
+		}
+		r.must(r.Source(r.target, ""))
+	})
+}
+
+// A gateway that ends while an account is stored that was renewed keeps it: its issuer
+// takes the one before no longer.
+func TestEndWhileItIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{})
+		before := r.signIn("")
+		p := r.newProcess(Config{})
+		time.Sleep(2 * time.Hour)
+		r.store.pen = 3 * time.Second
+		s := p.Source(p.target, "")
+		go func() { _, _ = s.Authorization(t.Context()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("closed with %v", err)
+		}
+		r.store.pen = 0
+		if kept, err := r.store.Account(t.Context(), before.Key); err != nil || kept.RefreshToken == before.RefreshToken {
+			t.Fatalf("it is lost (%v)", err)
+		}
+		r.must(r.Source(r.target, ""))
+	})
+}
+
+// A token that is worth nothing by the time that it is stored is sent all the same: a
+// request without one would be refused for sure.
+func TestTokenThatHardlyLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, oauthtest.Behaviour{Lifetime: time.Second}, oauthtest.Protection{}, Config{})
+		r.signIn("")
+		s := r.Source(r.target, "")
+		r.store.pen = 2 * time.Second
+		time.Sleep(time.Minute)
+		if h := r.header(s); h == "" {
+			t.Error("nothing is sent")
+		}
 	})
 }

@@ -69,8 +69,8 @@ func (s *live) land(f *flight, turn int, c cause, acct *Account, err error) {
 	switch {
 	case s.needs != nil:
 		f.err = s.needs
-	case valid && acct != nil && !errors.As(err, &needs) && !(c.refused && acct.header() == c.last.header()):
-		f.header = s.acct.header() // also if it could not be stored
+	case acct != nil && (valid || err == nil) && !errors.As(err, &needs) && !(c.refused && acct.header() == c.last.header()):
+		f.header = s.acct.header() // also if it could not be stored, or hardly outlives its way here
 	default:
 		f.err = err
 	}

@@ -13,6 +13,11 @@ func (a *Account) header() string {
 	return "Bearer " + string(a.AccessToken)
 }
 
+// same says whether both have the same tokens.
+func (a *Account) same(b *Account) bool {
+	return a != nil && b != nil && a.AccessToken == b.AccessToken && a.RefreshToken == b.RefreshToken
+}
+
 // valid says whether the access token has not expired.
 func (a *Account) valid(now time.Time) bool {
 	return a != nil && a.AccessToken != "" && (a.Expires.IsZero() || now.Before(a.Expires))

@@ -231,6 +231,12 @@ func (s *live) asked() (challenge http.Header, more []string) {
 	return s.give()
 }
 
+func (s *live) current() *Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acct
+}
+
 func (s *live) inherit(from lasting) {
 	if old, ok := from.(*live); ok {
 		old.mu.Lock()

@@ -172,11 +172,17 @@ func (o *stored) renew(ctx context.Context, c cause, a *Account) (*Account, erro
 	return o.put(ctx, c, &n)
 }
 
-// put stores an account that was renewed. If that fails, the one before goes on while
+// storing is how long an account that was renewed may take to be stored.
+const storing = 10 * time.Second
+
+// put stores an account that was renewed, also when the gateway does not wait for it any
+// more: the issuer has ended the one before. If that fails, the one before goes on while
 // it is valid; after that the new one is used all the same, since the issuer may have
 // ended the one before: what would be lost at the end of the process is better than
 // what would be lost now.
 func (o *stored) put(ctx context.Context, c cause, n *Account) (*Account, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storing)
+	defer cancel()
 	err := o.a.o.Store.Put(ctx, n)
 	switch {
 	case err == nil:

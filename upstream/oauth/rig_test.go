@@ -28,6 +28,7 @@ type shared struct {
 	unfit error                // of reading an account
 	late  time.Duration        // how long the next who unlocks takes to go on
 	reads int                  // of accounts
+	pen   time.Duration        // how long an account takes to be put
 }
 
 func (m *shared) Account(ctx context.Context, k Key) (*Account, error) {
@@ -55,8 +56,11 @@ func (m *shared) Lock(ctx context.Context, k Key) (func(), error) {
 
 func (m *shared) Put(ctx context.Context, a *Account) error {
 	m.ask.Lock()
-	ask := m.put
+	ask, pen := m.put, m.pen
 	m.ask.Unlock()
+	if pen > 0 && !sleep(ctx, pen) {
+		return ctx.Err()
+	}
 	if ask != nil {
 		if err := ask(a); err != nil {
 			return err
