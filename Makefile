@@ -52,7 +52,7 @@ cross:
 # The race detector needs cgo. -p 2: the end-to-end tests start real servers
 # and have deadlines of their own.
 test: fetch
-	CGO_ENABLED=1 go test -race -shuffle=on -p 2 -timeout 10m ./...
+	CGO_ENABLED=1 go test -race -shuffle=on -p 2 -timeout 20m ./...
 
 # Without the race detector, which crashes where so many goroutines come and go;
 # some of the days are in `make test`, with it.
@@ -60,13 +60,13 @@ model:
 	go test -count=1 -shuffle=on -run '^TestLifecycleModel$$|^TestSimulatedDay$$' ./upstream ./gateway
 
 e2e: fetch
-	CGO_ENABLED=1 go test -race -count=1 -v -timeout 10m ./examples/e2e
+	CGO_ENABLED=1 go test -race -count=1 -v -timeout 20m ./examples/e2e
 
 # Its tests have a build tag of their own: without the binary they could only be
 # skipped. JAEGER_CACHE is where the binary is kept.
 e2e-jaeger: fetch
 	@jaeger=$$(.ci/jaeger) && CGO_ENABLED=1 INTERLOCK_JAEGER=$$jaeger \
-		go test -tags jaeger -race -count=1 -v -run '^TestJaeger' -timeout 10m ./examples/e2e
+		go test -tags jaeger -race -count=1 -v -run '^TestJaeger' -timeout 20m ./examples/e2e
 
 bench:
 	go run ./examples/bench $(BENCH)
@@ -104,7 +104,7 @@ soak-tests: fetch
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=1 -v -run Expires -timeout 60m ./examples/e2e
 	CGO_ENABLED=1 INTERLOCK_SOAK=1 go test -race -count=20 -v -run ShutdownBudget -timeout 60m ./cmd/interlock
 	INTERLOCK_SOAK=1 go test -count=1 -v -run Faults -timeout 30m ./policy/plugin
-	INTERLOCK_SOAK=1 go test -count=1 -v -run SickCollector -timeout 10m ./gateway
+	INTERLOCK_SOAK=1 go test -count=1 -v -run SickCollector -timeout 20m ./gateway
 	CGO_ENABLED=1 go test -race -shuffle=on -count=20 -timeout 120m ./upstream/... ./gateway/...
 	CGO_ENABLED=1 INTERLOCK_CHAOS=30s go test -race -shuffle=on -count=5 -timeout 60m ./cmd/... ./examples/...
 

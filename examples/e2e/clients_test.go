@@ -21,8 +21,7 @@ func TestInspector(t *testing.T) {
 	ctx, dir := deadline(t, 3*time.Minute), home(t)
 	g := newGateway(ctx, t, dir, fields{"every": everythingStdio(), "ref": referenceHTTP(ctx, t, dir, modern)})
 	for _, speaks := range []string{"legacy", "auto", "modern"} {
-		t.Run(speaks, func(t *testing.T) {
-			t.Parallel()
+		t.Run(speaks, func(t *testing.T) { // in turn: the deadline is for the work, not for waiting behind other tests
 			dir := home(t)
 			inspect := func(out any, args ...string) {
 				t.Helper()

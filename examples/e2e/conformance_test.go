@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			// It ends with its last run, which may wait for its turn among all
 			// parallel tests.
-			ctx, dir := deadline(t, 8*time.Minute), home(t)
+			ctx, dir := deadline(t, 15*time.Minute), home(t)
 			must := mustPass(ctx, t, dir, referenceRemote(ctx, t, dir, speaks), speaks)
 			for _, run := range []struct {
 				name, prefix string
