@@ -91,10 +91,11 @@ type Gateway struct {
 	events   events
 	observer *observer
 	alerts   *alert.Sender
-	changes  chan struct{} // capacity 1: something an onlooker shows has changed
-	reloaded chan struct{} // capacity 1: the configuration has changed
-	rekeyed  chan struct{} // capacity 1: there is another Authenticator
-	pulse    chan struct{} // capacity 0: the publisher takes what is offered
+	changes  chan struct{}      // capacity 1: something an onlooker shows has changed
+	reloaded chan struct{}      // capacity 1: the configuration has changed
+	rekeyed  chan struct{}      // capacity 1: there is another Authenticator
+	pulse    chan chan struct{} // capacity 0: the publisher closes what it is given after a round
+	retired  chan struct{}      // closed when the publisher has ended
 
 	draining atomic.Bool
 	flight   sync.WaitGroup // requests being served
@@ -117,7 +118,8 @@ func New(cfg *config.Config, o Options) (*Gateway, error) {
 	g := &Gateway{
 		log: o.Log, tel: o.Telemetry, version: o.Version, load: o.Load,
 		capture: newCapture(cfg.Telemetry.Traces.Capture), sessions: newSessions(), listeners: newListeners(),
-		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1), pulse: make(chan struct{}),
+		changes: make(chan struct{}, 1), reloaded: make(chan struct{}, 1), rekeyed: make(chan struct{}, 1), pulse: make(chan chan struct{}),
+		retired: make(chan struct{}),
 	}
 	g.lingering.Late = (*post).lingers
 	g.watches.Late = (*conn).goOn
@@ -256,10 +258,19 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) Changed() <-chan struct{} { return g.changes }
 
 // Alive reports whether the publisher, which all changes go through, does its
-// work. It blocks until that is certain, or ctx is done, which means no.
+// work. It blocks until that is certain, or ctx is done, which means no. What
+// upstreams had come to when it was called is what clients see after a yes.
 func (g *Gateway) Alive(ctx context.Context) bool {
+	round := make(chan struct{})
 	select {
-	case g.pulse <- struct{}{}:
+	case g.pulse <- round:
+	case <-g.retired:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-round:
 		return true
 	case <-ctx.Done():
 		return false

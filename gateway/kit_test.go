@@ -177,7 +177,7 @@ func done0() context.Context {
 	return ctx
 }
 
-// running blocks until every upstream runs.
+// running blocks until every upstream runs, and clients see what it offers.
 func (r *rig) running() *rig {
 	r.t.Helper()
 	for {
@@ -185,13 +185,8 @@ func (r *rig) running() *rig {
 		for _, u := range r.set.Upstreams() {
 			all = all && u.Status().State == upstream.Running
 		}
-		v := r.view.Load()
-		select {
-		case <-v.ready:
-			if all && len(v.order) == len(r.set.Upstreams()) {
-				return r
-			}
-		default:
+		if all && r.Alive(r.t.Context()) {
+			return r
 		}
 		select {
 		case <-r.Changed():

@@ -64,19 +64,21 @@ func (g *Gateway) obey(ctx context.Context, verb upstream.Verb, o admin.Order) [
 		if !ok { // it was removed just now
 			return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
 		}
-		return settled(ctx, x, verb, o.Wait)
+		return g.settled(ctx, x, verb, o.Wait)
 	})
 	return t.list
 }
 
-// settled is the outcome of an order.
-func settled(ctx context.Context, x order, verb upstream.Verb, wait bool) admin.Outcome {
+// settled is the outcome of an order. One that was waited for shows in the lists of
+// clients already: who starts an upstream can call its tools then.
+func (g *Gateway) settled(ctx context.Context, x order, verb upstream.Verb, wait bool) admin.Outcome {
 	out := admin.Outcome{Name: x.Name, OK: true, Done: wait, With: x.With, Left: x.Left}
 	if wait {
 		if err := x.Wait(ctx); err != nil {
 			out.OK = false
 			out.Done, out.Error = failure(ctx, x.of, verb, err)
 		}
+		g.Alive(ctx)
 	}
 	out.State = string(x.of.Status().State)
 	return out

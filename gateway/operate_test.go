@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
+	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
@@ -64,6 +65,28 @@ func TestOrdersAreNotWaitedForUnlessAsked(t *testing.T) {
 		out := r.Restart(t.Context(), admin.Order{All: true})
 		if words(out) != "slow:starting" && words(out) != "slow:stopping" || out[0].Done || time.Since(begun) != 0 {
 			t.Errorf("%+v after %v", out, time.Since(begun))
+		}
+	})
+}
+
+// Who waits for an order finds it in the lists of clients, however long a policy looks
+// at what is new there.
+func TestOrdersThatWereWaitedForShow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vetter := &inspector{vet: func([]*policy.Definition) []policy.Verdict {
+			time.Sleep(time.Minute)
+			return nil
+		}}
+		r := startWith(t, governed(settings(t, "a"), "vetter"), Options{Dialer: dialer("do"), makePolicies: these(step("vetter", vetter))}).running()
+		defer r.web.CloseIdleConnections()
+		c, list := r.connect(`{}`), `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+		r.Stop(t.Context(), admin.Order{Names: []string{"a"}, Wait: true})
+		if got := c.post(list); strings.Contains(got.body, "a__do") {
+			t.Errorf("with what was stopped: %s", got.body)
+		}
+		r.Start(t.Context(), admin.Order{Names: []string{"a"}, Wait: true})
+		if got := c.post(list); !strings.Contains(got.body, "a__do") {
+			t.Errorf("without what was started: %s", got.body)
 		}
 	})
 }

@@ -248,6 +248,8 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 	defer p.grace.Stop()
 	sweep := time.NewTicker(keepAlive)
 	defer sweep.Stop()
+	defer close(g.retired)
+	var asked chan struct{} // by who waits for this round
 	for publish := true; ; {
 		if publish {
 			g.publish(p)
@@ -256,7 +258,10 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 			default:
 			}
 		}
-		publish = true
+		if asked != nil {
+			close(asked)
+		}
+		publish, asked = true, nil
 		select {
 		case <-ctx.Done():
 			return
@@ -265,8 +270,7 @@ func (g *Gateway) runPublisher(ctx context.Context) {
 		case <-g.rules.again:
 			p.again = true
 		case <-p.grace.C:
-		case <-g.pulse:
-			publish = false
+		case asked = <-g.pulse:
 		case now := <-sweep.C:
 			g.expire(now)
 			publish = false

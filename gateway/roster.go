@@ -37,7 +37,7 @@ func (g *Gateway) Add(ctx context.Context, o admin.AddOrder) ([]admin.Outcome, e
 		if u := g.set.Upstream(name); u != nil {
 			if o.Wait && u.Config().Start != upstream.OnDemand {
 				for _, x := range g.set.Order(upstream.VerbStart, name) {
-					out = settled(ctx, order{x, u}, upstream.VerbStart, o.Wait)
+					out = g.settled(ctx, order{x, u}, upstream.VerbStart, o.Wait)
 				}
 			}
 			out.State = string(u.Status().State)

@@ -28,7 +28,7 @@ func (g *Gateway) SignedIn(ctx context.Context, o admin.Order) []admin.Outcome {
 			return admin.Outcome{Name: name, OK: true, Done: true, State: string(u.Status().State)}
 		}
 		for _, x := range g.set.Order(upstream.VerbStart, name) {
-			return settled(ctx, order{x, u}, upstream.VerbStart, o.Wait)
+			return g.settled(ctx, order{x, u}, upstream.VerbStart, o.Wait)
 		}
 		return admin.Outcome{Name: name, Error: g.noUpstream(name).Fault()}
 	})

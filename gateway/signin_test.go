@@ -79,8 +79,18 @@ func TestCallsShareASignIn(t *testing.T) {
 			}()
 		}
 	}
-	at := <-links
-	if other := <-links; other != at {
+	link := func() string {
+		t.Helper()
+		select {
+		case at := <-links:
+			return at
+		case answer := <-answers:
+			t.Fatalf("an answer before anybody signed in: %s", answer)
+			return ""
+		}
+	}
+	at := link()
+	if other := link(); other != at {
 		t.Errorf("two links: %s and %s", at, other)
 	}
 	newBrowser(t).press(at)
