@@ -59,7 +59,7 @@ func (s *signIns) finish(ctx context.Context, a *attempt, query url.Values) erro
 // (draft-ietf-oauth-client-id-metadata-document).
 func (g *Gateway) serveDocument(w http.ResponseWriter, r *http.Request) {
 	base := g.pageBase()
-	if !strings.HasPrefix(base, "https:") || loopbackHost(hostOf(base)) {
+	if !strings.HasPrefix(base, "https:") || oauth.Loopback(hostOf(base)) {
 		plainText(w, http.StatusNotFound, "nothing here: it takes a server.public_url with https")
 		return
 	}

@@ -82,7 +82,7 @@ func (s *signIns) begin(ctx context.Context, o *offer) (*attempt, error) {
 	begin := oauth.BeginOptions{
 		Principal: o.Principal, RedirectURI: base + callbackPath, Challenge: challenge, More: more, Store: s.store,
 	}
-	if strings.HasPrefix(base, "https:") && !loopbackHost(hostOf(base)) {
+	if strings.HasPrefix(base, "https:") && !oauth.Loopback(hostOf(base)) {
 		begin.Document = base + documentPath
 	}
 	at, err := oauth.Begin(ctx, t, begin)

@@ -1,16 +1,12 @@
 package gateway
 
 import (
-	"cmp"
-	"context"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +17,7 @@ import (
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
+	"github.com/interlock-mcp/interlock/upstream/oauth/vault"
 )
 
 // protected is a gateway in front of a server "up" that wants tokens of an
@@ -29,7 +26,7 @@ type protected struct {
 	*rig
 	issuer *oauthtest.Issuer
 	mcp    *oauthtest.Resource
-	kept   *memory
+	kept   oauth.Store
 	log    *logBuffer
 }
 
@@ -42,7 +39,7 @@ func protect(t *testing.T, b oauthtest.Behaviour, change func(*config.Config)) *
 // protectWith is protect with telemetry, nil for none.
 func protectWith(t *testing.T, b oauthtest.Behaviour, change func(*config.Config), tel *telemetry.Telemetry) *protected {
 	t.Helper()
-	p := &protected{kept: newMemory(), log: new(logBuffer)}
+	p := &protected{kept: kept(t), log: new(logBuffer)}
 	p.issuer = oauthtest.StartIssuer(t, "", b)
 	p.mcp = oauthtest.StartResource(t, p.issuer, oauthtest.Protection{})
 	cfg := config.Defaults()
@@ -66,15 +63,22 @@ func protectWith(t *testing.T, b oauthtest.Behaviour, change func(*config.Config
 
 // secrets are all that the gateway holds, and all tokens that it sent.
 func (p *protected) secrets() []string {
+	p.t.Helper()
 	var all []string
 	for _, c := range p.mcp.Calls() {
 		if c.Token != "" {
 			all = append(all, c.Token)
 		}
 	}
-	p.kept.mu.Lock()
-	defer p.kept.mu.Unlock()
-	for _, a := range p.kept.accounts {
+	accounts, err := p.kept.Accounts(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, listed := range accounts {
+		a, err := p.kept.Account(p.t.Context(), listed.Key)
+		if err != nil {
+			p.t.Fatal(err)
+		}
 		for _, s := range []oauth.Secret{a.AccessToken, a.RefreshToken, a.Client.ClientSecret} {
 			if s != "" {
 				all = append(all, string(s))
@@ -232,91 +236,12 @@ func (b *logBuffer) String() string {
 	return string(b.text)
 }
 
-// memory is an oauth.Store without a disk.
-type memory struct {
-	mu            sync.Mutex // guards the rest
-	accounts      map[oauth.Key]oauth.Account
-	registrations map[[3]string]oauth.Registration
-	locks         map[oauth.Key]chan struct{} // capacity 1: who is in it has the lock
-}
-
-func newMemory() *memory {
-	return &memory{
-		accounts: map[oauth.Key]oauth.Account{}, registrations: map[[3]string]oauth.Registration{}, locks: map[oauth.Key]chan struct{}{},
+// kept is a store of the test's own, as a gateway has it.
+func kept(t *testing.T) oauth.Store {
+	t.Helper()
+	v, err := vault.Open(vault.Options{Dir: t.TempDir(), Where: vault.InFile})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func (m *memory) Account(_ context.Context, k oauth.Key) (*oauth.Account, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a, ok := m.accounts[k]
-	if !ok {
-		return nil, oauth.ErrNoAccount
-	}
-	return &a, nil
-}
-
-func (m *memory) Put(_ context.Context, a *oauth.Account) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.accounts[a.Key] = *a
-	return nil
-}
-
-func (m *memory) Delete(_ context.Context, k oauth.Key) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.accounts, k)
-	return nil
-}
-
-func (m *memory) Accounts(context.Context) ([]oauth.Account, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := slices.SortedFunc(maps.Values(m.accounts), func(a, b oauth.Account) int {
-		return cmp.Or(cmp.Compare(a.Upstream, b.Upstream), cmp.Compare(a.Principal, b.Principal))
-	})
-	for i := range all {
-		all[i].AccessToken, all[i].RefreshToken, all[i].Client.ClientSecret = "", "", ""
-	}
-	return all, nil
-}
-
-func (m *memory) Registration(_ context.Context, up, issuer, redirect string) (*oauth.Registration, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r, ok := m.registrations[[3]string{up, issuer, redirect}]; ok {
-		return &r, nil
-	}
-	return nil, nil //nolint:nilnil // none, as the interface says
-}
-
-func (m *memory) PutRegistration(_ context.Context, up string, r *oauth.Registration) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.registrations[[3]string{up, r.Issuer, r.RedirectURI}] = *r
-	return nil
-}
-
-func (m *memory) DeleteRegistration(_ context.Context, up, issuer, redirect string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.registrations, [3]string{up, issuer, redirect})
-	return nil
-}
-
-func (m *memory) Lock(ctx context.Context, k oauth.Key) (func(), error) {
-	m.mu.Lock()
-	l := m.locks[k]
-	if l == nil {
-		l = make(chan struct{}, 1)
-		m.locks[k] = l
-	}
-	m.mu.Unlock()
-	select {
-	case l <- struct{}{}:
-		return func() { <-l }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return v
 }

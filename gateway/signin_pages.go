@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // The pages of sign-ins, beside the endpoint. Nobody has to say who he is to see them:
@@ -90,7 +92,7 @@ func pageHeaders(w http.ResponseWriter) {
 func (g *Gateway) pageBase() string {
 	s := &g.cfg.Load().Server
 	if u := g.guard.Load().public; u != nil {
-		if u.Scheme != "https" && !loopbackHost(u.Hostname()) {
+		if u.Scheme != "https" && !oauth.Loopback(u.Hostname()) {
 			return ""
 		}
 		before, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(s.Path, "/"))
@@ -113,16 +115,10 @@ func (g *Gateway) pageBase() string {
 	switch {
 	case s.TLS.Enabled():
 		return "https://" + net.JoinHostPort(host, port)
-	case loopbackHost(host):
+	case oauth.Loopback(host):
 		return "http://" + net.JoinHostPort(host, port)
 	}
 	return ""
-}
-
-// loopbackHost reports whether a host is this machine.
-func loopbackHost(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // page serves one of the pages: get shows it, post, which may be nil, is what its

@@ -77,7 +77,7 @@ func (s *members) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // plant keeps an account with a token for a principal that has a key, "" for the
 // gateway.
-func plant(t *testing.T, kept *memory, at, principal, token string) {
+func plant(t *testing.T, kept oauth.Store, at, principal, token string) {
 	t.Helper()
 	key := ""
 	if principal != "" {
@@ -102,7 +102,7 @@ func TestPrincipalsUseTheirOwnTokens(t *testing.T) {
 			cfg := settings(t, "up=http")
 			cfg.Upstreams[0].URL, cfg.Upstreams[0].Auth.Per = srv.URL+"/mcp", oauth.PerPrincipal
 			keys := keyed(cfg, "alice", "bob", "carol")
-			kept := newMemory()
+			kept := kept(t)
 			plant(t, kept, srv.URL+"/mcp", "", "tok-own")
 			plant(t, kept, srv.URL+"/mcp", "alice", "tok-a")
 			plant(t, kept, srv.URL+"/mcp", "bob", "tok-b")
@@ -155,7 +155,7 @@ func TestPrincipalSignsOut(t *testing.T) {
 	cfg := settings(t, "up=http")
 	cfg.Upstreams[0].URL, cfg.Upstreams[0].Auth.Per = srv.URL+"/mcp", oauth.PerPrincipal
 	keys := keyed(cfg, "alice", "bob")
-	kept := newMemory()
+	kept := kept(t)
 	for who, token := range map[string]string{"": "tok-own", "alice": "tok-a", "bob": "tok-b"} {
 		plant(t, kept, srv.URL+"/mcp", who, token)
 	}
@@ -185,7 +185,7 @@ func TestAccountsAfterAReload(t *testing.T) {
 	cfg := settings(t, "up=http")
 	cfg.Upstreams[0].URL = srv.URL + "/mcp"
 	keys := keyed(cfg, "alice")
-	kept := newMemory()
+	kept := kept(t)
 	plant(t, kept, srv.URL+"/mcp", "", "tok-own")
 	plant(t, kept, srv.URL+"/mcp", "alice", "tok-a")
 	r := startWith(t, cfg, Options{SignIns: kept}).running()

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/url"
-	"strings"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -20,7 +19,7 @@ func SignInTarget(u *upstream.Config) (*oauth.Target, error) {
 	if u.Kind() == upstream.Stdio || u.Auth.Flow == oauth.NoFlow || err != nil {
 		return nil, nil //nolint:nilerr // a url that cannot be parsed is told by the dialer
 	}
-	if u.Auth.Flow == "" && (at.User != nil || hasHeader(u.Headers, "Authorization")) {
+	if u.Auth.Flow == "" && (at.User != nil || config.HasAuthorization(u.Headers)) {
 		return nil, nil
 	}
 	conf, err := u.ClientTLS()
@@ -33,15 +32,6 @@ func SignInTarget(u *upstream.Config) (*oauth.Target, error) {
 	}
 	guard := oauth.Guard(at.String(), u.Auth.Networks, oauth.GuardOptions{TLS: conf})
 	return &oauth.Target{Upstream: u.Name, URL: at.String(), Config: u.Auth, Client: guard, Name: clientName}, nil
-}
-
-func hasHeader(headers map[string]string, name string) bool {
-	for k := range headers {
-		if strings.EqualFold(k, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // WithAdded returns a configuration as a gateway that runs with it has it: with the

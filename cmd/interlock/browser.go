@@ -3,11 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"os/exec"
 	"runtime"
 	"strings"
+
+	"github.com/interlock-mcp/interlock/upstream/oauth"
 )
 
 // showable returns an error for an address that is not to be opened: one that is
@@ -20,7 +21,7 @@ func showable(address string) error {
 		return errors.New("it is no URL")
 	case u.User != nil || u.Hostname() == "":
 		return errors.New("it names no host, or a user")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !oauth.Loopback(u.Hostname())):
 		return fmt.Errorf("it is %s, not https", u.Scheme)
 	}
 	// RFC 3986 section 2: nothing that a URL may not have as it is.
@@ -31,14 +32,6 @@ func showable(address string) error {
 		return fmt.Errorf("no URL has the character %q", address[i])
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // browserless says why no browser is opened here, "" if one would be in front of

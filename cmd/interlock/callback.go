@@ -45,7 +45,7 @@ type anyPort bool
 func elsewhere(uri string) (*callback, error) {
 	u, err := url.Parse(uri)
 	switch {
-	case err != nil || u.Scheme != "http" || !isLoopback(u.Hostname()) || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case err != nil || u.Scheme != "http" || !oauth.Loopback(u.Hostname()) || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, usage("such as "+oauth.LoopbackRedirect, "the redirect address %q is not http to this machine", uri)
 	case u.Path == "":
 		u.Path = "/"

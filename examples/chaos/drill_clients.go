@@ -191,13 +191,9 @@ func (s *stand) sip(ctx context.Context, c *client, p *peer) {
 // restartedUnder stops, or kills, and starts the gateway under clients that have
 // sessions: each goes on with its own.
 func restartedUnder(ctx context.Context, s *stand) error {
-	var clients []*client
-	for i := range 32 {
-		c, err := s.client(ctx, fmt.Sprintf("s%d", i))
-		if err != nil {
-			return err
-		}
-		clients = append(clients, c)
+	clients, err := s.connected(ctx, 32)
+	if err != nil {
+		return err
 	}
 	lost := 0
 	for n := range s.times {
@@ -224,7 +220,7 @@ func restartedUnder(ctx context.Context, s *stand) error {
 		}
 	}
 	s.exactly("clients lost", lost, 0)
-	_, err := s.gateway.stop()
+	_, err = s.gateway.stop()
 	return err
 }
 

@@ -78,13 +78,9 @@ func cutStreams(ctx context.Context, s *stand) error {
 // forgotten: the session is gone while 50 calls come.
 func forgotten(ctx context.Context, s *stand) error {
 	p, ok := s.sick[0], 0
-	var clients []*client
-	for i := range 50 {
-		c, err := s.client(ctx, fmt.Sprintf("s%d", i))
-		if err != nil {
-			return err
-		}
-		clients = append(clients, c)
+	clients, err := s.connected(ctx, 50)
+	if err != nil {
+		return err
 	}
 	s.sickCall(ctx, clients[0], p, 1_000_000)
 	before := p.fake.Initialized()
@@ -114,13 +110,9 @@ func forgotten(ctx context.Context, s *stand) error {
 // retryAfter: nothing is sent before the time that a 429 named.
 func retryAfter(ctx context.Context, s *stand) error {
 	p := s.sick[0]
-	var clients []*client
-	for i := range 20 {
-		c, err := s.client(ctx, fmt.Sprintf("s%d", i))
-		if err != nil {
-			return err
-		}
-		clients = append(clients, c)
+	clients, err := s.connected(ctx, 20)
+	if err != nil {
+		return err
 	}
 	for n := range s.times {
 		end := p.begin("429", "retry=1")

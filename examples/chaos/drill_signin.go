@@ -25,13 +25,9 @@ func guarded(s *stand) error {
 
 // turnedAway: the token of 50 clients is not taken any more while they call.
 func turnedAway(ctx context.Context, s *stand) error {
-	var clients []*client
-	for i := range 50 {
-		c, err := s.client(ctx, fmt.Sprintf("s%d", i))
-		if err != nil {
-			return err
-		}
-		clients = append(clients, c)
+	clients, err := s.connected(ctx, 50)
+	if err != nil {
+		return err
 	}
 	ok, renewals := 0, 0
 	for n, p := range s.sick {

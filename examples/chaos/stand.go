@@ -259,6 +259,19 @@ func (s *stand) client(ctx context.Context, name string) (*client, error) {
 	return c, c.connect(ctx)
 }
 
+// connected connects n of them.
+func (s *stand) connected(ctx context.Context, n int) ([]*client, error) {
+	clients := make([]*client, 0, n)
+	for i := range n {
+		c, err := s.client(ctx, fmt.Sprintf("s%d", i))
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, c)
+	}
+	return clients, nil
+}
+
 // legacy connects a client of the handshake era.
 func (s *stand) legacy(ctx context.Context, name string) (*client, error) {
 	c := &client{name: name, url: "http://" + s.gateway.addr + "/mcp", web: s.web, patience: 2 * time.Minute}

@@ -37,14 +37,7 @@ func newIssuer(ctx context.Context, t *testing.T, dir string) *issuer {
 	cmd := exec.Command("node", "drivers/issuer.mjs", port)
 	said := &watcher{word: "listening on port", seen: make(chan struct{})}
 	cmd.Stdout = said
-	exited, _ := start(ctx, t, dir, cmd)
-	select {
-	case <-said.seen:
-	case <-exited:
-		t.Fatal("the issuer exited")
-	case <-ctx.Done():
-		t.Fatal(context.Cause(ctx))
-	}
+	startSaying(ctx, t, dir, cmd, said)
 	return &issuer{t, ctx, "http://" + addr}
 }
 

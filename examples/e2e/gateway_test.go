@@ -200,14 +200,7 @@ func everythingRemote(ctx context.Context, t *testing.T, dir, mode string) strin
 	cmd.Env = environ(dir, "PORT="+port)
 	said := &watcher{word: " on port ", seen: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = said, said
-	exited, _ := start(ctx, t, dir, cmd)
-	select {
-	case <-said.seen:
-	case <-exited:
-		t.Fatal("server-everything exited")
-	case <-ctx.Done():
-		t.Fatal(context.Cause(ctx))
-	}
+	startSaying(ctx, t, dir, cmd, said)
 	path := map[string]string{"streamableHttp": "mcp", "sse": "sse"}[mode]
 	return fmt.Sprintf("http://127.0.0.1:%s/%s", port, path)
 }

@@ -104,6 +104,19 @@ func stop(cmd *exec.Cmd, exited <-chan struct{}, patience time.Duration) bool {
 	}
 }
 
+// startSaying is start, and blocks until the command has said its word.
+func startSaying(ctx context.Context, t *testing.T, dir string, cmd *exec.Cmd, said *watcher) {
+	t.Helper()
+	exited, _ := start(ctx, t, dir, cmd)
+	select {
+	case <-said.seen:
+	case <-exited:
+		t.Fatalf("%v exited", cmd.Args)
+	case <-ctx.Done():
+		t.Fatal(context.Cause(ctx))
+	}
+}
+
 // start runs a command in dir's environment until the test ends and returns a
 // channel that is closed once it has exited. What it prints on stderr is shown
 // if the test fails.

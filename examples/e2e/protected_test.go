@@ -38,14 +38,7 @@ func newProtected(ctx context.Context, t *testing.T, dir string) *protected {
 	cmd := exec.Command(node22(), append([]string{"drivers/protected.mjs"}, ports...)...)
 	said := &watcher{word: "listening on port", seen: make(chan struct{})}
 	cmd.Stdout = said
-	exited, _ := start(ctx, t, dir, cmd)
-	select {
-	case <-said.seen:
-	case <-exited:
-		t.Fatal("the protected server exited")
-	case <-ctx.Done():
-		t.Fatal(context.Cause(ctx))
-	}
+	startSaying(ctx, t, dir, cmd, said)
 	return p
 }
 

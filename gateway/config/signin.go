@@ -57,7 +57,7 @@ func inherited(defaults, own map[string]any) map[string]any {
 	headers, _ := own["headers"].(map[string]any)
 	target, _ := own["url"].(string)
 	at, err := url.Parse(target)
-	if auth == nil && (process || hasAuthorization(headers) || err == nil && at.User != nil) {
+	if auth == nil && (process || HasAuthorization(headers) || err == nil && at.User != nil) {
 		clear(kept)
 	}
 	out := maps.Clone(defaults)
@@ -65,7 +65,9 @@ func inherited(defaults, own map[string]any) map[string]any {
 	return out
 }
 
-func hasAuthorization[T any](headers map[string]T) bool {
+// HasAuthorization tells whether headers have one named Authorization, however it is
+// written.
+func HasAuthorization[T any](headers map[string]T) bool {
 	for name := range headers {
 		if strings.EqualFold(name, "Authorization") {
 			return true
@@ -104,7 +106,7 @@ func (l *loader) signIn(u *upstream.Config, cfg *Config, insecureHTTP bool) {
 	}
 	flow := u.Auth.Flow
 	if target, err := url.Parse(u.URL); err == nil && flow != "" && flow != oauth.NoFlow {
-		if hasAuthorization(u.Headers) {
+		if HasAuthorization(u.Headers) {
 			bad("gives the header Authorization, and headers has it, too", "keep one", "flow")
 		}
 		if target.User != nil {

@@ -178,11 +178,14 @@ func isScope(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
 }
 
-// loopbackHost tells whether a host can be no other machine.
-func loopbackHost(host string) bool {
+// Loopback tells whether a host, in lower case, can be no other machine.
+func Loopback(host string) bool {
 	a, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && a.Unmap().IsLoopback()
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
 }
+
+// loopbackHost is Loopback in any case.
+func loopbackHost(host string) bool { return Loopback(strings.ToLower(host)) }
 
 // faults collects what is wrong.
 type faults struct{ all []error }
