@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
@@ -105,8 +106,8 @@ func TestCallsShareASignIn(t *testing.T) {
 	}
 }
 
-// Who does not want to sign in gets an error at once, and so do the other calls of the
-// session; who cannot be asked gets one that names the command.
+// Who does not want to sign in gets an error at once; who cannot be asked gets one that
+// names the command.
 func TestSignInIsNotWanted(t *testing.T) {
 	for _, action := range []string{"decline", "cancel"} {
 		p := protect(t, noRefresh, nil).signedIn()
@@ -114,13 +115,8 @@ func TestSignInIsNotWanted(t *testing.T) {
 		p.issuer.Revoke()
 		events := c.events(t.Context(), c.request(t.Context(), http.MethodPost, whoami))
 		c.next(events)
-		other := make(chan string, 1)
-		go func() { other <- c.post(calls("8", "up__whoami", "{}")).body }()
-		waitForCalls(t, c, 2)
 		c.post(`{"jsonrpc":"2.0","id":1,"result":{"action":"` + action + `"}}`)
-		for _, got := range []string{c.next(events), <-other} {
-			has(t, action, got, `"isError":true`, `"reason":"declined"`, `"executed":"no"`)
-		}
+		has(t, action, c.next(events), `"isError":true`, `"reason":"declined"`, `"executed":"no"`)
 	}
 	p := protect(t, noRefresh, nil).signedIn()
 	p.issuer.Revoke()
@@ -139,6 +135,45 @@ func TestSignInIsNotWanted(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestCallsShareAnInvitation: what a session answers to one of its calls holds for all
+// that wait with it, and only for them.
+func TestCallsShareAnInvitation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &Gateway{signIns: new(signIns)}
+		offers := &g.signIns.offers
+		o, _, err := offers.open(oauth.Key{Upstream: "up"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, others := new(session), make(chan error, 2)
+		invited := func() {
+			t.Helper()
+			if _, mine := offers.invite(o, s); !mine {
+				t.Fatal("somebody else asks")
+			}
+		}
+		waits := func() {
+			go func() { others <- g.awaitSignIn(t.Context(), &call{x: &exchange{session: s}}, link{offer: o}) }()
+			synctest.Wait()
+		}
+		invited()
+		waits()
+		waits()
+		offers.withdraw(o, s, errNoSignIn)
+		for range 2 {
+			if err := <-others; err != errNoSignIn {
+				t.Errorf("a call that waited: %v", err)
+			}
+		}
+		invited() // a later call asks again
+		waits()
+		offers.conclude(o, nil)
+		if err := <-others; err != nil {
+			t.Errorf("somebody signed in: %v", err)
+		}
+	})
 }
 
 // waitForCalls blocks until a session has that many requests in flight.
