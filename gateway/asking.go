@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/interlock-mcp/interlock/telemetry"
@@ -36,6 +37,7 @@ func (g *Gateway) startAsking(c *call, s *session, up string, m *jsonrpc.Message
 		}
 		from := a.op
 		from.TraceParent, from.TraceState, from.Baggage = m.Text(m.TraceParent), m.Text(m.TraceState), m.Text(m.Baggage)
+		from.RequestID = string(m.ID.Of(m.Raw))
 		from.Keep = g.tel.Keeps(a.begun)
 		a.around = g.tel.Server(&from)
 		a.span = g.tel.Client(a.around, &a.op)
@@ -49,6 +51,14 @@ func (g *Gateway) startAsking(c *call, s *session, up string, m *jsonrpc.Message
 	}
 	a.span = g.tel.Client(c.span, &a.op)
 	return a
+}
+
+// under tells the id under which the client is asked. A client of 2026-07-28 is sent no
+// request.
+func (a *asking) under(id uint64) {
+	if a != nil && a.span.Recording() {
+		a.span.Set(telemetry.String(telemetry.AttrRequestID, strconv.FormatUint(id, 10)))
+	}
 }
 
 // inject adds the question's trace context to what the client is sent, if there is

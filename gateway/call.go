@@ -166,13 +166,15 @@ func (g *Gateway) ask(ctx context.Context, c *call, u *upstream.Upstream, edits 
 			r.Params = nil
 		}
 	}
-	if span.Recording() {
-		uc.Witness = &witness{g.tel, u.Name(), span.Span} // not of the exchange, which most calls need no more of
+	seen := g.witness(u.Name(), span.Span) // not of the exchange, which most calls need no more of
+	if seen != nil {
+		uc.Witness = seen
 	}
 	uc.Begun = span.begun
 	c.span = span.Span
 	m, err := u.Call(ctx, uc)
 	c.sum()
+	seen.sum()
 	if err != nil {
 		span.ended = time.Now() // not the exchange's: that of a parked call may be over
 		span.End(outcomeOfError(err))

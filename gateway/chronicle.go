@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/upstream"
@@ -142,7 +143,28 @@ type witness struct {
 	tel      *telemetry.Telemetry
 	upstream string
 	span     *telemetry.Span
+	id       uint64 // that the request was last sent under, 0 while it was not
 }
+
+// witness returns the one of a call with that CLIENT span, nil if nobody will see the
+// span.
+func (g *Gateway) witness(upstream string, span *telemetry.Span) *witness {
+	if !span.Recording() {
+		return nil
+	}
+	return &witness{tel: g.tel, upstream: upstream, span: span}
+}
+
+// sum tells the span what is known only at its end: a request may be sent more than
+// once, each time under another id.
+func (w *witness) sum() {
+	if w != nil && w.id != 0 {
+		w.span.Set(telemetry.String(telemetry.AttrRequestID, strconv.FormatUint(w.id, 10)))
+	}
+}
+
+// Sent implements upstream.Witness.
+func (w *witness) Sent(id uint64) { w.id = id }
 
 // Event implements upstream.Witness.
 func (w *witness) Event(kind string) { w.span.Event(kind) }

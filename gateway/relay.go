@@ -71,6 +71,7 @@ func (g *Gateway) putTo(s *session, uq *upstream.Question, out outlet, c *call, 
 		c.waiting.Add(1)
 	}
 	s.mu.Unlock()
+	q.trace.under(n)
 	var e jsonrpc.Edits
 	e.Replace(uq.Message.ID, strconv.AppendUint(nil, n, 10))
 	q.trace.inject(&e, &uq.Message)

@@ -311,12 +311,17 @@ func (g *Gateway) requesting(ctx context.Context, x *exchange, r *router.Route) 
 	if parent == nil {
 		return ctx
 	}
-	return upstream.WithRequester(ctx, func(method string) (t upstream.Trace, ended func(jsonrpc.Message, error)) {
+	return upstream.WithRequester(ctx, func(method string) (t upstream.Trace, w upstream.Witness, ended func(jsonrpc.Message, error)) {
 		op := clientOperation(&exchange{view: x.view, route: r, method: method})
 		op.Began = time.Now()
 		span := g.tel.Client(parent, &op)
 		t.Parent, t.State, t.Baggage = span.Inject()
-		return t, func(m jsonrpc.Message, err error) {
+		seen := g.witness(r.Upstream, span)
+		if seen != nil {
+			w = seen
+		}
+		return t, w, func(m jsonrpc.Message, err error) {
+			seen.sum()
 			out := outcomeOf(method, m)
 			if server, ok := errors.AsType[*upstream.ServerError](err); ok {
 				out = outcome{Code: server.Code}

@@ -172,7 +172,7 @@ func TestQuestionsAreTraced(t *testing.T) {
 			call := r.One("CLIENT", "tools/call do")
 			span := r.Child(call, method)
 			if span.Kind != "CLIENT" || span.Attr(telemetry.AttrQuestionOutcome) != c.outcome || span.Attr(telemetry.AttrErrorType) != c.failure || span.Failed != (c.failure != "") ||
-				span.Attr(telemetry.AttrMethod) != method || span.Attr(telemetry.AttrUpstream) != "a" || span.Attr(telemetry.AttrTransport) != "tcp" || span.Attr(telemetry.AttrSessionID) == "" {
+				span.Attr(telemetry.AttrRequestID) != string(m.ID.Of(m.Raw)) || span.Attr(telemetry.AttrMethod) != method || span.Attr(telemetry.AttrUpstream) != "a" || span.Attr(telemetry.AttrTransport) != "tcp" || span.Attr(telemetry.AttrSessionID) == "" {
 				t.Errorf("the question is told so: %+v", span)
 			}
 			if want := parentOf(call.Trace, span.ID, "01"); m.Text(m.TraceParent) != want || strings.Count(put, "traceparent") != 1 {
@@ -234,7 +234,8 @@ func TestQuestionsOutsideOfCalls(t *testing.T) {
 		r.end()
 		around := r.One("SERVER", "roots/list")
 		span := r.Child(around, "roots/list")
-		if m.Text(m.TraceParent) != parentOf(span.Trace, span.ID, "01") || span.Kind != "CLIENT" || span.Attr(telemetry.AttrQuestionOutcome) != "answered" {
+		if m.Text(m.TraceParent) != parentOf(span.Trace, span.ID, "01") || span.Kind != "CLIENT" || span.Attr(telemetry.AttrQuestionOutcome) != "answered" ||
+			around.Attr(telemetry.AttrRequestID) != `"x"` || span.Attr(telemetry.AttrRequestID) != string(m.ID.Of(m.Raw)) {
 			t.Errorf("asked %s; the trace is\n%s", m.Raw, r.Tree(span.Trace))
 		}
 		if (with != "") != (span.Trace == theirs) || (with != "") != (around.Parent != "") {

@@ -15,8 +15,9 @@ const (
 	AttrOperation = "gen_ai.operation.name"
 	// AttrURI is the resource's URI. It is never in the span's name, nor in a metric.
 	AttrURI = "mcp.resource.uri"
-	// AttrRequestID is the id that the client gave the JSON-RPC request, as it wrote it.
-	// It is on SERVER spans.
+	// AttrRequestID is the id of the JSON-RPC request, as it was written: that of the
+	// client on a SERVER span, and on a CLIENT span the one under which the upstream, or
+	// the client, was asked last. A request that was never sent has none.
 	AttrRequestID = "jsonrpc.request.id"
 	// AttrSessionID is the session of the client, not by the id that lets one into it. It
 	// is on SERVER spans, and never in a metric.

@@ -338,6 +338,7 @@ type witness struct {
 }
 
 func (w *witness) Event(kind string)       { w.events = append(w.events, kind) }
+func (w *witness) Sent(uint64)             {}
 func (w *witness) Waited(d upstream.Delay) { w.delays = append(w.delays, d) }
 func (w *witness) Tied(t upstream.Tie)     { w.ties = append(w.ties, t) }
 func (w *witness) Mark() upstream.Mark     { return w.mark }

@@ -38,9 +38,7 @@ func newExchange(s *httpSession, r *Request) *exchange {
 	x := &exchange{s: s, r: r, token: r.Message.MetaProgressToken}
 	x.n = s.link.next.Add(1)
 	x.id = appendID(x.buf[:0], x.n)
-	if r.began != nil {
-		r.began(x.n)
-	}
+	r.sending(x.n)
 	return x
 }
 

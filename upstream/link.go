@@ -79,6 +79,16 @@ type Request struct {
 	began func(id uint64)
 }
 
+// sending tells whoever wants to know the id that a link is about to send r under.
+func (r *Request) sending(id uint64) {
+	if r.began != nil {
+		r.began(id)
+	}
+	if f, ok := r.Peer.(*flight); ok && f.call.Witness != nil {
+		f.call.Witness.Sent(id)
+	}
+}
+
 // Client is what a legacy client said of itself, for servers that want to be
 // told with each request.
 type Client struct {

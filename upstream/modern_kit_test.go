@@ -41,9 +41,7 @@ func (w *fakeWay) Do(ctx context.Context, r *Request) (jsonrpc.Message, error) {
 	if lost != nil {
 		return jsonrpc.Message{}, unsent(lost)
 	}
-	if r.began != nil {
-		r.began(id)
-	}
+	r.sending(id)
 	method := r.Message.MethodName()
 	if method == "subscriptions/listen" && w.stream != nil {
 		if err := w.stream(ctx, string(appendID(nil, id)), r); err != nil {

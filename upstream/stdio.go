@@ -197,9 +197,7 @@ func (l *stdioLink) Do(ctx context.Context, r *Request) (jsonrpc.Message, error)
 	l.last++
 	id := l.last
 	l.mu.Unlock()
-	if r.began != nil {
-		r.began(id)
-	}
+	r.sending(id)
 
 	// The frame is made before others can see the call: a link that is lost takes
 	// back the frames of all that are pending.

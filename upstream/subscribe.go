@@ -127,9 +127,9 @@ func (w *wants) tidy(key string, uri string, s *subscription) {
 
 // ask makes a call whose answer is empty.
 func (u *Upstream) ask(ctx context.Context, scope Scope, method, uri string) error {
-	r := newRequest(method, uriParams(uri))
-	ended := traced(ctx, method, r)
-	m, err := u.Call(ctx, &Call{Scope: scope, Request: *r, Method: method, Idempotent: true})
+	c := &Call{Scope: scope, Request: *newRequest(method, uriParams(uri)), Method: method, Idempotent: true}
+	ended := traced(ctx, c)
+	m, err := u.Call(ctx, c)
 	if err == nil && m.Kind == jsonrpc.Failure {
 		err = newServerError(m)
 	}

@@ -7,9 +7,9 @@ import (
 )
 
 // Requester is told of a request that is made for a client besides calls, such as
-// to subscribe, and gives it its trace context. ended is called once, with the
-// answer or the error.
-type Requester func(method string) (t Trace, ended func(m jsonrpc.Message, err error))
+// to subscribe, and gives it its trace context. w, which may be nil, is the witness of
+// the call that it is. ended is called once, with the answer or the error.
+type Requester func(method string) (t Trace, w Witness, ended func(m jsonrpc.Message, err error))
 
 type requesterKey struct{}
 
@@ -20,13 +20,14 @@ func WithRequester(ctx context.Context, f Requester) context.Context {
 	return context.WithValue(ctx, requesterKey{}, f)
 }
 
-// traced gives r its trace context. ended is never nil.
-func traced(ctx context.Context, method string, r *Request) (ended func(jsonrpc.Message, error)) {
+// traced gives the request of c its trace context. ended is never nil.
+func traced(ctx context.Context, c *Call) (ended func(jsonrpc.Message, error)) {
 	f, ok := ctx.Value(requesterKey{}).(Requester)
 	if !ok {
 		return func(jsonrpc.Message, error) {}
 	}
-	t, ended := f(method)
-	t.put(r)
+	t, w, ended := f(c.Method)
+	t.put(&c.Request)
+	c.Witness = w
 	return ended
 }

@@ -11,6 +11,9 @@ type Witness interface {
 	// Event is told as it happens: waiting (for a start), queued (for a slot), dial
 	// (a link of its own is made), retry.
 	Event(kind string)
+	// Sent is told the JSON-RPC id of the request, each time that it is about to be
+	// sent: the last is that of the request that is answered.
+	Sent(id uint64)
 	// Waited is told of each wait once it is over.
 	Waited(d Delay)
 	// Tied is told what the call was refused for (RefusedBy), and what happened while
