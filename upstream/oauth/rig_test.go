@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
@@ -139,8 +140,10 @@ func (p *process) note(f func()) {
 	f()
 }
 
-// count is how many events of a kind there were.
+// count is how many events of a kind there were. They are told after those who wait
+// for a token have it.
 func (p *process) count(kind EventKind) (n int) {
+	synctest.Wait()
 	p.note(func() {
 		for _, e := range p.events {
 			if e.Kind == kind {
