@@ -39,6 +39,7 @@ var ailments = []ailment{
 	{"needs_auth", isError, "Somebody has to sign in to a remote server before it answers, or to sign in again."},
 	{"needs_scope", isWarning, "A remote server wants more for some of what it does than the sign-in was granted."},
 	{"token_not_renewed", isWarning, "A sign-in could not be renewed for a reason that may pass; it is tried again."},
+	{"sign_ins_unreadable", isError, "Which sign-ins there are cannot be read, and a remote server wants one; it is told which file is damaged, or whose mode is wrong."},
 	{"auth_required", isError, "A remote server wants credentials, or others (401)."},
 	{"auth_refused", isError, "A remote server knows who asks, and refuses (403)."},
 	{"offers_nothing", isWarning, "A server is up and lists no tools, prompts or resources."},

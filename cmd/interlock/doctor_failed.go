@@ -60,6 +60,8 @@ func (d *doctor) cause(u *upstream.Config, i admin.Info) (code, mend string) {
 			mend += "; or, if it takes a token that you have, set headers: {Authorization: \"Bearer ${TOKEN}\"}"
 		}
 		return "needs_auth", mend
+	case remote && has(oauth.ErrUnknown.Error()):
+		return "sign_ins_unreadable", "when that is done, it starts by itself, or after interlock login " + u.Name
 	case remote && has("knows who asks and refuses"):
 		return "auth_refused", "the credentials in headers are valid, and may not do this: ask for more rights, or use others"
 	case remote && has("wants other credentials"):

@@ -190,7 +190,7 @@ func (a *Accounts) Look(ctx context.Context, k Key) {
 	}
 	acct, err := a.o.Store.Account(ctx, k)
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, ErrUnknown): // what is in use goes on
 		return
 	case errors.Is(err, ErrNoAccount), err == nil && !covers(acct.Resource, t.URL):
 		acct, err = nil, nil

@@ -57,6 +57,13 @@ func (s *live) land(f *flight, turn int, c cause, acct *Account, err error) {
 		return
 	}
 	now := time.Now()
+	if !c.refused && s.acct == nil && acct == nil && errors.Is(err, ErrUnknown) {
+		// What a refusal found out is still true: err is as it was.
+		s.blind = now.Add(hold)
+		close(f.done)
+		s.mu.Unlock()
+		return
+	}
 	s.loaded = true
 	event := s.take(now, c, acct, err)
 	valid := s.acct.valid(now) && s.needs == nil

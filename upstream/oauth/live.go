@@ -39,6 +39,9 @@ type live struct {
 	// ended is what the issuer answered when the token in use was to be renewed: it is
 	// good until it expires.
 	ended *NeedsAuth
+	// blind is until when requests go without a token since the store cannot tell whether
+	// there is one: a server that wants none is not to suffer from that.
+	blind time.Time
 	// stepped is when a flight found no token with the scopes that are wanted.
 	stepped time.Time
 	// told is the last need that was reported since a flight succeeded.
@@ -86,8 +89,8 @@ const (
 	maxLead = time.Minute
 	// retry is how long a failure is the answer before there is another try.
 	retry = time.Second
-	// hold is how long the need of a sign-in is the answer before the store is read, or
-	// the server asked, again.
+	// hold is how long the need of a sign-in, or that the store cannot be read, is the
+	// answer before the store is read, or the server asked, again.
 	hold = 10 * time.Second
 	// freshness is how long a token that was renewed because of a refusal is not
 	// renewed because of another one, unless it was taken in between.
@@ -129,6 +132,8 @@ func (s *live) closer(now time.Time) (*flight, string, error) {
 	case s.err != nil && now.Sub(s.failed) < retry:
 		return nil, "", s.err
 	case s.loaded && s.acct == nil && s.needs == nil && !s.from.renewable(nil):
+		return nil, "", nil
+	case s.acct == nil && now.Before(s.blind):
 		return nil, "", nil
 	}
 	s.needs = nil

@@ -76,12 +76,16 @@ var ErrNoAccount = errors.New("not signed in")
 // often it is tried: who signs in anew replaces it.
 var ErrLost = errors.New("what was kept of it is lost")
 
+// ErrUnknown says that a Store cannot tell which accounts there are: not that there is
+// none, nor that there was one.
+var ErrUnknown = errors.New("which sign-ins there are cannot be read")
+
 // Store keeps accounts and dynamic registrations between runs. It is safe for
 // concurrent use, also by several processes. All methods may block on the system's
 // keyring, for some seconds at most.
 type Store interface {
 	// Account returns ErrNoAccount for one that is not there, and wraps ErrLost for one
-	// that cannot be read any more.
+	// that cannot be read any more, ErrUnknown if that is all that can be said.
 	Account(ctx context.Context, k Key) (*Account, error)
 	Put(ctx context.Context, a *Account) error
 	// Delete deletes an account; one that is not there is no error.

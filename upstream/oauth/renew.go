@@ -75,7 +75,7 @@ func (o *stored) next(ctx context.Context, c cause) (*Account, error) {
 func (o *stored) read(ctx context.Context) (*Account, error) {
 	a, err := o.a.o.Store.Account(ctx, o.key)
 	switch {
-	case errors.Is(err, ErrNoAccount), errors.Is(err, ErrLost) && o.exchange.possible():
+	case errors.Is(err, ErrNoAccount), (errors.Is(err, ErrLost) || errors.Is(err, ErrUnknown)) && o.exchange.possible():
 		return nil, nil
 	case errors.Is(err, ErrLost):
 		return nil, &NeedsAuth{Key: o.key, Why: Lost}

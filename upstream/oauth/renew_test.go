@@ -458,3 +458,55 @@ func TestUnreadable(t *testing.T) {
 		}
 	})
 }
+
+// While it cannot be told which accounts there are, a server that wants none is not
+// troubled by that; one that does says what is wrong, each time, and is signed in to again
+// as soon as that is mended.
+func TestUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{Open: []string{"tools/call"}}, Config{})
+		r.signIn("")
+		damaged := fmt.Errorf("%w: the index is damaged", ErrUnknown)
+		r.store.unreadable(damaged)
+		p := r.newProcess(Config{})
+		s := p.Source(p.target, "")
+		for range 20 {
+			if got := r.must(s); got != "<nil>" {
+				t.Errorf("whoami: %q", got)
+			}
+		}
+		if reads := r.store.reads; reads > 1 {
+			t.Errorf("the store was read %d times for 20 requests", reads)
+		}
+		if st := p.State(Key{Upstream: "linear"}); st.Err != "" || p.count(Failed) != 0 {
+			t.Errorf("trouble is told, though nobody has any: %+v", st)
+		}
+
+		r.mcp.Set(func(x *oauthtest.Protection) { x.Open = nil })
+		for range 3 {
+			_, err := r.call(s, "whoami")
+			if n := (*NeedsAuth)(nil); !errors.Is(err, damaged) || errors.As(err, &n) {
+				t.Error(err)
+			}
+			time.Sleep(2 * time.Second)
+			if st := p.State(Key{Upstream: "linear"}); !strings.Contains(st.Err, "damaged") {
+				t.Errorf("state: %+v", st)
+			}
+		}
+		if n := p.count(Failed); n != 1 {
+			t.Errorf("told %d times, want once", n)
+		}
+		p.Look(t.Context(), Key{Upstream: "linear"})
+		if len(p.changed) > 0 {
+			t.Errorf("told of changes that nobody can know of: %v", p.changed)
+		}
+
+		r.store.unreadable(nil)
+		if got := r.must(s); got != "somebody " {
+			t.Errorf("whoami: %q", got)
+		}
+		if st := p.State(Key{Upstream: "linear"}); st.Err != "" || !st.Signed {
+			t.Errorf("state: %+v", st)
+		}
+	})
+}

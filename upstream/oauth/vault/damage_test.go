@@ -42,8 +42,8 @@ func TestDamage(t *testing.T) {
 		{"a path in the index", index, func(b []byte, s scene) []byte {
 			return bytes.ReplaceAll(b, []byte(s.a), []byte("../../etc/x"))
 		}, "no file of ours", true},
-		{"index cut off", index, func(b []byte, _ scene) []byte { return b[:40] }, "put a copy back, or remove the folder", false},
-		{"index empty", index, func([]byte, scene) []byte { return nil }, "put a copy back, or remove the folder", false},
+		{"index cut off", index, func(b []byte, _ scene) []byte { return b[:40] }, "put a copy back, or move it away", false},
+		{"index empty", index, func([]byte, scene) []byte { return nil }, "put a copy back, or move it away", false},
 		{"index of something else", index, func([]byte, scene) []byte { return []byte("{}") }, "version 0, and this Interlock knows version 1", false},
 		{"newer index", index, func(b []byte, _ scene) []byte {
 			return bytes.Replace(b, []byte(`"version": 1`), []byte(`"version": 2`), 1)
@@ -62,7 +62,7 @@ func TestDamage(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "ign in again") || strings.Contains(err.Error(), "s3cret") {
 				t.Fatal(err)
 			}
-			if errors.Is(err, oauth.ErrLost) != c.lost {
+			if errors.Is(err, oauth.ErrLost) != c.lost || errors.Is(err, oauth.ErrUnknown) == c.lost {
 				t.Errorf("lost: %v", err)
 			}
 			err = v.Put(t.Context(), a)
@@ -75,6 +75,14 @@ func TestDamage(t *testing.T) {
 			if err := v.Delete(t.Context(), b.Key); (err == nil) != c.lost {
 				t.Errorf("delete: %v", err)
 			}
+			if c.lost {
+				return
+			}
+			if err := os.Rename(v.indexFile(), v.indexFile()+".old"); err != nil { // as the error says
+				t.Fatal(err)
+			}
+			put(t, v, a)
+			same(t, v, a)
 		})
 	}
 }

@@ -59,7 +59,8 @@ type item struct {
 
 func (v *Vault) indexFile() string { return filepath.Join(v.dir, "index.json") }
 
-// index reads the index. There is an empty one as long as nothing is kept.
+// index reads the index. There is an empty one as long as nothing is kept. Its errors
+// wrap oauth.ErrUnknown.
 func (v *Vault) index() (*index, error) {
 	if v.dir == "" {
 		return &index{Version: indexVersion}, nil
@@ -69,14 +70,14 @@ func (v *Vault) index() (*index, error) {
 		return &index{Version: indexVersion}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", oauth.ErrUnknown, err)
 	}
 	x := new(index)
 	if err := json.Unmarshal(b, x); err != nil {
-		return nil, fmt.Errorf("%s, the index of sign-ins, is damaged (%w): put a copy back, or remove the folder %s and sign in again", v.indexFile(), err, v.dir)
+		return nil, fmt.Errorf("%w: %s is damaged (%w): put a copy back, or move it away and sign in again where that is asked for", oauth.ErrUnknown, v.indexFile(), err)
 	}
 	if x.Version != indexVersion {
-		return nil, fmt.Errorf("%s has version %d, and this Interlock knows version %d: use the Interlock that wrote it, or remove the folder %s and sign in again", v.indexFile(), x.Version, indexVersion, v.dir)
+		return nil, fmt.Errorf("%w: %s has version %d, and this Interlock knows version %d: use the Interlock that wrote it, or move it away and sign in again where that is asked for", oauth.ErrUnknown, v.indexFile(), x.Version, indexVersion)
 	}
 	return x, nil
 }
