@@ -174,6 +174,7 @@ func (g *Gateway) overstepped(w http.ResponseWriter, from visitor, x *exchange) 
 	for _, name := range g.namesOfTool(from.request.Context(), x) {
 		if c := from.auth().Allowed(x.principal, name); c != nil {
 			p := x.principal
+			g.dismissed(x, outcome{Type: c.Reason()})
 			g.challenged(w, from.request, c, telemetry.AuditLine{
 				Issuer: p.Issuer, Principal: p.Subject, Name: p.Name, Credential: p.Credential,
 				Session: x.sessionKey(), Method: x.method, Exposed: clipURI(name), Reason: c.Needs(),

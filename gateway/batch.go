@@ -45,6 +45,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, pa
 	b, bad := parseBatch(parts)
 	switch {
 	case bad != nil:
+		g.tel.CallRejected(malformedBody)
 		rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
 		return
 	case b.requests == 0:
@@ -56,6 +57,9 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, pa
 	case g.anyOverstepped(w, from, s, parts):
 		return
 	case !g.enter():
+		for _, m := range b.messages {
+			g.turnedDown(from, "", s, &m, tooLate)
+		}
 		g.unavailable(w, nil)
 		return
 	}
@@ -77,7 +81,7 @@ func (g *Gateway) serveBatch(w http.ResponseWriter, from visitor, s *session, pa
 		}
 		ctx, x, err := g.enlist(ctx, s, m, st, from)
 		if err != nil {
-			st.send(x.turnedAway(err).bytes(), answering)
+			st.send(g.turnedAway(x, err).bytes(), answering)
 			continue
 		}
 		all.Go(func() {

@@ -82,7 +82,8 @@ func (s *session) done(x *exchange) {
 }
 
 // turnedAway answers a request that begin refused.
-func (x *exchange) turnedAway(err error) answer {
+func (g *Gateway) turnedAway(x *exchange, err error) answer {
+	g.dismissed(x, refusedAs(jsonrpc.CodeInvalidRequest))
 	if errors.Is(err, errDuplicate) {
 		return errorOf(x.id(), jsonrpc.CodeInvalidRequest,
 			"invalid request: a request with id "+clipName(string(x.id()))+" is in flight already", nil)

@@ -20,6 +20,7 @@ func (g *Gateway) sessionOf(w http.ResponseWriter, from visitor, view string, m 
 		id = m.ID.Of(m.Raw)
 	}
 	if v := r.Header.Get(headerVersion); v != "" && !legacy(v) {
+		g.turnedDown(from, view, nil, m, refusedAs(codeUnsupportedVersion))
 		rpcError(w, http.StatusBadRequest, id, codeUnsupportedVersion, "unsupported protocol version "+clipName(v), unsupported(v))
 		return nil
 	}
@@ -30,15 +31,18 @@ func (g *Gateway) sessionOf(w http.ResponseWriter, from visitor, view string, m 
 			w.WriteHeader(http.StatusAccepted)
 			return nil
 		}
+		g.turnedDown(from, view, nil, m, refusedAs(jsonrpc.CodeInvalidRequest))
 		g.withoutSession(w, id)
 		return nil
 	}
 	s, err := g.findSession(sealed, view, from.principal)
 	switch {
 	case errors.Is(err, errFull):
+		g.turnedDown(from, view, nil, m, refusedAs(codeUnavailable))
 		full(w, id)
 		return nil
 	case err != nil:
+		g.turnedDown(from, view, nil, m, refusedAs(jsonrpc.CodeInvalidRequest))
 		noSession(w, id)
 		return nil
 	}
@@ -117,6 +121,7 @@ func (g *Gateway) admit(s *session) (*session, error) {
 func (g *Gateway) serveInitialize(w http.ResponseWriter, from visitor, view string, m jsonrpc.Message) {
 	id := m.ID.Of(m.Raw)
 	if g.draining.Load() {
+		g.turnedDown(from, view, nil, &m, tooLate)
 		g.unavailable(w, id)
 		return
 	}

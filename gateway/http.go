@@ -206,16 +206,18 @@ func (g *Gateway) admitted(w http.ResponseWriter, r *http.Request) (v visitor, o
 func (g *Gateway) servePost(w http.ResponseWriter, v visitor, view string) {
 	r := v.request
 	if !accepts(r, "application/json") || !accepts(r, "text/event-stream") {
+		g.tel.CallRejected(malformedBody)
 		plainText(w, http.StatusNotAcceptable, "Accept must name both application/json and text/event-stream")
 		return
 	}
 	body := g.readBody(w, r)
 	if body == nil {
+		g.tel.CallRejected(malformedBody)
 		return
 	}
 	m, err := jsonrpc.Parse(body)
 	if err != nil {
-		g.servePostOdd(w, v, view, body, err)
+		g.servePostOdd(w, v, view, m, err)
 		return
 	}
 	if modernOver(r.Header, &m) {
@@ -227,6 +229,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, v visitor, view string) {
 		return
 	}
 	if bad := missingID(m); bad != nil {
+		g.turnedDown(v, view, nil, &m, refusedAs(bad.Code))
 		rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
 		return
 	}
@@ -242,6 +245,7 @@ func (g *Gateway) servePost(w http.ResponseWriter, v visitor, view string) {
 		return
 	}
 	if !g.enter() {
+		g.turnedDown(v, view, s, &m, tooLate)
 		g.unavailable(w, m.ID.Of(m.Raw))
 		return
 	}
@@ -249,22 +253,23 @@ func (g *Gateway) servePost(w http.ResponseWriter, v visitor, view string) {
 	g.servePostRequest(w, v, s, m)
 }
 
-// servePostOdd answers a body that is no single message: a batch where one is
-// allowed, an error everywhere else.
-func (g *Gateway) servePostOdd(w http.ResponseWriter, v visitor, view string, body []byte, err error) {
+// servePostOdd answers a body that is no single message, m as far as it is one: a batch
+// where one is allowed, an error everywhere else.
+func (g *Gateway) servePostOdd(w http.ResponseWriter, v visitor, view string, m jsonrpc.Message, err error) {
 	r := v.request
 	var bad *jsonrpc.Error
 	if !errors.As(err, &bad) {
 		bad = &jsonrpc.Error{Code: jsonrpc.CodeInternal, Message: "internal error"}
 	}
 	modern := r.Header.Get(headerVersion) >= modernVersion
-	if parts, ok, batchErr := jsonrpc.Batch(body); ok && !modern && r.Header.Get(headerSession) != "" {
+	if parts, ok, batchErr := jsonrpc.Batch(m.Raw); ok && !modern && r.Header.Get(headerSession) != "" {
 		s := g.sessionOf(w, v, view, nil)
 		if s == nil {
 			return
 		}
 		if s.negotiated() == "2025-03-26" {
 			if errors.As(batchErr, &bad) {
+				g.tel.CallRejected(malformedBody)
 				rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
 				return
 			}
@@ -272,6 +277,7 @@ func (g *Gateway) servePostOdd(w http.ResponseWriter, v visitor, view string, bo
 			return
 		}
 	}
+	g.unread(v, view, nil, m, bad)
 	status := http.StatusBadRequest
 	if bad.Code == jsonrpc.CodeInvalidParams && bad.ID != nil && !modern {
 		status = http.StatusOK // a request like any other, wrongly filled in

@@ -12,15 +12,17 @@ import (
 func (g *Gateway) serveModern(w http.ResponseWriter, from visitor, view string, m *jsonrpc.Message) {
 	r := from.request
 	if m.Kind != jsonrpc.Request {
-		g.serveModernOther(w, m)
+		g.serveModernOther(w, from, view, m)
 		return
 	}
 	id := m.ID.Of(m.Raw)
 	if bad := checkModern(r.Header, m); bad != nil {
+		g.turnedDown(from, view, nil, m, refusedAs(bad.code))
 		rpcError(w, http.StatusBadRequest, id, bad.code, bad.text, bad.data)
 		return
 	}
 	if !g.enter() {
+		g.turnedDown(from, view, nil, m, tooLate)
 		g.unavailable(w, id)
 		return
 	}
@@ -28,6 +30,7 @@ func (g *Gateway) serveModern(w http.ResponseWriter, from visitor, view string, 
 	p := &modernPost{post: post{g: g, w: w, r: r}}
 	more := &p.more
 	if err := g.enterModern(more, m, from.principal, view, "", r.Header); err != nil {
+		g.turnedDown(from, view, nil, m, refusedAs(codeUnavailable))
 		w.Header().Set("Retry-After", "5")
 		rpcError(w, http.StatusServiceUnavailable, id, codeUnavailable, "too many clients with different capabilities are served", nil)
 		return
@@ -43,12 +46,14 @@ func (g *Gateway) serveModern(w http.ResponseWriter, from visitor, view string, 
 // serveModernOther takes what is no request: a notification is accepted, and there
 // is none that the core protocol gives a meaning here; a response belongs to
 // nothing.
-func (g *Gateway) serveModernOther(w http.ResponseWriter, m *jsonrpc.Message) {
+func (g *Gateway) serveModernOther(w http.ResponseWriter, from visitor, view string, m *jsonrpc.Message) {
 	if bad := missingID(*m); bad != nil {
+		g.turnedDown(from, view, nil, m, refusedAs(bad.Code))
 		rpcError(w, http.StatusBadRequest, nil, bad.Code, bad.Message, nil)
 		return
 	}
 	if m.Kind != jsonrpc.Notification {
+		g.tel.CallRejected(malformedBody)
 		rpcError(w, http.StatusBadRequest, nil, jsonrpc.CodeInvalidRequest,
 			"invalid request: a client of 2026-07-28 sends no responses: what it is asked is answered by a retry with params.inputResponses", nil)
 		return

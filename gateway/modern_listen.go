@@ -173,6 +173,7 @@ func (g *Gateway) serveListen(w http.ResponseWriter, from visitor, m *jsonrpc.Me
 	st.bare, st.forgets = true, true
 	l := &listener{x: x, out: st, want: want, full: func() { st.end(); cancel(errClientGone) }}
 	if !g.listeners.enter(l) {
+		g.dismissed(x, tooLate)
 		g.unavailable(w, x.id())
 		return
 	}

@@ -11,16 +11,19 @@ import (
 func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc.Message) {
 	id := m.ID.Of(m.Raw)
 	if bad := checkModern(nil, m); bad != nil {
+		g.turnedDown(visitor{}, "", s, m, refusedAs(bad.code))
 		s.home.send(errorOf(id, bad.code, bad.text, bad.data).bytes(), answering)
 		return
 	}
 	if !g.enter() {
 		g.tel.CallRejected("shutdown")
+		g.turnedDown(visitor{}, "", s, m, tooLate)
 		s.refuse(id)
 		return
 	}
 	more := new(modernRequest)
 	if err := g.enterModern(more, m, s.principal, s.view, s.key, nil); err != nil {
+		g.turnedDown(visitor{}, "", s, m, refusedAs(codeUnavailable))
 		g.leave()
 		s.home.send(errorOf(id, codeUnavailable, "too many clients with different capabilities are served", nil).bytes(), answering)
 		return
@@ -33,7 +36,7 @@ func (g *Gateway) converseModernHere(ctx context.Context, s *session, m *jsonrpc
 		cancel(nil)
 		more.leave()
 		g.leave()
-		s.home.send(x.turnedAway(err).bytes(), answering)
+		s.home.send(g.turnedAway(x, err).bytes(), answering)
 		return
 	}
 	listens := x.method == "subscriptions/listen"
@@ -69,6 +72,7 @@ func (g *Gateway) listenHere(ctx context.Context, s *session, x *exchange) {
 	l := &listener{x: x, out: s.home, want: want, full: func() { x.cancel(errClientGone) }}
 	if !g.listeners.enter(l) {
 		g.tel.CallRejected("shutdown")
+		g.dismissed(x, tooLate)
 		s.refuse(x.id())
 		return
 	}

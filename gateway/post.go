@@ -40,12 +40,13 @@ func (g *Gateway) servePostRequest(w http.ResponseWriter, from visitor, s *sessi
 	if g.overstepped(w, from, x) {
 		return
 	}
-	switch err := s.begin(x); {
-	case errors.Is(err, errEnded):
-		noSession(w, x.id())
-		return
-	case err != nil:
-		writeJSON(w, http.StatusOK, x.turnedAway(err))
+	if err := s.begin(x); err != nil {
+		a := g.turnedAway(x, err)
+		if errors.Is(err, errEnded) {
+			noSession(w, x.id())
+			return
+		}
+		writeJSON(w, http.StatusOK, a)
 		return
 	}
 	a := p.await()

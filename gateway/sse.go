@@ -72,6 +72,7 @@ func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
 	}
 	body := g.readBody(w, r)
 	if body == nil {
+		g.tel.CallRejected(malformedBody)
 		return
 	}
 	s.touch()
@@ -97,5 +98,6 @@ func (g *Gateway) serveSSEPost(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	g.unread(from, "", s, m, bad)
 	rpcError(w, http.StatusBadRequest, bad.ID, bad.Code, bad.Message, nil)
 }

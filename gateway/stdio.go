@@ -116,6 +116,7 @@ func (g *Gateway) readLines(ctx context.Context, s *session, p *pipe, in io.Read
 		var long *jsonrpc.TooLongError
 		switch {
 		case errors.As(err, &long):
+			g.tel.CallRejected(malformedBody)
 			p.send(errorOf(jsonrpc.ScanID(long.Head, long.Tail), jsonrpc.CodeInvalidRequest,
 				"invalid request: the message is over server.max_body", nil).bytes(), answering)
 			continue
@@ -142,6 +143,7 @@ func (g *Gateway) takeLine(ctx context.Context, s *session, p *pipe, line []byte
 			return
 		}
 	}
+	g.unread(visitor{}, "", s, m, bad)
 	p.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), answering)
 }
 
@@ -151,6 +153,7 @@ func (g *Gateway) converseBatch(ctx context.Context, s *session, parts [][]byte,
 	for _, part := range parts {
 		m, err := jsonrpc.Parse(part)
 		if bad := asRPC(err); bad != nil {
+			g.unread(from, "", s, m, bad)
 			s.home.send(errorOf(bad.ID, bad.Code, bad.Message, bad.Data).bytes(), answering)
 			continue
 		}
@@ -162,6 +165,7 @@ func (g *Gateway) converseBatch(ctx context.Context, s *session, parts [][]byte,
 // the session's home. It does not wait for answers.
 func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, from visitor) {
 	if bad := missingID(m); bad != nil {
+		g.turnedDown(from, "", s, &m, refusedAs(bad.Code))
 		s.home.send(errorOf(nil, bad.Code, bad.Message, nil).bytes(), answering)
 		return
 	}
@@ -180,17 +184,20 @@ func (g *Gateway) converse(ctx context.Context, s *session, m jsonrpc.Message, f
 		s.home.send(g.initializeHere(ctx, s, m, from).bytes(), answering)
 		return
 	case s.negotiated() == "" && method != "ping":
-		s.home.send(g.uninitialized(m, id).bytes(), answering)
+		a, o := uninitialized(m, id)
+		g.turnedDown(from, "", s, &m, o)
+		s.home.send(a.bytes(), answering)
 		return
 	case !g.enter():
 		g.tel.CallRejected("shutdown")
+		g.turnedDown(from, "", s, &m, tooLate)
 		s.refuse(id)
 		return
 	}
 	ctx, x, err := g.enlist(ctx, s, m, s.home, from)
 	if err != nil {
 		g.leave()
-		s.home.send(x.turnedAway(err).bytes(), answering)
+		s.home.send(g.turnedAway(x, err).bytes(), answering)
 		return
 	}
 	s.owe(1)
@@ -227,11 +234,11 @@ func (g *Gateway) initializeHere(ctx context.Context, s *session, m jsonrpc.Mess
 
 // uninitialized answers a request before the handshake. A modern client's probe
 // is told at once that there is none here, so that it falls back.
-func (g *Gateway) uninitialized(m jsonrpc.Message, id []byte) answer {
+func uninitialized(m jsonrpc.Message, id []byte) (answer, outcome) {
 	if m.MethodName() == "server/discover" {
-		return errorOf(id, jsonrpc.CodeMethodNotFound, "method not found: send initialize", nil)
+		return refused(errorOf(id, jsonrpc.CodeMethodNotFound, "method not found: send initialize", nil), jsonrpc.CodeMethodNotFound)
 	}
-	return errorOf(id, jsonrpc.CodeInvalidRequest, "invalid request: send initialize first", nil)
+	return refused(errorOf(id, jsonrpc.CodeInvalidRequest, "invalid request: send initialize first", nil), jsonrpc.CodeInvalidRequest)
 }
 
 // asRPC returns err as a JSON-RPC error, nil if err is nil.

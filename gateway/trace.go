@@ -156,8 +156,27 @@ func clientMeter(g *Gateway, x *exchange) *telemetry.Meter { return g.meters(x).
 // startServer begins the SERVER span of a client's request, and returns a context
 // that carries it.
 func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context, span) {
+	s := g.accept(x)
+	if s.Span == nil {
+		return ctx, s
+	}
+	if s.Recording() {
+		g.learn(ctx, x)
+		op := g.serverOperation(x)
+		s.Describe(&op)
+	}
+	if own, ok := ctx.(*callContext); ok {
+		own.span = s.Span
+		return ctx, s
+	}
+	return telemetry.NewContext(ctx, s.Span), s
+}
+
+// accept begins that span. If it is recorded, it must be described before anybody else
+// has it.
+func (g *Gateway) accept(x *exchange) span {
 	if !g.tel.Watching() {
-		return ctx, span{}
+		return span{}
 	}
 	s := span{g: g, x: x, begun: x.begun}
 	if g.tel.Counting() {
@@ -165,7 +184,7 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 	}
 	keep := g.tel.Keeps(x.begun)
 	if !keep && x.traced == nil && !g.tel.Exporting() {
-		return ctx, s
+		return s
 	}
 	m := x.msg
 	op := telemetry.Operation{
@@ -174,22 +193,13 @@ func (g *Gateway) startServer(ctx context.Context, x *exchange) (context.Context
 		Began: x.begun, Keep: keep, Force: x.traced != nil,
 	}
 	if s.Span = g.tel.Accept(&op); s.Span == nil {
-		return ctx, s
-	}
-	if s.Recording() {
-		g.learn(ctx, x)
-		op = g.serverOperation(x)
-		s.Describe(&op)
+		return s
 	}
 	if x.traced != nil {
 		*x.traced = s.TraceID()
 	}
 	x.span = s.Span
-	if own, ok := ctx.(*callContext); ok {
-		own.span = s.Span
-		return ctx, s
-	}
-	return telemetry.NewContext(ctx, s.Span), s
+	return s
 }
 
 // learn waits for the first lists if x names what none of them has, as the call
