@@ -37,15 +37,15 @@ func (d *dialer) credential(r *remote, x *Dial) *credential {
 // fetched. A request that the server refuses for its token was not executed, and is
 // sent once more if there is another token then. The error has the reason needs_auth
 // if somebody has to sign in, and wraps the *oauth.NeedsAuth; token, if none could be
-// had for now, or before ctx was done.
+// had for now, or before ctx was done; closed, if l ended before.
 func (c *credential) send(ctx context.Context, l *life, q *outgoing) (*response, *TransportError) {
 	if c.source == nil {
 		return c.remote.send(ctx, l, q)
 	}
 	for again := false; ; again = true {
-		value, err := c.value(ctx)
+		value, err := c.token(ctx, l)
 		if err != nil {
-			return nil, unsigned(ctx, err, 0)
+			return nil, unsigned(ctx, l, err, 0)
 		}
 		q.authorization = value
 		resp, failed := c.remote.send(ctx, l, q)
@@ -60,8 +60,8 @@ func (c *credential) send(ctx context.Context, l *life, q *outgoing) (*response,
 		}
 		status, header := resp.status, resp.header
 		resp.drain()
-		if err := c.source.Refused(ctx, value, status, header); err != nil {
-			return nil, unsigned(ctx, err, status)
+		if err := c.refused(ctx, l, value, status, header); err != nil {
+			return nil, unsigned(ctx, l, err, status)
 		}
 		if again {
 			return nil, &TransportError{
@@ -78,9 +78,35 @@ func (c *credential) ready(ctx context.Context) *TransportError {
 		return nil
 	}
 	if _, err := c.value(ctx); err != nil {
-		return unsigned(ctx, err, 0)
+		return unsigned(ctx, nil, err, 0)
 	}
 	return nil
+}
+
+// impatient is a context that has ended: who asks with it gets what is there.
+var impatient = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// token is value, and waits no longer than ctx and l last. That takes a context for
+// both, which is made only for who has to wait.
+func (c *credential) token(ctx context.Context, l *life) (string, error) {
+	v, err := c.value(impatient)
+	if !errors.Is(err, context.Canceled) {
+		return v, err
+	}
+	ctx, done := bindContext(ctx, l.ctx)
+	defer done()
+	return c.value(ctx)
+}
+
+// refused tells the source of a refusal, and waits no longer than ctx and l last.
+func (c *credential) refused(ctx context.Context, l *life, sent string, status int, h http.Header) error {
+	ctx, done := bindContext(ctx, l.ctx)
+	defer done()
+	return c.source.Refused(ctx, sent, status, h)
 }
 
 // errUnsendable does not say what it is that cannot be sent.
@@ -121,12 +147,15 @@ func refusesToken(resp *response) bool {
 }
 
 // unsigned is the error of a request that was not sent, or refused, since there was
-// no token for it. status is that of the refusal, 0 for none.
-func unsigned(ctx context.Context, err error, status int) *TransportError {
+// no token for it. l is whose request it was, nil for nobody's; status is that of the
+// refusal, 0 for none.
+func unsigned(ctx context.Context, l *life, err error, status int) *TransportError {
 	e := &TransportError{Executed: ExecutedNo, Reason: "token", Status: status, Err: err}
 	switch {
 	case ctx.Err() != nil:
 		e.Err = context.Cause(ctx)
+	case l != nil && l.ctx.Err() != nil:
+		e.Reason, e.Lost, e.Err = "closed", true, ErrClosed
 	case needsAuth(err) != nil:
 		e.Reason = "needs_auth"
 	}

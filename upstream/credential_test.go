@@ -30,6 +30,9 @@ type purse struct {
 	refusals []string // "status token challenge"
 	accepted []string
 	held     chan struct{}
+	// renewing has refusals wait for their context alone, which it is told of; nil if
+	// they do not.
+	renewing chan struct{}
 }
 
 func (p *purse) Authorization(ctx context.Context) (string, error) {
@@ -53,7 +56,15 @@ func (p *purse) Authorization(ctx context.Context) (string, error) {
 	return "Bearer " + p.token, nil
 }
 
-func (p *purse) Refused(_ context.Context, sent string, status int, h http.Header) error {
+func (p *purse) Refused(ctx context.Context, sent string, status int, h http.Header) error {
+	p.mu.Lock()
+	renewing := p.renewing
+	p.mu.Unlock()
+	if renewing != nil {
+		poke(renewing)
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refusals = append(p.refusals, fmt.Sprint(status, " ", sent, " ", h.Get("WWW-Authenticate")))
@@ -536,4 +547,67 @@ func TestTokenBeforeTheEra(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("the source was asked %d times by the first request, want once before it", asked)
 	}
+}
+
+// TestTokenIsNotWaitedForAfterTheLink: a call that waits for a token when its link is
+// closed once waited on, for as long as it had time. It was not sent, and says so.
+func TestTokenIsNotWaitedForAfterTheLink(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		gate, p := &porter{status: 401, token: "t1"}, &waited{purse: purse{token: "t1"}, waits: make(chan struct{}, 1)}
+		l, err := gated(t, gate, new(fakeRemote), p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate.await(t, "GET") // that is not to be the one that waits
+		before := len(gate.posts())
+		if refused {
+			gate.wants("t2")
+			p.mu.Lock()
+			p.renewing = p.waits
+			p.mu.Unlock()
+		} else {
+			p.absent.Store(true)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := l.Do(t.Context(), call(t))
+			ended <- err
+		}()
+		select {
+		case <-p.waits:
+		case err := <-ended:
+			t.Fatalf("it did not wait: %v", err)
+		}
+		p.absent.Store(false) // for what says goodbye
+		p.mu.Lock()
+		p.renewing = nil
+		p.mu.Unlock()
+		gate.wants("t1")
+		l.Close(t.Context())
+		var way *TransportError
+		if err := <-ended; !errors.As(err, &way) || way.Executed != ExecutedNo || way.Reason != "closed" || judge(way) != neutral {
+			t.Errorf("refused %v: %+v", refused, err)
+		}
+		if n := len(gate.posts()) - before; !refused && n > 0 {
+			t.Errorf("sent %d requests", n)
+		}
+	}
+}
+
+// waited is a purse that has no token at times, and says that somebody waits for one.
+type waited struct {
+	purse
+	absent atomic.Bool
+	waits  chan struct{} // takes one without blocking
+}
+
+func (w *waited) Authorization(ctx context.Context) (string, error) {
+	if !w.absent.Load() {
+		return w.purse.Authorization(ctx)
+	}
+	if ctx.Err() == nil {
+		poke(w.waits)
+	}
+	<-ctx.Done()
+	return "", ctx.Err()
 }
