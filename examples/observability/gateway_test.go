@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/examples/demo"
+	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
 
 type fields = map[string]any
@@ -101,12 +102,14 @@ func TestDashboardMetrics(t *testing.T) {
 	}
 }
 
-// gateway is `interlock serve` with a policy of each kind of effect, and alerts.
+// gateway is `interlock serve` with a policy of each kind of effect, alerts, and a
+// server that wants a sign-in.
 type gateway struct {
 	t                    *testing.T
 	dir, config          string
 	endpoint, prometheus string
 	exited               chan struct{}
+	issuer               *oauthtest.Issuer // of the server "far"
 	log                  said
 }
 
@@ -134,18 +137,21 @@ func start(t *testing.T) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
+	issuer := oauthtest.StartIssuer(t, "", oauthtest.Behaviour{})
+	far := oauthtest.StartResource(t, issuer, oauthtest.Protection{})
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	listen, metrics := freeAddr(t), freeAddr(t)
 	g := &gateway{
-		t: t, dir: dir, config: filepath.Join(dir, "interlock.json"), exited: make(chan struct{}),
+		t: t, dir: dir, config: filepath.Join(dir, "interlock.json"), exited: make(chan struct{}), issuer: issuer,
 		endpoint: "http://" + listen + "/mcp", prometheus: "http://" + metrics + "/metrics",
 	}
 	raw, err := json.Marshal(fields{
-		"server": fields{"listen": listen}, "state_dir": filepath.Join(dir, "state"),
+		"server": fields{"listen": listen}, "state_dir": filepath.Join(dir, "state"), "sign_in": fields{"store": "file"},
 		"telemetry": fields{"metrics": fields{"listen": metrics}},
 		"alerts":    fields{"webhooks": []fields{{"url": hook.URL}}},
 		"upstreams": fields{
 			"notes": fields{"command": interlock, "args": []string{"__demo", "notes", "--notes", filepath.Join(dir, "notes.json")}, "required": true},
+			"far":   fields{"url": far.URL},
 			"dead":  fields{"command": "false", "restart": fields{"policy": "never"}},
 		},
 		"policies": []fields{
@@ -208,6 +214,12 @@ func (g *gateway) live() {
 	}
 	if call("notes__add", `{"text":"ghp_Zx81KQwv30rPbLdTY6mEo9cUfJsAh2nGXi4t"}`) == nil {
 		g.t.Error("a token was kept")
+	}
+	// Who signed in has a token, and one that is not valid any more is renewed.
+	g.interlock("login", "far", "--headless")
+	g.issuer.ExpireAccess()
+	if err := call("far__whoami", `{}`); err != nil {
+		g.t.Error(err)
 	}
 	c.Close()
 	g.interlock("check", "notes")
