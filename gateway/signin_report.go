@@ -77,7 +77,12 @@ func (s *signIns) reported(e oauth.Event) {
 		g.log.Log(ctx, level, "a token was renewed", append(attrs, telemetry.EventName, telemetry.LogTokenRenewed)...)
 	case oauth.Failed:
 		g.tel.TokenRenewal(e.Upstream, telemetry.RenewalFailed)
-		if fresh {
+		switch {
+		case !fresh:
+		case errors.Is(e.Err, oauth.ErrUnstored):
+			g.log.WarnContext(ctx, "a renewed token could not be stored, and is lost if the gateway ends before; it is tried again", append(attrs, telemetry.EventName, telemetry.LogTokenFailed, "error", e.Err)...)
+			happened("token_failed", "the token of "+e.Upstream+whose+" was renewed, and is lost if the gateway ends: "+text(e.Err))
+		default:
 			g.log.WarnContext(ctx, "no token could be had; it is tried again", append(attrs, telemetry.EventName, telemetry.LogTokenFailed, "error", e.Err)...)
 			happened("token_failed", "no token could be had for "+e.Upstream+whose+": "+text(e.Err))
 		}

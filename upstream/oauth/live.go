@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -153,7 +154,7 @@ func (s *live) Refused(ctx context.Context, sent string, status int, h http.Head
 			return err
 		}
 		header, again, err := f.wait(ctx)
-		if again || joined && err == nil && header == sent {
+		if again || joined && (err == nil && header == sent || errors.Is(err, ErrUnstored)) {
 			continue // that flight knew nothing of this refusal
 		}
 		return err
@@ -179,7 +180,7 @@ func (s *live) refused(now time.Time, sent string, status int, h http.Header) (f
 		return nil, false, nil, nil
 	case s.flight != nil:
 		return s.flight, true, nil, nil
-	case s.err != nil && now.Sub(s.failed) < retry:
+	case s.err != nil && now.Sub(s.failed) < retry && !errors.Is(s.err, ErrUnstored): // which says nothing of the token
 		return nil, false, nil, s.err
 	}
 	s.keep(h)

@@ -17,8 +17,8 @@ type stored struct {
 	a   *Accounts
 	t   *Target
 	key Key
-	// unsaved came from the issuer in place of the refresh token replaced, and could not
-	// be stored yet.
+	// unsaved came from the issuer in place of what the store has, whose refresh token is
+	// replaced, and could not be stored yet.
 	unsaved  *Account
 	replaced Secret
 	exchange exchange
@@ -44,17 +44,19 @@ func (o *stored) next(ctx context.Context, c cause) (*Account, error) {
 	}
 	unlock, err := o.a.o.Store.Lock(ctx, o.key)
 	if err != nil {
-		return nil, fmt.Errorf("waiting for another process that renews the sign-in: %w", err)
+		return nil, fmt.Errorf("locking the sign-in, which another process may be renewing: %w", err)
 	}
 	defer unlock()
 	a, err := o.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if n := o.unsaved; n != nil {
-		if a != nil && a.RefreshToken == o.replaced {
-			return o.put(ctx, c, n)
+	if n := o.unsaved; n != nil && a != nil && a.RefreshToken == o.replaced {
+		if err := o.put(ctx, n); err != nil && o.good(n, c) {
+			return meanwhile(c, n), err
 		}
+		a = n // or it is renewed, though it could not be stored for as long as it was good
+	} else {
 		o.unsaved = nil // somebody signed in or out meanwhile
 	}
 	switch {
@@ -167,31 +169,45 @@ func (o *stored) renew(ctx context.Context, c cause, a *Account) (*Account, erro
 	if tok.scopes != nil {
 		n.Scopes = tok.scopes
 	}
-	o.unsaved, o.replaced = &n, a.RefreshToken
-	o.a.report(Event{Key: o.key, Kind: Renewed, Issuer: a.Issuer})
-	return o.put(ctx, c, &n)
+	if o.unsaved == nil {
+		o.replaced = a.RefreshToken
+	}
+	o.unsaved = &n
+	if err := o.put(ctx, &n); err != nil {
+		return meanwhile(c, &n), err
+	}
+	return &n, nil
 }
 
 // storing is how long an account that was renewed may take to be stored.
 const storing = 10 * time.Second
 
+// ErrUnstored says that an account was renewed, and is in memory alone: it is lost if the
+// process ends before it can be stored.
+var ErrUnstored = errors.New("the renewed sign-in could not be stored")
+
 // put stores an account that was renewed, also when the gateway does not wait for it any
-// more: the issuer has ended the one before. If that fails, the one before goes on while
-// it is valid; after that the new one is used all the same, since the issuer may have
-// ended the one before: what would be lost at the end of the process is better than
-// what would be lost now.
-func (o *stored) put(ctx context.Context, c cause, n *Account) (*Account, error) {
+// more: the issuer has ended the one before. The error wraps ErrUnstored.
+func (o *stored) put(ctx context.Context, n *Account) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storing)
 	defer cancel()
-	err := o.a.o.Store.Put(ctx, n)
-	switch {
-	case err == nil:
-		o.unsaved = nil
-		return n, nil
-	case !c.refused && c.last.valid(time.Now()):
-		n = nil
+	if err := o.a.o.Store.Put(ctx, n); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnstored, err)
 	}
-	return n, fmt.Errorf("storing the renewed sign-in: %w", err)
+	o.unsaved = nil
+	o.a.report(Event{Key: o.key, Kind: Renewed, Issuer: n.Issuer})
+	return nil
+}
+
+// meanwhile is what to go on with while n cannot be stored: the account before it while that
+// is valid, which is nil for no other one. After that it is n, since the issuer may have
+// ended the one before: what would be lost at the end of the process is better than what
+// would be lost now.
+func meanwhile(c cause, n *Account) *Account {
+	if !c.refused && c.last.valid(time.Now()) {
+		return nil
+	}
+	return n
 }
 
 // notRenewed is what a renewal that failed means for the account.

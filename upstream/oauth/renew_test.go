@@ -510,3 +510,73 @@ func TestUnknown(t *testing.T) {
 		}
 	})
 }
+
+// While the store takes nothing for hours, tokens are renewed in memory, each once, and
+// what is kept in the end is the last. A sign-in that could not be stored for longer than
+// its token lived was once not renewed any more.
+func TestStoreDownForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{})
+		first := r.signIn("")
+		s := r.Source(r.target, "")
+		r.must(s)
+		full := errors.New("no space left on device")
+		r.store.onPut(func(*Account) error { return full })
+		for range 5 * 60 {
+			time.Sleep(time.Minute)
+			if got := r.must(s); got != "somebody " {
+				t.Errorf("whoami: %q", got)
+			}
+		}
+		if st := r.State(first.Key); !strings.Contains(st.Err, full.Error()) || st.Needs != nil {
+			t.Errorf("state: %+v", st)
+		}
+		if n := r.refreshes(); n != 5 || r.count(Failed) != 1 || r.count(Renewed) != 0 {
+			t.Errorf("%d token requests, %d failures and %d renewals were told of", n, r.count(Failed), r.count(Renewed))
+		}
+
+		// A night without requests: the token has expired when the disk has room again.
+		time.Sleep(8 * time.Hour)
+		r.store.onPut(nil)
+		sent := len(r.mcp.Calls())
+		r.must(s)
+		if calls := r.mcp.Calls()[sent:]; len(calls) != 1 {
+			t.Errorf("%d requests for one call: a token that had expired was sent", len(calls))
+		}
+		time.Sleep(2 * time.Second)
+		r.must(s)
+		a, err := r.store.Account(t.Context(), first.Key)
+		if err != nil || a.header() != r.header(s) || r.State(first.Key).Err != "" || r.count(Renewed) == 0 {
+			t.Errorf("not stored once it could be: %v, %+v", err, r.State(first.Key))
+		}
+		next := r.newProcess(Config{}) // after the gateway has ended
+		if got := r.must(next.Source(next.target, "")); got != "somebody " {
+			t.Errorf("whoami: %q", got)
+		}
+	})
+}
+
+// A sign-in that ends in the middle of that is over, and says so.
+func TestStoreDownAndRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{}, Config{})
+		r.signIn("")
+		s := r.Source(r.target, "")
+		r.must(s)
+		r.store.onPut(func(*Account) error { return errors.New("no space left on device") })
+		for range 90 {
+			time.Sleep(time.Minute)
+			r.must(s)
+		}
+		r.as.Revoke()
+		for range 3 {
+			if n := r.needs(s, "whoami"); n.Why != Revoked {
+				t.Errorf("needs %+v", n)
+			}
+			time.Sleep(time.Minute)
+		}
+		r.store.onPut(nil)
+		r.signIn("")
+		r.must(s)
+	})
+}
