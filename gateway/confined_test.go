@@ -127,9 +127,9 @@ func TestHiddenAndUnlearnt(t *testing.T) {
 	cfg.Profiles = []config.Profile{hides, denies}
 	cfg.Server.ListWait = 0
 	r := start(t, cfg, d)
-	for r.set.Upstream("a").Inventory() == nil || r.set.Upstream("b").Status().Failure == nil {
-		<-r.Changed()
-	}
+	r.until(func() bool {
+		return r.set.Upstream("a").Inventory() != nil && r.set.Upstream("b").Status().Failure != nil
+	})
 	for _, x := range []struct{ path, tool, want string }{
 		{"/mcp", "b__no", "has not listed what it offers yet"},
 		{"/mcp/p/hides", "b__no", "unknown tool"},

@@ -99,13 +99,10 @@ func TestOnDemandProcesses(t *testing.T) {
 	r := startWith(t, cfg, Options{})
 	idle := func(processes int) {
 		t.Helper()
-		for s := (upstream.Status{}); !s.Idle || s.State != upstream.Stopped; s = r.set.Upstream("kid").Status() {
-			select {
-			case <-r.Changed():
-			case <-t.Context().Done():
-				t.Fatal("it does not stop")
-			}
-		}
+		r.until(func() bool {
+			s := r.set.Upstream("kid").Status()
+			return s.Idle && s.State == upstream.Stopped
+		})
 		b, err := os.ReadFile(pids)
 		if err != nil {
 			t.Fatal(err)

@@ -63,9 +63,7 @@ func TestEventsAreExported(t *testing.T) {
 		Log: tel.Logger(telemetry.NewLogger(telemetry.Config{Logs: telemetry.Logs{Level: "debug", Format: "text"}}, &out, false)),
 	}
 	r := startWith(t, cfg, o)
-	for r.set.Upstream("a").Status().State != upstream.Running || r.set.Upstream("b").Status().State != upstream.Errored {
-		<-r.Changed()
-	}
+	r.until(func() bool { return r.set.Upstream("a").Status().State == upstream.Running }).until(r.errored("b"))
 	r.connect(`{}`).post(calls("1", "a__echo", `{}`))
 	at := time.Now()
 	r.raise(alert.Alert{Event: alert.Exhausted, Upstream: "b", State: "error", Stage: "spawn", Reason: "no way", At: at, Text: "it is over"})

@@ -180,11 +180,7 @@ func TestNeverListed(t *testing.T) {
 	}
 	d.Server("a").OnDial, d.Server("b").OnDial = refuse, refuse
 	r := start(t, cfg, d)
-	for _, u := range r.set.Upstreams() {
-		for u.Status().State != upstream.Errored {
-			<-r.Changed()
-		}
-	}
+	r.until(r.errored("a")).until(r.errored("b"))
 	c := r.connect(`{}`)
 	for request, up := range map[string]string{
 		calls("1", "a__x", "{}"): "a", calls("1", "x", "{}"): "b",

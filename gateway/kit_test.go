@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -180,20 +181,27 @@ func done0() context.Context {
 // running blocks until every upstream runs, and clients see what it offers.
 func (r *rig) running() *rig {
 	r.t.Helper()
-	for {
-		all := true
-		for _, u := range r.set.Upstreams() {
-			all = all && u.Status().State == upstream.Running
-		}
-		if all && r.Alive(r.t.Context()) {
-			return r
-		}
+	return r.until(func() bool {
+		return !slices.ContainsFunc(r.set.Upstreams(), func(u *upstream.Upstream) bool { return u.Status().State != upstream.Running })
+	})
+}
+
+// until blocks until upstreams are as is says, and clients see what they have come to.
+func (r *rig) until(is func() bool) *rig {
+	r.t.Helper()
+	for !is() || !r.Alive(r.t.Context()) {
 		select {
 		case <-r.Changed():
 		case <-r.t.Context().Done():
-			r.t.Fatal("upstreams did not start")
+			r.t.Fatal("the upstreams did not come to that")
 		}
 	}
+	return r
+}
+
+// errored is for until: the upstream of that name is in error.
+func (r *rig) errored(name string) func() bool {
+	return func() bool { return r.set.Upstream(name).Status().State == upstream.Errored }
 }
 
 // client is a legacy client over streamable HTTP.

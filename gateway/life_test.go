@@ -305,9 +305,7 @@ func TestUpstreamDown(t *testing.T) {
 	r := start(t, cfg, d).running()
 	c := r.connect(`{}`)
 	d.Server("a").Last().Lose()
-	for r.set.Upstream("a").Status().State != upstream.Errored {
-		<-r.Changed()
-	}
+	r.until(r.errored("a"))
 	if got := c.post(`{"jsonrpc":"2.0","id":1,"method":"tools/list"}`).body; !strings.Contains(got, "a__echo") {
 		t.Errorf("the tools of an upstream that failed are gone: %s", got)
 	}

@@ -68,7 +68,8 @@ func TestPlan(t *testing.T) {
 	if diff := cmp.Diff([]admin.Plan{want}, told); diff != "" {
 		t.Errorf("told: %s", diff)
 	}
-	if r.running(); r.names() != "kept changed moved new" || len(d.Server("kept").Dials()) != 1 || len(d.Server("changed").Dials()) != 1 || len(d.Server("moved").Dials()) != 2 {
+	r.until(func() bool { return len(d.Server("moved").Dials()) == 2 }).running()
+	if r.names() != "kept changed moved new" || len(d.Server("kept").Dials()) != 1 || len(d.Server("changed").Dials()) != 1 || len(d.Server("moved").Dials()) != 2 {
 		t.Errorf("after it: %s %v", r.names(), d.Events())
 	}
 

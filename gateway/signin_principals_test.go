@@ -198,8 +198,6 @@ func TestAccountsAfterAReload(t *testing.T) {
 	if _, err := r.Apply(t.Context(), &next); err != nil {
 		t.Fatal(err)
 	}
-	for st := r.set.Upstream("up").Status(); st.Generation == generation || st.State != "running"; st = r.set.Upstream("up").Status() {
-		<-r.Changed()
-	}
+	r.until(func() bool { return r.set.Upstream("up").Status().Generation != generation }).running()
 	has(t, "one each", alice.post(calls("2", "up__whoami", `{"as":"alice"}`)).body, `"text":"alice"`)
 }

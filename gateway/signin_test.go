@@ -10,7 +10,6 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
-	"github.com/interlock-mcp/interlock/upstream"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
@@ -266,9 +265,7 @@ func TestSharedAccountIsNotOffered(t *testing.T) {
 // operator is not started.
 func TestSignedInElsewhere(t *testing.T) {
 	p := protect(t, noRefresh, nil)
-	for p.set.Upstream("up").Status().State != upstream.Errored {
-		<-p.Changed()
-	}
+	p.until(p.errored("up"))
 	info, err := p.Info("up")
 	if err != nil || info.SignIn == nil || info.SignIn.State != admin.NeedsAuth || info.SignIn.Why != "not_signed_in" || info.SignIn.How != "sign in with: interlock login up" {
 		t.Errorf("%+v %v", info.SignIn, err)
@@ -292,9 +289,7 @@ func TestSignedInElsewhere(t *testing.T) {
 	if out := p.SignedIn(t.Context(), admin.Order{Names: []string{"up"}, Wait: true}); !out[0].OK {
 		t.Errorf("%+v", out)
 	}
-	for p.set.Upstream("up").Status().State != upstream.Errored {
-		<-p.Changed()
-	}
+	p.until(p.errored("up"))
 	p.Stop(t.Context(), admin.Order{Names: []string{"up"}, Wait: true})
 	if err := p.kept.Put(t.Context(), account); err != nil {
 		t.Fatal(err)

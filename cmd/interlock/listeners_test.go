@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/interlock-mcp/interlock/gateway"
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/identity"
 )
@@ -46,10 +47,7 @@ func listeners(t *testing.T) []listener {
 	t.Helper()
 	var free [3]string
 	for i := range free {
-		var err error
-		if free[i], err = freeAddress(); err != nil {
-			t.Fatal(err)
-		}
+		free[i] = addrtest.Free(t)
 	}
 	text := "server: {listen: '" + free[0] + "'}\nadmin: {listen: '" + free[1] + "', token: sesame}\n" +
 		"telemetry: {logs: {level: warn}, metrics: {listen: '" + free[2] + "'}}\nprofiles: {all: {}}\nupstreams:\n" + clock
@@ -61,10 +59,7 @@ func listeners(t *testing.T) []listener {
 		t.Errorf("the admin socket: %v %v", info, err)
 	}
 	key, hash := identity.NewKey()
-	keyed, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	keyed := addrtest.Free(t)
 	launch(t, map[string]string{"interlock.yaml": "server:\n  listen: '" + keyed + "'\n  auth: {api_keys: [{principal: me, hash: '" + hash + "'}]}\n" +
 		"telemetry: {logs: {level: warn}}\nprofiles: {all: {}}\nupstreams:\n" + clock}, nil, "serve").expect(`^1 of 1 server ready`)
 	health := []string{"/livez", "/readyz"}

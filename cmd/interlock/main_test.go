@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -66,10 +65,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Defer(func() { _ = os.RemoveAll(state) })
-			addr, err := freeAddress()
+			addr, release, err := addrtest.Reserve()
 			if err != nil {
 				return err
 			}
+			e.Defer(release)
 			home := filepath.Join(e.WorkDir, "home")
 			e.Vars = append(e.Vars,
 				"HOME="+home, "XDG_CONFIG_HOME="+filepath.Join(home, ".config"), "XDG_STATE_HOME="+state, "ADDR="+addr,
@@ -85,20 +85,6 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
-}
-
-// freeAddress returns a loopback address that nothing listens on. Its port is
-// below those that systems give out by themselves: nothing else gets it before
-// it is used.
-func freeAddress() (address string, err error) {
-	for range 100 {
-		address = fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		var l net.Listener
-		if l, err = net.Listen("tcp", address); err == nil {
-			return address, l.Close()
-		}
-	}
-	return "", err
 }
 
 func eventually(ts *testscript.TestScript, _ bool, args []string) {

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 )
 
 // issuer is a real authorization server (drivers/issuer.mjs) in a process of its own.
@@ -29,7 +31,7 @@ type issuer struct {
 
 func newIssuer(ctx context.Context, t *testing.T, dir string) *issuer {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := addrtest.Free(t)
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)

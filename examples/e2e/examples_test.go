@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 )
 
 // TestExamplesRun serves every configuration of examples/ and of the README as
@@ -74,12 +76,12 @@ func serveExample(t *testing.T, name, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = strings.NewReplacer("/srv/shared", shared, "/srv/files", shared, "127.0.0.1:9464", freeAddr(t)).Replace(text)
+	text = strings.NewReplacer("/srv/shared", shared, "/srv/files", shared, "127.0.0.1:9464", addrtest.Free(t)).Replace(text)
 	config, machine := filepath.Join(dir, name), filepath.Join(dir, "machine.yaml")
 	for file, content := range map[string]string{
 		filepath.Join(dir, "package.json"): string(manifest),
 		config:                             text,
-		machine:                            "state_dir: " + dir + "/state\nserver: {listen: " + freeAddr(t) + "}\n",
+		machine:                            "state_dir: " + dir + "/state\nserver: {listen: " + addrtest.Free(t) + "}\n",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

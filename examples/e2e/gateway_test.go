@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 )
 
 // gateway is `interlock serve` as a user runs it.
@@ -44,7 +45,7 @@ func newGateway(ctx context.Context, t *testing.T, dir string, upstreams fields)
 // configure is newGateway without the start.
 func configure(ctx context.Context, t *testing.T, dir string, upstreams fields) *gateway {
 	t.Helper()
-	g := &gateway{t: t, ctx: ctx, dir: dir, config: filepath.Join(dir, "interlock.json"), addr: freeAddr(t)}
+	g := &gateway{t: t, ctx: ctx, dir: dir, config: filepath.Join(dir, "interlock.json"), addr: addrtest.Free(t)}
 	raw, err := json.Marshal(fields{
 		"server":    fields{"listen": g.addr},
 		"state_dir": filepath.Join(dir, "state"),
@@ -147,24 +148,6 @@ func (g *gateway) run(args ...string) []byte {
 	return out
 }
 
-// freeAddr returns a loopback address that nothing listens on. Its port is below
-// those that systems give out by themselves: nothing else gets it before it is
-// used, nor between two gateways that use it in turn.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	var err error
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		var l net.Listener
-		if l, err = net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal(err)
-	return ""
-}
-
 // The upstreams of these tests, as a user writes them.
 
 func everythingStdio() fields {
@@ -191,7 +174,7 @@ func node(script string, args ...string) fields {
 // streamableHttp or sse, and returns its endpoint.
 func everythingRemote(ctx context.Context, t *testing.T, dir, mode string) string {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := addrtest.Free(t)
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)

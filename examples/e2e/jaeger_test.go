@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 )
 
 // jaeger is Jaeger v2, a real backend, with the configuration of
@@ -37,9 +39,9 @@ func newJaeger(ctx context.Context, t *testing.T, dir string) *jaeger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, otlp := freeAddr(t), freeAddr(t)
+	page, otlp := addrtest.Free(t), addrtest.Free(t)
 	cmd := exec.Command(binary, "--config", config)
-	cmd.Env = environ(dir, "JAEGER_HTTP="+page, "JAEGER_GRPC="+freeAddr(t), "JAEGER_OTLP_HTTP="+otlp, "JAEGER_OTLP_GRPC="+freeAddr(t))
+	cmd.Env = environ(dir, "JAEGER_HTTP="+page, "JAEGER_GRPC="+addrtest.Free(t), "JAEGER_OTLP_HTTP="+otlp, "JAEGER_OTLP_GRPC="+addrtest.Free(t))
 	exited, log := start(ctx, t, dir, cmd)
 	j := &jaeger{ctx: ctx, api: "http://" + page + "/api/v3/", otlp: "http://" + otlp, begun: time.Now()}
 	again := time.NewTicker(50 * time.Millisecond)

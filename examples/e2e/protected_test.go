@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 )
 
 // protected is a server that wants OAuth, with its own authorization server
@@ -26,8 +28,8 @@ type protected struct {
 
 func newProtected(ctx context.Context, t *testing.T, dir string) *protected {
 	t.Helper()
-	issuer := freeAddr(t)
-	p := &protected{t, ctx, freeAddr(t), "http://" + issuer}
+	issuer := addrtest.Free(t)
+	p := &protected{t, ctx, addrtest.Free(t), "http://" + issuer}
 	ports := make([]string, 2)
 	for i, addr := range []string{p.addr, issuer} {
 		var err error

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 )
 
 // reference builds go-sdk's server for this suite, once.
@@ -46,7 +48,7 @@ func referenceRemote(ctx context.Context, t *testing.T, dir string, speaks era) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
+	addr := addrtest.Free(t)
 	cmd := exec.Command(file, "-http", addr, fmt.Sprintf("-stateless=%t", speaks == modern))
 	exited, log := start(ctx, t, dir, cmd)
 	again := time.NewTicker(10 * time.Millisecond)

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +24,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/examples/demo"
+	"github.com/interlock-mcp/interlock/gateway/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
 
@@ -140,7 +139,7 @@ func start(t *testing.T) *gateway {
 	issuer := oauthtest.StartIssuer(t, "", oauthtest.Behaviour{})
 	far := oauthtest.StartResource(t, issuer, oauthtest.Protection{})
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	listen, metrics := freeAddr(t), freeAddr(t)
+	listen, metrics := addrtest.Free(t), addrtest.Free(t)
 	g := &gateway{
 		t: t, dir: dir, config: filepath.Join(dir, "interlock.json"), exited: make(chan struct{}), issuer: issuer,
 		endpoint: "http://" + listen + "/mcp", prometheus: "http://" + metrics + "/metrics",
@@ -313,21 +312,4 @@ func pids(program string) (all []int) {
 		}
 	}
 	return all
-}
-
-// freeAddr returns a loopback address that nothing listens on, with a port that the
-// system does not give out by itself.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	var err error
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
-		var l net.Listener
-		if l, err = net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal(err)
-	return ""
 }
