@@ -63,7 +63,8 @@ func TestOrdersAreNotWaitedForUnlessAsked(t *testing.T) {
 		synctest.Wait()
 		begun := time.Now()
 		out := r.Restart(t.Context(), admin.Order{All: true})
-		if words(out) != "slow:starting" && words(out) != "slow:stopping" || out[0].Done || time.Since(begun) != 0 {
+		// How far it has come by then is nobody's promise.
+		if len(out) != 1 || !out[0].OK || out[0].Done || time.Since(begun) != 0 {
 			t.Errorf("%+v after %v", out, time.Since(begun))
 		}
 	})
