@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 
@@ -31,11 +32,36 @@ func (t *troubles) news(e *oauth.Event) (fresh, recovered bool) {
 		if t.known == nil {
 			t.known = make(map[oauth.Key]oauth.EventKind)
 		}
+		if len(t.known) >= maxTroubles && !bad {
+			t.forget()
+		}
 		t.known[e.Key] = e.Kind
 		return was != e.Kind, false
 	}
 	delete(t.known, e.Key)
 	return true, bad
+}
+
+// maxTroubles bounds how many accounts are remembered. Of one that was forgotten it is
+// told again that something is wrong.
+const maxTroubles = 10_000
+
+// forget forgets half of them, those of principals first. The caller holds mu.
+func (t *troubles) forget() {
+	for _, all := range []bool{false, true} {
+		for k := range t.known {
+			if len(t.known) > maxTroubles/2 && (all || k.Principal != "") {
+				delete(t.known, k)
+			}
+		}
+	}
+}
+
+// retain forgets all upstreams but those for which there is true.
+func (t *troubles) retain(there func(upstream string) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.known, func(k oauth.Key, _ oauth.EventKind) bool { return !there(k.Upstream) })
 }
 
 // reported is told what happens to accounts, and makes lines of the log, events,

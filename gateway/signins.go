@@ -27,8 +27,6 @@ type signIns struct {
 
 	mu      sync.Mutex         // guards the rest
 	targets map[string]*target // by upstream
-	// used are the accounts that links have asked for.
-	used map[oauth.Key]struct{}
 }
 
 // target is what is signed in to, as it was configured by that key.
@@ -46,7 +44,7 @@ func newSignIns(g *Gateway, cfg *config.Config, store oauth.Store) (*signIns, er
 		}
 		store = v
 	}
-	s := &signIns{g: g, store: store, targets: make(map[string]*target), used: make(map[oauth.Key]struct{})}
+	s := &signIns{g: g, store: store, targets: make(map[string]*target)}
 	s.accounts = oauth.New(oauth.Options{Store: store, Changed: s.changed, Report: s.reported})
 	return s, nil
 }
@@ -58,9 +56,6 @@ func (s *signIns) credentials(c *upstream.Config, principal string) oauth.Source
 	if t == nil {
 		return nil
 	}
-	s.mu.Lock()
-	s.used[oauth.Key{Upstream: c.Name, Principal: principal}] = struct{}{}
-	s.mu.Unlock()
 	return s.accounts.Source(t, principal)
 }
 
@@ -115,12 +110,9 @@ func (s *signIns) keep(ups []upstream.Config) {
 			s.drop(name)
 		}
 	}
-	for k := range s.used {
-		if !there[k.Upstream] {
-			delete(s.used, k)
-		}
-	}
 	s.mu.Unlock()
+	s.accounts.Retain(func(name string) bool { return there[name] })
+	s.trouble.retain(func(name string) bool { return there[name] })
 	s.offers.endWhere(func(k oauth.Key) bool { return !there[k.Upstream] }, errOfferGone)
 }
 
@@ -155,24 +147,17 @@ func (s *signIns) changed(k oauth.Key) {
 // gone reports whether links have used an account that is not there any more. Of one
 // that cannot be read for now nothing is known.
 func (s *signIns) gone(k oauth.Key) bool {
-	s.mu.Lock()
-	_, used := s.used[k]
-	s.mu.Unlock()
 	st := s.accounts.State(k)
-	return used && !st.Signed && st.Err == ""
+	return s.accounts.Used(k) && !st.Signed && st.Err == ""
 }
 
 // look reads the accounts of an upstream again, the gateway's own and those of
 // principals.
 func (s *signIns) look(ctx context.Context, upstream string) error {
 	keys := map[oauth.Key]struct{}{{Upstream: upstream}: {}}
-	s.mu.Lock()
-	for k := range s.used {
-		if k.Upstream == upstream {
-			keys[k] = struct{}{}
-		}
+	for _, k := range s.accounts.UsedAt(upstream) {
+		keys[k] = struct{}{}
 	}
-	s.mu.Unlock()
 	kept, err := s.store.Accounts(ctx)
 	for i := range kept {
 		if kept[i].Upstream == upstream {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"sync"
@@ -108,20 +109,47 @@ func (a *Accounts) replace(k Key, old, made held) bool {
 // maxSources bounds the sources that are at hand. Links keep what they have.
 const maxSources = 10_000
 
-// bound drops half of the sources of principals when there are too many. One that a
-// link still has reads the store as another process would: two for one account renew
-// it once. mu is held.
+// bound drops half of the sources of principals when there are too many, those without a
+// token first. One that a link still has reads the store as another process would: two
+// for one account renew it once. mu is held.
 func (a *Accounts) bound() {
 	if len(a.sources) < maxSources {
 		return
 	}
-	drop := maxSources / 2
-	for k := range a.sources {
-		if k.Principal != "" && drop > 0 {
-			drop--
-			delete(a.sources, k)
+	for _, all := range []bool{false, true} {
+		for k, h := range a.sources {
+			if s, ok := h.source.(*live); k.Principal != "" && len(a.sources) > maxSources/2 && (all || ok && s.now.Load() == nil) {
+				delete(a.sources, k)
+			}
 		}
 	}
+}
+
+// Used reports whether Source was asked for an account. Of principals the last 5,000 are
+// known at least.
+func (a *Accounts) Used(k Key) bool {
+	s, _ := a.find(k)
+	return s != nil
+}
+
+// UsedAt are the accounts of an upstream that are Used, in no order.
+func (a *Accounts) UsedAt(upstream string) (keys []Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k := range a.sources {
+		if k.Upstream == upstream {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// Retain has the sources forgotten of all upstreams but those for which there is true.
+// Links keep what they have.
+func (a *Accounts) Retain(there func(upstream string) bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.sources, func(k Key, _ held) bool { return !there(k.Upstream) })
 }
 
 // source makes one.

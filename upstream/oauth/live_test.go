@@ -351,6 +351,20 @@ func TestSourcesBounded(t *testing.T) {
 		if r.Source(r.target, "") != own {
 			t.Error("the gateway's own was dropped")
 		}
+		if r.Source(r.target, "ada") != ada || !r.Used(Key{"linear", "ada"}) {
+			t.Error("one with a token was dropped, though most have none")
+		}
+		if n := len(r.UsedAt("linear")); n != len(r.sources) || len(r.UsedAt("other")) != 0 {
+			t.Errorf("%d are used, want %d", n, len(r.sources))
+		}
+		r.Retain(func(name string) bool { return name == "linear" })
+		if !r.Used(Key{"linear", "ada"}) {
+			t.Error("those of an upstream that stays are dropped")
+		}
+		r.Retain(func(name string) bool { return name != "linear" })
+		if len(r.sources) != 0 || r.Used(Key{"linear", "ada"}) {
+			t.Errorf("%d sources of an upstream that is gone", len(r.sources))
+		}
 		r.must(r.Source(r.target, "ada"))
 		time.Sleep(2 * time.Hour)
 		r.must(ada)
