@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +43,16 @@ func (g *Gateway) serveBegin(w http.ResponseWriter, r *http.Request) {
 	}
 	defer g.leave()
 	ticket := r.PathValue("ticket")
-	o := g.signIns.offers.use(ticket)
+	o := g.signIns.offers.page(ticket)
+	if o != nil {
+		if wait := g.signIns.offers.admit(o.Key, time.Now()); wait > 0 {
+			seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
+			w.Header().Set("Retry-After", seconds)
+			page{Title: "Too many tries to sign in to " + o.Upstream, Text: "Go back and press the button again in " + seconds + " seconds. The link stays good."}.show(w, http.StatusTooManyRequests)
+			return
+		}
+		o = g.signIns.offers.use(ticket)
+	}
 	if o == nil {
 		stalePage.show(w, http.StatusNotFound)
 		return

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +22,10 @@ const (
 	// maxAttempts is how many people, or tabs, may be at the authorization server for
 	// one of them; the oldest makes room.
 	maxAttempts = 8
+	// maxBegins is how often the sign-in to one account may begin within beginSpan: each
+	// asks the server and the authorization server, and may register a client there.
+	maxBegins = 10
+	beginSpan = time.Minute
 )
 
 // Why a sign-in that was offered came to nothing.
@@ -62,6 +68,9 @@ type offerTable struct {
 	byName   map[string]*offer
 	byTicket map[string]*offer
 	byState  map[string]*attempt
+	// begins are the last times at which a sign-in began, oldest first, by account and not
+	// by offer: who ends one gets another.
+	begins map[oauth.Key][]time.Time
 }
 
 // open returns the offer for an account, and a ticket of a page of its own. Those who
@@ -131,6 +140,28 @@ func (t *offerTable) restore(o *offer, ticket string) {
 		o.ticket = ticket
 		t.byTicket[ticket] = o
 	}
+}
+
+// admit notes that the sign-in to an account begins now. It returns for how long none may,
+// zero if this one may.
+func (t *offerTable) admit(k oauth.Key, now time.Time) (wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	times := t.begins[k]
+	if len(times) == maxBegins {
+		if wait = beginSpan - now.Sub(times[0]); wait > 0 {
+			return wait
+		}
+		times = times[1:]
+	}
+	if len(t.begins) >= maxOffers { // as many as there are offers, but for those of the last minute
+		maps.DeleteFunc(t.begins, func(_ oauth.Key, times []time.Time) bool { return now.Sub(times[len(times)-1]) >= beginSpan })
+	}
+	if t.begins == nil {
+		t.begins = make(map[oauth.Key][]time.Time)
+	}
+	t.begins[k] = append(slices.Clip(times), now)
+	return 0
 }
 
 // begun notes that a person is on the way to the authorization server. It reports
