@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -8,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zalando/go-keyring"
+	"github.com/interlock-mcp/interlock/upstream/oauth/vault"
 )
 
 // LoadOptions says what to load. The zero value discovers a file and uses the
@@ -23,7 +24,7 @@ type LoadOptions struct {
 	// Environ is the environment as KEY=value; nil is the process's own.
 	Environ []string
 	// Keyring returns a secret of the system's keyring; nil is the system's own,
-	// under the service "interlock".
+	// under the service "interlock", which has 5 s for an answer.
 	Keyring func(name string) (string, error)
 	// LookPath finds a command, for a warning when there is none; nil is
 	// exec.LookPath.
@@ -139,7 +140,8 @@ func newLoader(o LoadOptions) *loader {
 		}
 	}
 	if l.keyring == nil {
-		l.keyring = func(name string) (string, error) { return keyring.Get("interlock", name) }
+		r := vault.NewReader(nil)
+		l.keyring = func(name string) (string, error) { return r.Secret(context.Background(), "interlock", name) }
 	}
 	if l.lookPath == nil {
 		l.lookPath = exec.LookPath

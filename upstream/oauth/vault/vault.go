@@ -59,6 +59,9 @@ type Options struct {
 	Patience time.Duration
 }
 
+// patience is how long a keyring may take where no person is known to be.
+const patience = 5 * time.Second
+
 // Vault is an oauth.Store. Its errors name the file, and say how to mend it; they wrap
 // oauth.ErrLost if only a new sign-in does.
 type Vault struct {
@@ -87,7 +90,7 @@ func Open(o Options) (*Vault, error) {
 		o.Keyring = system{}
 	}
 	if o.Patience == 0 {
-		o.Patience = 5 * time.Second
+		o.Patience = patience
 	}
 	v := &Vault{where: o.Where, keyring: &ring{Keyring: o.Keyring, patience: o.Patience}, turn: make(chan struct{}, 1)}
 	if o.Dir != "" {
