@@ -117,8 +117,8 @@ func (s *signIns) reported(e oauth.Event) {
 		if need != nil && (need.Why == oauth.Expired || need.Why == oauth.Revoked || need.Why == oauth.BadClient) {
 			g.tel.TokenRenewal(e.Upstream, telemetry.RenewalOver)
 		}
-		if fresh {
-			how := howToSignIn(e.Upstream, e.Principal, s.configOf(e.Upstream))
+		if fresh && need != nil {
+			how := need.Mend(s.configOf(e.Upstream).Flow)
 			g.log.WarnContext(ctx, "an upstream needs a sign-in", append(attrs, telemetry.EventName, telemetry.LogNeedsAuth, "error", e.Err, "mend", how)...)
 			happened("needs_auth", e.Upstream+" needs a sign-in"+whose+": "+strings.TrimPrefix(text(e.Err), "needs_auth: ")+"; "+how)
 		}
@@ -130,19 +130,6 @@ func text(err error) string {
 		return "it was not said why"
 	}
 	return err.Error()
-}
-
-// howToSignIn says what a person does about an upstream that needs a sign-in.
-func howToSignIn(name, principal string, c oauth.Config) string {
-	switch {
-	case c.Flow == oauth.ClientCredentials:
-		return "see that its authorization server knows the client that is configured (auth.client_id)"
-	case c.Flow == oauth.Bearer:
-		return "configure another token (auth.token)"
-	case principal != "":
-		return "its client opens the link that it is shown at the next call, if it supports URL elicitation; else at this machine: interlock login " + name + " --principal " + oauth.Key{Principal: principal}.Subject()
-	}
-	return "sign in with: interlock login " + name
 }
 
 // failed tells of a sign-in of a person that came to nothing, and ends what waits for

@@ -72,7 +72,7 @@ func (s *signIns) view(c *upstream.Config) *admin.SignIn {
 		v.State = admin.SignedIn
 	}
 	if n := st.Needs; n != nil {
-		v.Why, v.How = string(n.Why), howToSignIn(c.Name, "", c.Auth)
+		v.Why, v.How = string(n.Why), n.Mend(c.Auth.Flow)
 		if n.Why != oauth.MoreScope { // with which the token goes on to be used
 			v.State = admin.NeedsAuth
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -137,11 +136,7 @@ func refusesToken(resp *response) bool {
 	case http.StatusUnauthorized:
 		return true
 	case http.StatusForbidden:
-		for _, challenge := range resp.header.Values("WWW-Authenticate") {
-			if strings.Contains(challenge, "insufficient_scope") {
-				return true
-			}
-		}
+		return oauth.WantsScope(resp.header)
 	}
 	return false
 }

@@ -611,3 +611,29 @@ func (w *waited) Authorization(ctx context.Context) (string, error) {
 	<-ctx.Done()
 	return "", ctx.Err()
 }
+
+// TestWhatRefusesAToken: a 403 is about the token if its challenge says so, and not if the
+// word is in what the server tells besides, which once had a token renewed for nothing.
+func TestWhatRefusesAToken(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		says   string
+		want   bool
+	}{
+		{401, "", true},
+		{403, "", false},
+		{403, `Bearer error="insufficient_scope", scope="write"`, true},
+		{403, `Basic realm="x", Bearer error=insufficient_scope`, true},
+		{403, `Bearer error="access_denied", error_description="no insufficient_scope, but the plan"`, false},
+		{403, `Bearer realm="insufficient_scope"`, false},
+		{400, `Bearer error="insufficient_scope"`, false},
+	} {
+		resp := &response{status: c.status, header: http.Header{}}
+		if c.says != "" {
+			resp.header.Set("WWW-Authenticate", c.says)
+		}
+		if got := refusesToken(resp); got != c.want {
+			t.Errorf("%d %s: %v", c.status, c.says, got)
+		}
+	}
+}

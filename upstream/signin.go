@@ -125,17 +125,3 @@ func (u *Upstream) refusedOwn(l *live, err error) {
 		poke(u.timed)
 	}
 }
-
-// signInHint says what to do about a sign-in that is missing.
-func (u *Upstream) signInHint(needs *oauth.NeedsAuth) string {
-	switch u.Config().Auth.Flow {
-	case oauth.ClientCredentials:
-		return "; check auth.client_id, its secret or key, and what the client is allowed to at its authorization server"
-	case oauth.Bearer:
-		return "; put another one under auth.token"
-	}
-	if needs.Principal != "" {
-		return "; who calls has to sign in there, through a client that can open links, or at the gateway's machine with: interlock login " + u.name + " --principal " + needs.Subject()
-	}
-	return "; sign in with: interlock login " + u.name
-}

@@ -219,7 +219,7 @@ func (r *runner) describe(err error, now time.Time) *Failure {
 		f.Message += r.hint(way)
 	}
 	if f.needs != nil {
-		f.Reason, f.Message = "needs_auth", f.needs.Error()+r.signInHint(f.needs)
+		f.Reason, f.Message = "needs_auth", f.needs.Error()+"; "+f.needs.Mend(r.Config().Auth.Flow)
 	}
 	if f.Stderr == nil {
 		for _, l := range r.stderr.since(r.wrote, 20) {
@@ -234,7 +234,7 @@ func (u *Upstream) hint(e *TransportError) string {
 	needs := needsAuth(e)
 	switch {
 	case needs != nil:
-		return u.signInHint(needs)
+		return "; " + needs.Mend(u.Config().Auth.Flow)
 	case e.Status == http.StatusForbidden:
 		return "; the server knows who asks and refuses: check what the credentials in headers may do"
 	case e.Status == http.StatusUnauthorized || e.Reason == "unauthorized":

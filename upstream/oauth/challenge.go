@@ -20,6 +20,10 @@ type challenged struct {
 	code     string // error: insufficient_scope, invalid_token
 }
 
+// WantsScope reports whether an answer with the header h says that the token has not the
+// scopes for the request (RFC 6750 section 3.1, insufficient_scope).
+func WantsScope(h http.Header) bool { return readChallenge(h).code == "insufficient_scope" }
+
 // readChallenge reads the headers of an answer. A header that is malformed says nothing,
 // and keeps the others from nothing.
 func readChallenge(h http.Header) challenged {

@@ -42,3 +42,17 @@ func (e *NeedsAuth) Error() string {
 	}
 	return "needs_auth: " + said
 }
+
+// Mend says what a person does about it, where the account is got by way of flow: a
+// sentence without a capital and a full stop.
+func (e *NeedsAuth) Mend(flow Flow) string {
+	switch {
+	case flow == ClientCredentials:
+		return "check auth.client_id, its secret or key, and what the client is allowed to at its authorization server"
+	case flow == Bearer:
+		return "put another token under auth.token"
+	case e.Principal != "":
+		return "who calls has to sign in there, through a client that can open links, or at the gateway's machine with: interlock login " + e.Upstream + " --principal " + e.Subject()
+	}
+	return "sign in with: interlock login " + e.Upstream
+}
