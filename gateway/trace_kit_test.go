@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/telemetry"
 	"github.com/interlock-mcp/interlock/telemetry/telemetrytest"
@@ -57,9 +59,29 @@ func traces(t *testing.T, cfg *config.Config, o Options, change func(*telemetry.
 	tel, end := startTelemetry(t, c, change)
 	o.Telemetry = tel
 	r := startWith(t, cfg, o).running()
-	x := &traced{rig: r, Collector: c, end: func() { r.stop(); end() }}
+	x := &traced{rig: r, Collector: c, end: func() { r.stop(); nothingUnderWay(t, tel); end() }}
 	t.Cleanup(end) // before the collector ends
 	return x
+}
+
+// nothingUnderWay looks whether each span of a request has ended.
+func nothingUnderWay(t *testing.T, tel *telemetry.Telemetry) {
+	t.Helper()
+	raw, _, err := tel.Traces(telemetry.Wanted{UnderWay: true})
+	if errors.Is(err, telemetry.ErrNotKept) {
+		return
+	}
+	all, err2 := admin.ReadSpans(raw)
+	if err = errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, spans := range all {
+		for _, s := range spans {
+			if s.Open {
+				t.Errorf("the gateway has ended, and this has not: %+v", s)
+			}
+		}
+	}
 }
 
 // remoteKit is the fake over HTTP and the headers of the calls that it got.

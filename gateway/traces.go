@@ -38,7 +38,7 @@ func (g *Gateway) Trace(ctx context.Context, id string, wait time.Duration) (jso
 }
 
 func wanted(q admin.TraceQuery) telemetry.Wanted {
-	return telemetry.Wanted{Limit: q.Limit, Calls: q.Calls, Errors: q.Errors, Upstream: q.Upstream, Tool: q.Tool, Slower: q.Slower, Since: q.Since}
+	return telemetry.Wanted{Limit: q.Limit, UnderWay: q.UnderWay, Calls: q.Calls, Errors: q.Errors, Upstream: q.Upstream, Tool: q.Tool, Slower: q.Slower, Since: q.Since}
 }
 
 // noTrace is the error of one that is not there, as the admin API says it.

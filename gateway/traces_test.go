@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream"
 )
 
 // remembering starts a telemetry that keeps traces and exports none.
@@ -120,4 +123,60 @@ func TestTracesThatAreNotThere(t *testing.T) {
 			t.Error(id, err)
 		}
 	})
+}
+
+// A call under way is listed with what its server was asked, for who asks for such
+// ones, and is found by its id.
+func TestCallUnderWayIsListed(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	r := tracedTool(t, nil, func(ctx context.Context, _ *upstream.Request) (json.RawMessage, error) {
+		close(started)
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return json.RawMessage(`{"content":[]}`), nil
+	})
+	c := r.connect(`{}`)
+	answered := make(chan reply, 1)
+	go func() { answered <- c.post(calls("5", "a__do", `{}`)) }()
+	select {
+	case <-started:
+	case a := <-answered:
+		t.Fatalf("it was answered at once: %d %s", a.status, a.body)
+	}
+	open := func(q admin.TraceQuery) (names []string, trace string) {
+		t.Helper()
+		raw, err := r.rig.Traces(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := admin.ReadSpans(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spans := range all {
+			for _, s := range spans {
+				if s.Open {
+					names, trace = append(names, s.Name), s.Trace
+				}
+			}
+		}
+		return names, trace
+	}
+	names, id := open(admin.TraceQuery{UnderWay: true, Upstream: "a", Calls: true, Limit: 1})
+	if !slices.Equal(names, []string{"tools/call a__do", "tools/call do"}) {
+		t.Errorf("under way is %q", names)
+	}
+	if raw, err := r.rig.Trace(t.Context(), id, 0); err != nil || !strings.Contains(string(raw), "tools/call do") {
+		t.Errorf("by its id: %s %v", raw, err)
+	}
+	if names, _ := open(admin.TraceQuery{}); len(names) != 0 {
+		t.Errorf("for who does not ask, under way is %q", names)
+	}
+	close(release)
+	<-answered
+	if names, _ := open(admin.TraceQuery{UnderWay: true}); len(names) != 0 {
+		t.Errorf("it was answered, and under way is %q", names)
+	}
 }

@@ -202,6 +202,9 @@ func (op *Operation) write(s *Span, kind Kind) {
 	add(AttrClientAddress, op.ClientAddress)
 	add(AttrUpstream, op.Upstream)
 	r.sheet.b = b
+	if s.kept {
+		s.t.open.begun(s)
+	}
 }
 
 // series returns what a successful operation is counted under.

@@ -336,6 +336,7 @@ func (s *Span) end(at time.Time, o Outcome) {
 		s.t.queue.add(p.b)
 	}
 	if s.kept {
+		s.t.open.ended(s)
 		s.t.ring.add(finished{
 			trace: s.ref.trace, span: s.ref.span, parent: r.parent, root: r.root,
 			began: s.began, ended: at, failed: failure != "", raw: bytes.Clone(p.b),

@@ -33,6 +33,7 @@ type Telemetry struct {
 	queue    *spanQueue              // nil when no trace is exported
 	uploader *uploader               // the queue's
 	ring     *ring                   // nil when none is kept
+	open     underway                // requests that will be in it
 	sheets   sync.Pool               // of *sheet, for spans
 	sampler  sampler                 // of what is exported
 	budget   budget                  // of what is kept

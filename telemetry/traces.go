@@ -48,6 +48,8 @@ func (e *AmbiguousTraceError) Error() string {
 // kept as traces. The zero value is all of them.
 type Wanted struct {
 	Limit int // at most so many, the last ones; 0 is all
+	// UnderWay adds requests that have not ended: what is told of them has no end.
+	UnderWay bool
 	// Calls is requests of clients alone, Errors those alone of which something failed.
 	Calls, Errors bool
 	// Upstream and Tool are names that a span of theirs has; a tool's is the one that
@@ -65,7 +67,12 @@ func (t *Telemetry) Traces(w Wanted) (_ json.RawMessage, n int, err error) {
 	if t == nil || t.ring == nil {
 		return nil, 0, ErrNotKept
 	}
+	var open []keptSpan
+	if w.UnderWay {
+		open = t.open.spans()
+	}
 	kept, _ := t.ring.last(0)
+	kept = withOpen(kept, open)
 	var groups [][]jsonSpan
 	for _, s := range w.among(kept, 0) {
 		groups = append(groups, s)
@@ -78,7 +85,7 @@ func (t *Telemetry) Traces(w Wanted) (_ json.RawMessage, n int, err error) {
 
 // NextTraces returns what of what is wanted ended after that time of the ring, each
 // as an answer of Traces, the first to end first. now is for the next time, and
-// changed is closed when there may be more. w.Limit is not looked at.
+// changed is closed when there may be more. w.Limit and w.UnderWay are not looked at.
 func (t *Telemetry) NextTraces(w Wanted, after uint64) (list []json.RawMessage, now uint64, changed <-chan struct{}, err error) {
 	if t == nil || t.ring == nil {
 		return nil, 0, nil, ErrNotKept
@@ -144,10 +151,10 @@ const (
 	lookout = 10 * time.Millisecond
 )
 
-// Trace returns all that is kept of one trace, as Traces does: what its id begins
-// with is enough if there is no other. It waits until a request of it has ended, and
-// no span came for 50 ms, for no longer than patience or ctx. The error is
-// ErrNotKept, an *UnknownTraceError or an *AmbiguousTraceError.
+// Trace returns all that is known of one trace, as Traces does, with what of it is
+// under way: what its id begins with is enough if there is no other. It waits until a
+// request of it has ended, and no span came for 50 ms, for no longer than patience or
+// ctx. The error is ErrNotKept, an *UnknownTraceError or an *AmbiguousTraceError.
 func (t *Telemetry) Trace(ctx context.Context, prefix string, patience time.Duration) (json.RawMessage, error) {
 	if t == nil || t.ring == nil {
 		return nil, ErrNotKept
@@ -157,9 +164,10 @@ func (t *Telemetry) Trace(ctx context.Context, prefix string, patience time.Dura
 	var newest uint64
 	for {
 		now := time.Now()
-		k, err := t.ring.find(prefix)
+		open := t.open.spans()
+		k, err := t.ring.find(prefix, open)
 		whole := false
-		if err == nil {
+		if err == nil && len(k.spans) > 0 {
 			last := k.spans[len(k.spans)-1].at
 			if last != newest {
 				newest, since = last, now
@@ -173,7 +181,8 @@ func (t *Telemetry) Trace(ctx context.Context, prefix string, patience time.Dura
 		if err != nil {
 			return nil, err
 		}
-		spans := slices.Clone(k.spans)
+		open = slices.DeleteFunc(open, func(s keptSpan) bool { return s.trace != k.id })
+		spans := slices.Clone(withOpen([]traceCopy{k}, open)[0].spans)
 		slices.SortStableFunc(spans, outermost)
 		return tracesJSON(jsonResourceOf(t.resource), t.about.Version, [][]jsonSpan{decode(spans)}), nil
 	}
@@ -205,13 +214,20 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// find returns the one trace whose id begins so.
-func (r *ring) find(prefix string) (traceCopy, error) {
+// find returns the one trace whose id begins so, of those kept and those open. It has
+// the spans that are kept, none of one that is open alone.
+func (r *ring) find(prefix string, open []keptSpan) (traceCopy, error) {
 	kept, _ := r.last(0)
 	var found []traceCopy
 	for _, k := range kept {
 		if strings.HasPrefix(hex.EncodeToString(k.id[:]), prefix) {
 			found = append(found, k)
+		}
+	}
+	for _, s := range open {
+		isIt := func(k traceCopy) bool { return k.id == s.trace }
+		if strings.HasPrefix(hex.EncodeToString(s.trace[:]), prefix) && !slices.ContainsFunc(found, isIt) {
+			found = append(found, traceCopy{id: s.trace})
 		}
 	}
 	switch len(found) {

@@ -217,7 +217,7 @@ func TestTracesOfOneClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if spans := fromOTLPJSON(t, whole).ResourceSpans[0].ScopeSpans[0].Spans; len(spans) != 6 || spans[0].Name != "tools/call a" {
+	if spans := fromOTLPJSON(t, whole).ResourceSpans[0].ScopeSpans[0].Spans; len(spans) != 7 || spans[0].Name != "tools/call a" {
 		t.Errorf("of the whole: %d spans, the first %s", len(spans), spans[0].Name)
 	}
 }

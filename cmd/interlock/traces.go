@@ -24,7 +24,8 @@ func (a *app) tracesCommand() *cobra.Command {
 		Use: "traces [ID]", GroupID: "ask", Args: cobra.MaximumNArgs(1),
 		Short: "Show the last calls, and where the time of one went",
 		Long: `Lists the last requests of clients, and what the gateway did by itself, such as starts of
-servers. With the ID of a trace, or what it begins with, it draws that one: each span with
+servers. Requests that are under way are there, too, as far as they have come; JSON leaves
+them out. With the ID of a trace, or what it begins with, it draws that one: each span with
 when it began, how long it took, what happened in it and what it is linked to.
 
 The gateway keeps the last traces in memory, those that failed longer than others
@@ -95,6 +96,7 @@ func sinceWhen(since string, now time.Time) (time.Time, error) {
 }
 
 func (a *app) listTraces(ctx context.Context, c *admin.Client, q admin.TraceQuery, output format) error {
+	q.UnderWay = output == asTable // what reads JSON takes a span without an end amiss
 	raw, err := c.Traces(ctx, q)
 	if err != nil {
 		return err
@@ -159,6 +161,8 @@ func summaryOf(spans []admin.Span) tracedCall {
 	}
 	t.upstream = strings.Join(names, ", ")
 	switch code := t.root.Attribute(telemetry.AttrStatusCode); {
+	case t.root.Open:
+		t.outcome = underWay
 	case t.root.Failed:
 		t.outcome = ending(t.root)
 	case code != "":
@@ -172,6 +176,9 @@ func summaryOf(spans []admin.Span) tracedCall {
 	}
 	return t
 }
+
+// underWay is the outcome of what has not ended.
+const underWay = "under way"
 
 // title is what a span is of, with the word that tells it apart from others of its
 // name.

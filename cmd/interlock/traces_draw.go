@@ -147,6 +147,9 @@ func (w *waterfall) details(n *spanNode, pad string) {
 	case code != "":
 		remark(w.s.yellow, "! answered with error "+code)
 	}
+	if n.Open {
+		remark(w.s.yellow, "("+underWay+")")
+	}
 	if text := notable(n.Span); text != "" {
 		remark(w.s.faint, text)
 	}

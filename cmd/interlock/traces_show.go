@@ -96,7 +96,10 @@ func spanName(s *admin.Span) string {
 		text += " [" + name + "]"
 	}
 	text += ", " + moment(s.Began)
-	if s.Took() > 0 {
+	switch {
+	case s.Open:
+		text += ", " + underWay
+	case s.Took() > 0:
 		text += ", took " + brief(s.Took())
 	}
 	if s.Failed {

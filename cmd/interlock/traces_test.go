@@ -47,6 +47,9 @@ func linked(trace, span, why string) func(*admin.Span) {
 	}
 }
 
+// open is a span that has not ended.
+func open(s *admin.Span) { s.Open = true }
+
 // sickCall is a call that waited for a restart and timed out in the end.
 func sickCall() []admin.Span {
 	const start = "99999999999999999999999999999999"
@@ -226,6 +229,24 @@ func TestWaterfallOfHostileSpans(t *testing.T) {
 	}
 }
 
+// Of what has not ended one sees how far it has come.
+func TestWaterfallOfWhatIsUnderWay(t *testing.T) {
+	spans := []admin.Span{made("a", "", "tools/call clock__wait", 2, 0, 1000, open), made("b", "a", "queue wait", 1, 0, 500)}
+	want := []string{
+		"2026-11-22 12:00:00.000, 1.00s, 2 spans", "",
+		"SPAN                    AT     TOOK  0                                  1.00s",
+		"tools/call clock__wait   0    1.00s  ████████████████████████████████████████",
+		"│  (under way)",
+		"└─ queue wait            0  500.0ms  ████████████████████",
+	}
+	if diff := cmp.Diff(want, on(0, func(s *screen) { s.waterfall(spans, nil, traceView{}) })[1:]); diff != "" {
+		t.Error(diff)
+	}
+	if got := spanName(&spans[0]); !strings.HasSuffix(got, ", under way") {
+		t.Errorf("a link leads to %s", got)
+	}
+}
+
 func TestTracesTable(t *testing.T) {
 	ok := []admin.Span{made("a", "", "tools/call clock__now", 2, 0, 12, with(telemetry.AttrUpstream, "")), made("b", "a", "tools/call now", 3, 1, 11, with(telemetry.AttrUpstream, "clock"))}
 	retried := []admin.Span{made("a", "", "tools/list", 2, 10, 60), made("b", "a", "tools/list", 3, 11, 30, with(telemetry.AttrUpstream, "a"), failing("reset", "")), made("c", "a", "tools/list", 3, 31, 60, with(telemetry.AttrUpstream, "b"))}
@@ -233,7 +254,8 @@ func TestTracesTable(t *testing.T) {
 	for i := range refused {
 		refused[i].Trace = "4bf92f35ffffffffffffffffffffffff"
 	}
-	got := on(0, func(s *screen) { s.traces([][]admin.Span{refused, retried, sickCall(), ok, {}}) })
+	going := []admin.Span{made("a", "", "tools/call clock__wait", 2, 30, 2030, open), made("b", "a", "tools/call wait", 3, 31, 2030, open, with(telemetry.AttrUpstream, "clock"))}
+	got := on(0, func(s *screen) { s.traces([][]admin.Span{going, refused, retried, sickCall(), ok, {}}) })
 	for i := range got { // the day is said of what is not of today
 		got[i] = strings.Replace(got[i], "2026-11-22 ", "", 1)
 	}
@@ -243,6 +265,7 @@ func TestTracesTable(t *testing.T) {
 		"4bf92f357  tools/call files__read  files     1.20s   timeout        5",
 		"4bf92f357  tools/list              a, b      50.0ms  ok (1 failed)  3",
 		"4bf92f35f  tools/call _other       -         50µs    error -32602   1",
+		"4bf92f357  tools/call clock__wait  clock     2.00s   under way      2",
 	}
 	for i := range got {
 		_, got[i], _ = strings.Cut(strings.TrimLeft(got[i], "AT0123456789:."), "  ")

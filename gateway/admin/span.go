@@ -14,7 +14,9 @@ type Span struct {
 	Remote bool
 	Name   string
 	// Kind is 1 internal, 2 server, 3 client, 4 producer, 5 consumer.
-	Kind         int
+	Kind int
+	// Open is a span that has not ended; Ended then is when it was read.
+	Open         bool
 	Began, Ended time.Time
 	Attributes   []SpanAttribute
 	Events       []SpanEvent
@@ -128,6 +130,9 @@ func (w *wireSpan) span() Span {
 		Name: w.Name, Kind: w.Kind, Began: time.Unix(0, w.Start), Ended: time.Unix(0, w.End),
 		Attributes: attributes(w.Attributes), DroppedEvents: w.DroppedEventsCount, DroppedLinks: w.DroppedLinksCount,
 		Failed: w.Status.Code == statusError, Message: w.Status.Message,
+	}
+	if s.Open = w.End == 0; s.Open {
+		s.Ended = time.Now()
 	}
 	for _, e := range w.Events {
 		s.Events = append(s.Events, SpanEvent{time.Unix(0, e.Time), e.Name, attributes(e.Attributes)})

@@ -23,7 +23,8 @@ type Traces interface {
 	NextTraces(q TraceQuery, after uint64) (list []json.RawMessage, now uint64, changed <-chan struct{}, err error)
 	TracesNow() uint64
 	// Trace returns a whole trace by its id, or by what that begins with. If it has
-	// not ended it waits for that, for at most so long. The error is an *Error with
+	// not ended it waits for that, for at most so long; a span of it that is under way
+	// then has the end 0. The error is an *Error with
 	// CodeUnknownTrace if there is none, and CodeBadRequest if there are several.
 	Trace(ctx context.Context, id string, wait time.Duration) (json.RawMessage, error)
 	// CallTraced is CallIn of an operator who wants to see what becomes of it: it is
@@ -39,6 +40,9 @@ const headerTrace = "Interlock-Trace"
 type TraceQuery struct {
 	// Limit is how many at most, the last ones; 0 is all.
 	Limit int
+	// UnderWay adds requests that have not ended, as if they did now: their spans have
+	// the end 0.
+	UnderWay bool
 	// Calls selects requests of clients, Errors those of which something failed.
 	Calls, Errors bool
 	// Upstream and Tool are names; a tool's is the one that clients use, or the
@@ -85,6 +89,9 @@ func traceQuery(r *http.Request, now time.Time) (TraceQuery, error) {
 		return q, err
 	}
 	q.Limit = int(limit) //nolint:gosec // at most maxTraces
+	if q.UnderWay, err = yes(r, "under_way"); err != nil {
+		return q, err
+	}
 	if q.Calls, err = yes(r, "calls"); err != nil {
 		return q, err
 	}
@@ -119,6 +126,9 @@ func (q TraceQuery) query() url.Values {
 	set("tool", q.Tool)
 	if q.Limit > 0 {
 		set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.UnderWay {
+		set("under_way", "true")
 	}
 	if q.Calls {
 		set("calls", "true")

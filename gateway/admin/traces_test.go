@@ -81,7 +81,7 @@ func TestTracesOverTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	q := TraceQuery{Limit: 3, Calls: true, Errors: true, Upstream: "a b&c", Tool: "x/y", Slower: time.Second, Since: time.Unix(1e9, 5).UTC()}
+	q := TraceQuery{Limit: 3, UnderWay: true, Calls: true, Errors: true, Upstream: "a b&c", Tool: "x/y", Slower: time.Second, Since: time.Unix(1e9, 5).UTC()}
 	if _, err := c.Traces(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
