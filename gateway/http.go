@@ -52,11 +52,12 @@ func (g *Gateway) patterns(path string) []pattern {
 			plainText(w, http.StatusNotFound, "nothing here: the MCP endpoint is "+path)
 		}},
 	}
-	if path != callbackPath && path != documentPath {
+	if path != callbackPath && path != documentPath && path != nativePath {
 		list = append(list,
 			pattern{signInPath + "{ticket}", g.page(g.serveSignIn, g.serveBegin)},
 			pattern{callbackPath, g.page(g.serveCallback, nil)},
-			pattern{documentPath, g.page(g.serveDocument, nil)})
+			pattern{documentPath, g.page(g.serveDocument, nil)},
+			pattern{nativePath, g.page(g.serveDocument, nil)})
 	}
 	if path != "/sse" && path != ssePost {
 		list = append(list, pattern{"/sse", g.serveSSE}, pattern{ssePost, g.serveSSEPost})

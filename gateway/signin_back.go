@@ -2,11 +2,9 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/oauth"
@@ -53,35 +51,4 @@ func (s *signIns) finish(ctx context.Context, a *attempt, query url.Values) erro
 		return err
 	}
 	return s.accounts.SignedIn(ctx, account)
-}
-
-// serveDocument is the gateway as a client of authorization servers
-// (draft-ietf-oauth-client-id-metadata-document).
-func (g *Gateway) serveDocument(w http.ResponseWriter, r *http.Request) {
-	base := g.pageBase()
-	if !strings.HasPrefix(base, "https:") || oauth.Loopback(hostOf(base)) {
-		plainText(w, http.StatusNotFound, "nothing here: it takes a server.public_url with https")
-		return
-	}
-	w.Header().Set("Cache-Control", "max-age=3600")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	writeJSON(w, http.StatusOK, answer{head: clientDocument(base)})
-}
-
-// clientDocument is the metadata of the gateway as a client: its address is its id.
-func clientDocument(base string) []byte {
-	b, err := json.Marshal(map[string]any{
-		"client_id":                  base + documentPath,
-		"client_name":                clientName,
-		"client_uri":                 base,
-		"application_type":           "web",
-		"redirect_uris":              []string{base + callbackPath},
-		"grant_types":                []string{"authorization_code", "refresh_token"},
-		"response_types":             []string{"code"},
-		"token_endpoint_auth_method": "none",
-	})
-	if err != nil { // strings always marshal
-		panic(err)
-	}
-	return b
 }

@@ -93,7 +93,7 @@ func (s *signIns) begin(ctx context.Context, o *offer) (*attempt, error) {
 	begin := oauth.BeginOptions{
 		Principal: o.Principal, RedirectURI: base + callbackPath, Challenge: challenge, More: more, Store: s.store,
 	}
-	if strings.HasPrefix(base, "https:") && !oauth.Loopback(hostOf(base)) {
+	if describable(base) {
 		begin.Document = base + documentPath
 	}
 	at, err := oauth.Begin(ctx, t, begin)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"github.com/interlock-mcp/interlock/upstream/oauth"
@@ -19,6 +20,7 @@ const (
 	signInPath   = "/signin/"
 	callbackPath = "/oauth/callback"
 	documentPath = "/oauth/client.json"
+	nativePath   = "/oauth/native.json"
 )
 
 //go:embed signin.html signin.css
@@ -92,14 +94,7 @@ func pageHeaders(w http.ResponseWriter) {
 func (g *Gateway) pageBase() string {
 	s := &g.cfg.Load().Server
 	if u := g.guard.Load().public; u != nil {
-		if u.Scheme != "https" && !oauth.Loopback(u.Hostname()) {
-			return ""
-		}
-		before, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(s.Path, "/"))
-		if !ok {
-			before = ""
-		}
-		return u.Scheme + "://" + u.Host + before
+		return publicBase(u, s.Path)
 	}
 	at := g.served.Load()
 	if at == nil {
@@ -119,6 +114,18 @@ func (g *Gateway) pageBase() string {
 		return "http://" + net.JoinHostPort(host, port)
 	}
 	return ""
+}
+
+// publicBase is pageBase behind server.public_url, for an endpoint at path.
+func publicBase(u *url.URL, path string) string {
+	if u.Scheme != "https" && !oauth.Loopback(u.Hostname()) {
+		return ""
+	}
+	before, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(path, "/"))
+	if !ok {
+		before = ""
+	}
+	return u.Scheme + "://" + u.Host + before
 }
 
 // page serves one of the pages: get shows it, post, which may be nil, is what its

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,6 +151,22 @@ func TestClientDocument(t *testing.T) {
 	if doc.ClientID != "https://mcp.example.com/gw/oauth/client.json" || len(doc.RedirectURIs) != 1 ||
 		doc.RedirectURIs[0] != "https://mcp.example.com/gw/oauth/callback" || doc.Method != "none" {
 		t.Errorf("%+v", doc)
+	}
+	// The client that comes back to loopback is another one.
+	got = newBrowser(t).visit(p.url + "/oauth/native.json")
+	doc.RedirectURIs = nil
+	if err := json.Unmarshal([]byte(got.body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"http://127.0.0.1:7780/callback", "http://localhost:7780/callback"}
+	if doc.ClientID != LoginDocument(&p.cfg.Load().Server) || doc.ClientID != "https://mcp.example.com/gw/oauth/native.json" ||
+		!slices.Equal(doc.RedirectURIs, want) || !strings.Contains(got.body, `"application_type":"native"`) {
+		t.Errorf("%+v", doc)
+	}
+	for _, public := range []string{"", "http://127.0.0.1:7777/mcp", "https://localhost/mcp", "http://mcp.example.com/mcp"} {
+		if at := LoginDocument(&config.Server{PublicURL: public, Path: "/mcp"}); at != "" {
+			t.Errorf("%s has a document at %s", public, at)
+		}
 	}
 	if got := newBrowser(t).visit(protect(t, noRefresh, nil).url + "/oauth/client.json"); got.status != http.StatusNotFound {
 		t.Errorf("on loopback: %d", got.status)

@@ -66,7 +66,7 @@ func listeners(t *testing.T) []listener {
 	// Who may sign in where is no secret, nor that there is nothing.
 	open := []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/", "/nothing", "/v1/nothing"}
 	// What a browser is sent to has no token; a ticket, or a cookie, is worth more.
-	open = append(open, "/signin/{ticket}", "/oauth/callback", "/oauth/client.json")
+	open = append(open, "/signin/{ticket}", "/oauth/callback", "/oauth/client.json", "/oauth/native.json")
 	return []listener{
 		{"the endpoint", tcp(free[0]), free[0], "", gateway.Patterns("/mcp"), health, nil},
 		{"the endpoint with keys", tcp(keyed), keyed, key, gateway.Patterns("/mcp"), health, append(open, health...)},
@@ -194,7 +194,7 @@ func TestBodiesOfEveryListener(t *testing.T) {
 		t.Run(l.name, func(t *testing.T) {
 			for _, c := range l.calls() {
 				// These find no session, or take no body.
-				other := []string{"/", "/nothing", "/sse", "/messages", "/v1/attach", "/signin/{ticket}", "/oauth/callback", "/oauth/client.json"}
+				other := []string{"/", "/nothing", "/sse", "/messages", "/v1/attach", "/signin/{ticket}", "/oauth/callback", "/oauth/client.json", "/oauth/native.json"}
 				if c[0] != "POST" || slices.Contains(append(other, l.exempt...), c[1]) || strings.HasPrefix(c[1], "/.well-known/") {
 					continue
 				}

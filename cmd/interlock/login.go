@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/interlock-mcp/interlock/gateway"
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/spf13/cobra"
@@ -128,7 +129,7 @@ func (a *app) signIn(ctx context.Context, c *counter, t *oauth.Target, principal
 	}
 	defer back.close()
 	wait := a.awaiting("asking " + bare(t.URL) + " where to sign in")
-	attempt, err := oauth.Begin(ctx, t, oauth.BeginOptions{Principal: principal, RedirectURI: back.uri.String(), More: append(c.wanted(), f.scopes...), Store: c.store})
+	attempt, err := oauth.Begin(ctx, t, oauth.BeginOptions{Principal: principal, RedirectURI: back.uri.String(), Offered: gateway.LoginDocument(&c.cfg.Server), More: append(c.wanted(), f.scopes...), Store: c.store})
 	wait.stop()
 	if err == nil {
 		err = showable(attempt.URL)

@@ -27,6 +27,9 @@ type BeginOptions struct {
 	// Document is the https address of a Client ID Metadata Document of our own that
 	// lists RedirectURI, "" for none. Config.ClientMetadata goes before it.
 	Document string
+	// Offered is the address of another one, of a gateway that may be out of reach or of
+	// another version: it is taken if it is found to list RedirectURI. "" for none.
+	Offered string
 	// Challenge is the header of the answer 401 or 403 that asked for the sign-in, nil
 	// if there is none: see Discover.
 	Challenge http.Header

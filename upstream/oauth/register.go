@@ -25,6 +25,8 @@ func (t *Target) register(ctx context.Context, d *Discovery, o *BeginOptions, sc
 		return t.documented(d, t.Config.ClientMetadata, o.RedirectURI), nil
 	case d.Server.ClientIDMetadataDocumentSupported && o.Document != "":
 		return t.documented(d, o.Document, o.RedirectURI), nil
+	case d.Server.ClientIDMetadataDocumentSupported && o.Offered != "" && t.lists(ctx, o.Offered, o.RedirectURI):
+		return t.documented(d, o.Offered, o.RedirectURI), nil
 	case d.Server.RegistrationEndpoint == "":
 		return nil, fmt.Errorf("%s takes only clients that it knows: register one there by hand, with the redirect URI %s, and set auth.client_id, and auth.client_secret if it gave one", d.Server.Issuer, o.RedirectURI)
 	}
@@ -75,6 +77,20 @@ func (t *Target) documented(d *Discovery, document, redirectURI string) *Registr
 		r.AuthMethod = methodKey
 	}
 	return r
+}
+
+// lists reports whether a document can be fetched from here that is about its address, and
+// has a redirect URI to the letter: not every server leaves the port of loopback out
+// (RFC 8252 section 7.3), and one that does not shows a person an error of which nobody
+// here learns. An authorization server may still not get there; that a server inside of a
+// network is out of its reach shows here, since the client is Guard's.
+func (t *Target) lists(ctx context.Context, document, redirectURI string) bool {
+	var doc struct {
+		ClientID     string   `json:"client_id"`
+		RedirectURIs []string `json:"redirect_uris"`
+	}
+	err := t.document(ctx, document, &doc)
+	return err == nil && doc.ClientID == document && slices.Contains(doc.RedirectURIs, redirectURI)
 }
 
 // secretMethod is the way to send a secret: in the header, which every server has to

@@ -259,3 +259,45 @@ func TestRegisterGrants(t *testing.T) {
 		t.Errorf("grants %v, scopes %q", got, a.Scopes)
 	}
 }
+
+// A document that is offered is taken if it can be had, is about its address and lists the
+// very redirect URI; else the client is registered, as where no document is taken.
+func TestRegisterOfferedDocument(t *testing.T) {
+	const offered = "https://gateway.test/oauth/native.json"
+	says := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	for name, c := range map[string]struct {
+		serve http.HandlerFunc // nil for nobody there
+		b     oauthtest.Behaviour
+		how   Registering
+	}{
+		"good":             {says(`{"client_id":"` + offered + `","redirect_uris":["https://x.test/cb","` + redirect + `"]}`), oauthtest.Behaviour{Documents: true}, ByDocument},
+		"not taken there":  {says(`{"client_id":"` + offered + `","redirect_uris":["` + redirect + `"]}`), oauthtest.Behaviour{}, Dynamic},
+		"another redirect": {says(`{"client_id":"` + offered + `","redirect_uris":["http://127.0.0.1:1/cb"]}`), oauthtest.Behaviour{Documents: true}, Dynamic},
+		"another client":   {says(`{"client_id":"https://other.test/","redirect_uris":["` + redirect + `"]}`), oauthtest.Behaviour{Documents: true}, Dynamic},
+		"an older gateway": {http.NotFound, oauthtest.Behaviour{Documents: true}, Dynamic},
+		"out of reach":     {nil, oauthtest.Behaviour{Documents: true}, Dynamic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, c.b, oauthtest.Protection{})
+			if c.serve != nil {
+				s.net.Handle("gateway.test", c.serve)
+			}
+			d, err := Discover(t.Context(), s.to, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.to.register(t.Context(), d, &BeginOptions{RedirectURI: redirect, Offered: offered, Store: s.store}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.How != c.how || (r.ClientID == offered) != (c.how == ByDocument) || r.RedirectURI != redirect {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
