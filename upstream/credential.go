@@ -19,6 +19,7 @@ type credential struct {
 	source oauth.Source           // nil for none: requests go as they are
 	byHand bool                   // its token was issued by hand: it is told of all that is taken
 	good   atomic.Pointer[string] // the last value that was looked through
+	open   atomic.Bool            // the source was told that the server takes requests without a token
 }
 
 // credential returns the way to r for x. What is configured as Authorization, or as
@@ -52,7 +53,7 @@ func (c *credential) send(ctx context.Context, l *life, q *outgoing) (*response,
 			return nil, failed
 		}
 		if !refusesToken(resp) {
-			if again || c.byHand {
+			if again || c.byHand || value == "" && !c.open.Load() && !c.open.Swap(true) {
 				c.source.Accepted(value)
 			}
 			return resp, nil

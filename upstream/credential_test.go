@@ -28,7 +28,8 @@ type purse struct {
 	asked    int
 	renewals int
 	refusals []string // "status token challenge"
-	accepted []string
+	accepted []string // but for those that went without a token
+	open     int      // those
 	held     chan struct{}
 	// renewing has refusals wait for their context alone, which it is told of; nil if
 	// they do not.
@@ -82,6 +83,10 @@ func (p *purse) Refused(ctx context.Context, sent string, status int, h http.Hea
 func (p *purse) Accepted(sent string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if sent == "" {
+		p.open++
+		return
+	}
 	p.accepted = append(p.accepted, sent)
 }
 
@@ -200,6 +205,25 @@ func gated(t *testing.T, gate *porter, f *fakeRemote, s oauth.Source, change fun
 		change(d)
 	}
 	return signedIn(t, d, s, nil)
+}
+
+// A source is told once that a server takes requests without a token.
+func TestTakenWithoutAToken(t *testing.T) {
+	p := new(purse)
+	l, err := gated(t, new(porter), new(fakeRemote), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if m, err := l.Do(t.Context(), call(t)); err != nil || m.Kind != jsonrpc.Result {
+			t.Errorf("call: %v", err)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open != 1 || len(p.accepted) != 0 {
+		t.Errorf("told %d times, and %q", p.open, p.accepted)
+	}
 }
 
 // TestTokenRefusedOnce is F17: fifty calls are answered 401, their token is renewed

@@ -43,6 +43,8 @@ type live struct {
 	// blind is until when requests go without a token since the store cannot tell whether
 	// there is one: a server that wants none is not to suffer from that.
 	blind time.Time
+	// open says that the server has taken a request without a token.
+	open bool
 	// stepped is when a flight found no token with the scopes that are wanted.
 	stepped time.Time
 	// told is the last need that was reported since a flight succeeded.
@@ -121,6 +123,9 @@ func (s *live) Authorization(ctx context.Context) (string, error) {
 func (s *live) closer(now time.Time) (*flight, string, error) {
 	switch {
 	case s.needs != nil && now.Before(s.held):
+		if s.open && s.needs.Why == NotSignedIn {
+			return nil, "", nil // that one request needed it says nothing of the next
+		}
 		return nil, "", s.needs
 	case s.acct.valid(now):
 		s.needs = nil
@@ -165,6 +170,10 @@ func (s *live) Refused(ctx context.Context, sent string, status int, h http.Head
 func (s *live) Accepted(sent string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sent == "" {
+		s.open = true
+		return
+	}
 	if s.acct.header() == sent {
 		s.fresh = time.Time{}
 	}

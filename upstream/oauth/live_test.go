@@ -105,6 +105,28 @@ func TestOpenServer(t *testing.T) {
 	})
 }
 
+// A server that wants a token for some of what it does is asked for the rest, whatever it
+// has just refused.
+func TestPartlyOpenServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hour, oauthtest.Protection{Open: []string{"tools/call:echo"}}, Config{})
+		s := r.Source(r.target, "")
+		for range 3 {
+			if _, err := r.call(s, "echo"); err != nil {
+				t.Error(err)
+			}
+			if n := r.needs(s, "whoami"); n.Why != NotSignedIn {
+				t.Errorf("needs %+v", n)
+			}
+		}
+		if r.count(Needed) != 1 || len(r.as.Seen("metadata")) > 1 {
+			t.Errorf("%d events, the issuer was asked %d times", r.count(Needed), len(r.as.Seen("metadata")))
+		}
+		r.signIn("")
+		r.must(s)
+	})
+}
+
 // A server that takes no token is not asked with one new token after another.
 func TestRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

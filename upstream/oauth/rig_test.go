@@ -252,7 +252,7 @@ func (r *rig) call(s Source, tool string) (text string, err error) {
 		}
 		status, h := r.post(r.mcp.URL, "application/json", sent, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"`+tool+`"}}`, &answer)
 		if status == http.StatusOK {
-			if try > 0 {
+			if try > 0 || sent == "" {
 				s.Accepted(sent)
 			}
 			return answer.Result.Content[0].Text, nil

@@ -21,6 +21,8 @@ type Source interface {
 	// Accepted says that a request which was sent once more after Refused, with the value
 	// sent, was not refused again: the next refusal of it is of a token that was good. Of
 	// a token that was issued by hand (Bearer), which is not sent once more, it says that
-	// any request was not refused. It does not block.
+	// any request was not refused, and once for each link that one without a token ("")
+	// was not: where nobody has signed in, the server itself says then what it wants a
+	// token for. It does not block.
 	Accepted(sent string)
 }

@@ -45,7 +45,7 @@ type Protection struct {
 	// Needs are the scopes that methods want, by method or, for calls, "tools/call:NAME":
 	// a token without them is answered 403.
 	Needs map[string][]string
-	// Open are methods that want no token.
+	// Open are methods that want no token, written as in Needs.
 	Open []string
 	// AnyResource takes tokens of the issuer that were meant for other servers.
 	AnyResource bool
@@ -153,7 +153,7 @@ func (s *Resource) serve(w http.ResponseWriter, r *http.Request, p Protection, i
 		g = nil
 	}
 	status, missing := http.StatusOK, []string(nil)
-	if g == nil && !slices.Contains(p.Open, method) {
+	if g == nil && !slices.Contains(p.Open, method) && !slices.Contains(p.Open, method+":"+msg.Params.Name) {
 		status = http.StatusUnauthorized
 	}
 	if g != nil {
