@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	mcpgoserver "github.com/mark3labs/mcp-go/server"
 	gosdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -169,8 +170,11 @@ func checkModern(t *testing.T, l Link, d *Dial, trigger func()) {
 		t.Errorf("ping: %v", err)
 	}
 	inbox := d.Inbox.(*recorder)
+	// What changes again before the library has told of it puts that off.
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	trigger()
 	for {
-		trigger()
 		notes := strings.Join(inbox.all(), "\n")
 		if strings.Contains(notes, "tools/list_changed") && strings.Contains(notes, "resources/updated") {
 			if strings.Contains(notes, "subscriptionId") {
@@ -180,6 +184,8 @@ func checkModern(t *testing.T, l Link, d *Dial, trigger func()) {
 		}
 		select {
 		case <-inbox.noted:
+		case <-again.C:
+			trigger()
 		case <-ctx.Done():
 			t.Fatalf("told only %s", notes)
 		}
