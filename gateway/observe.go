@@ -65,7 +65,7 @@ func (o *observer) keep(ups []*upstream.Upstream) {
 
 // StateChanged implements upstream.Observer.
 func (o *observer) StateChanged(s upstream.Status) {
-	from := o.moved(&s)
+	from, alerts, end := o.moved(&s)
 	e := admin.Event{
 		At: s.Since, Kind: "state", Upstream: s.Name, From: string(from), To: string(s.State),
 		Generation: s.Generation, Text: stateText(&s),
@@ -74,36 +74,19 @@ func (o *observer) StateChanged(s upstream.Status) {
 		e.Stage = s.Failure.Stage
 	}
 	o.g.happened(e)
-	o.alertState(&s)
-}
-
-// alertState raises the alerts that a change of state is worth.
-func (o *observer) alertState(s *upstream.Status) {
-	o.mu.Lock()
-	x := &o.of(s.Name).outage
-	events, ended := x.changed(s)
-	alerts := make([]alert.Alert, len(events))
-	for i, e := range events {
-		alerts[i] = alertOf(e, s, x)
-	}
-	gone := s.State == upstream.Stopped && o.g.set.Upstream(s.Name) == nil // this is the end of one that was removed
-	if gone {
-		delete(o.seen, s.Name)
-	}
-	o.mu.Unlock()
 	for _, a := range alerts {
 		o.g.raise(a)
 	}
-	switch {
-	case gone:
-		o.g.alerts.Forget(s.Name)
-	case ended:
-		o.g.alerts.Over(s.Name)
+	if end != nil {
+		end(s.Name)
 	}
 }
 
-// moved remembers the state that an upstream is in and returns the one before.
-func (o *observer) moved(s *upstream.Status) (from upstream.State) {
+// moved remembers the state that an upstream is in and returns the one before, the
+// alerts that the change is worth, and what to tell of their end, nil for nothing. All
+// of that is of one moment: who was removed is forgotten as soon as it is known to have
+// stopped.
+func (o *observer) moved(s *upstream.Status) (from upstream.State, alerts []alert.Alert, end func(name string)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	x := o.of(s.Name)
@@ -112,7 +95,18 @@ func (o *observer) moved(s *upstream.Status) (from upstream.State) {
 	}
 	from, x.state = x.state, s.State
 	x.blocked = s.State == upstream.Errored && s.Failure.Stage == "dependency"
-	return from
+	events, over := x.outage.changed(s)
+	for _, e := range events {
+		alerts = append(alerts, alertOf(e, s, &x.outage))
+	}
+	switch {
+	case s.State == upstream.Stopped && o.g.set.Upstream(s.Name) == nil: // the end of one that was removed
+		delete(o.seen, s.Name)
+		end = o.g.alerts.Forget
+	case over:
+		end = o.g.alerts.Over
+	}
+	return from, alerts, end
 }
 
 // BreakerChanged implements upstream.Observer.
