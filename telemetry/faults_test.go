@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // sick is a collector that does one thing wrong. held is closed when the test lets
@@ -106,7 +108,7 @@ func (s *sick) listen(t *testing.T, protocol string) string {
 	s.held, s.turn = make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	s.letGo = func() { once.Do(func() { close(s.held) }) }
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", addrtest.Free(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,13 +94,17 @@ func TestFollowFromNothing(t *testing.T) {
 func TestFollowLosesNothingSilently(t *testing.T) {
 	var tail Tail
 	const count = 100_000
-	go func() {
-		for i := range count {
-			fmt.Fprintf(&tail, "line %06d\n", i)
-		}
-	}()
+	write := func(i int) { fmt.Fprintf(&tail, "line %06d\n", i) }
+	write(0)
 	read, lost, next := 0, 0, 0
-	for l := range tail.Follow(t.Context(), 0) {
+	for l := range tail.Follow(t.Context(), 1) {
+		if read == 0 { // it follows from here on
+			go func() {
+				for i := 1; i < count; i++ {
+					write(i)
+				}
+			}()
+		}
 		var n int
 		if _, err := fmt.Sscanf(l.Text, "(%d bytes were", &n); err == nil {
 			lost += n

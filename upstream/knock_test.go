@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
 
@@ -187,7 +188,7 @@ func TestDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", addrtest.Free(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
 )
@@ -38,7 +39,7 @@ func behind(t *testing.T, modes string, change func(*upstream.Config)) *network 
 	srv.Config.SetKeepAlivesEnabled(!fresh(modes))
 	srv.Start()
 	t.Cleanup(srv.Close)
-	n.proxy = toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "a", "127.0.0.1:0", srv.Listener.Addr().String())
+	n.proxy = toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "a", addrtest.Free(t), srv.Listener.Addr().String())
 	if err := n.proxy.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // examined runs interlock doctor in a folder with that configuration.
@@ -65,12 +67,7 @@ func TestDoctorFindsEach(t *testing.T) {
 	}
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := l.Addr().String()
-	_ = l.Close()
+	nobody := addrtest.Free(t)
 	told, code := examined(t, fmt.Sprintf(`server: {listen: '127.0.0.1:0'}
 upstreams:
   well: {%s}

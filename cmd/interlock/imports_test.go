@@ -129,7 +129,7 @@ func allowed(from, to string) bool {
 	case under(from, "cmd"):
 		return true
 	case under(from, "examples"): // as a user could write them; chaos is made of fakes
-		return under(to, "examples") || under(to, "policy") || to == "upstream/jsonrpc" || to == "upstream/upstreamtest"
+		return under(to, "examples") || under(to, "policy") || to == "upstream/jsonrpc" || to == "upstream/upstreamtest" || to == "upstream/addrtest"
 	}
 	part, _, _ := strings.Cut(from, "/")
 	return under(to, part) || to == "upstream/jsonrpc"

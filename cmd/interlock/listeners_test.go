@@ -22,9 +22,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/interlock-mcp/interlock/gateway"
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/identity"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // listener is one of a gateway's listeners, as whoever may use it reaches it.

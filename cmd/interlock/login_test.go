@@ -18,6 +18,7 @@ import (
 	"github.com/interlock-mcp/interlock/gateway/identity"
 	"github.com/interlock-mcp/interlock/policy"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/oauth"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
@@ -200,11 +201,12 @@ func TestLoginPasted(t *testing.T) {
 // Who gives up leaves nothing behind: no listener, no account.
 func TestLoginGivenUp(t *testing.T) {
 	f := newFar(t, oauthtest.Behaviour{}, oauthtest.Protection{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free := addrtest.Free(t)
+	l, err := net.Listen("tcp", free)
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := "http://" + l.Addr().String() + "/back"
+	back := "http://" + free + "/back"
 
 	taken := launch(t, f.files, nil, "login", "far", "--no-browser", "--redirect", back)
 	if code := taken.wait(); code != exitFailed || !taken.wrote(`^interlock: redirect address `+back) {
@@ -226,7 +228,7 @@ func TestLoginGivenUp(t *testing.T) {
 	if code := p.wait(); code != exitFailed || !p.wrote(`^interlock: interrupted$`) {
 		t.Errorf("exit code %d: %q", code, p.seen)
 	}
-	if l, err := net.Listen("tcp", strings.TrimPrefix(strings.TrimSuffix(back, "/back"), "http://")); err != nil {
+	if l, err := net.Listen("tcp", free); err != nil {
 		t.Error(err)
 	} else {
 		_ = l.Close()

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/interlock-mcp/interlock/examples/demo"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 const (
@@ -64,12 +65,7 @@ func TestReload(t *testing.T) {
 
 // telemetry.metrics.listen is a listener for /metrics and nothing else.
 func TestMetricsListener(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := addrtest.Free(t)
 	p := launch(t, map[string]string{"interlock.yaml": strings.Replace(quiet, "logs:", "metrics: {listen: '"+address+"'}, logs:", 1) + clock}, nil, "serve")
 	p.expect(`^1 of 1 server ready`)
 	get := func(path, origin string) (int, string) {
@@ -267,12 +263,7 @@ func (p *process) signalAgain(sig os.Signal) {
 
 // A collector that is not there was once never mentioned.
 func TestDeadCollectorIsTold(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := l.Addr().String()
-	_ = l.Close()
+	nobody := addrtest.Free(t)
 	var stderr bytes.Buffer
 	config := quiet + clock + "telemetry: {otlp: {endpoint: 'http://" + nobody + "'}, logs: {level: warn}}\n"
 	config = strings.Replace(config, "telemetry: {logs: {level: warn}}\n", "", 1)

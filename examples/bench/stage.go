@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // stage is the set of processes that one case needs.
@@ -16,7 +18,8 @@ type stage struct {
 	era     string // of the protocol, on both sides
 	dir     string
 	parties []*party
-	made    int // gateways so far; each has a directory of its own
+	made    int      // gateways so far; each has a directory of its own
+	release []func() // give its addresses back
 }
 
 // newStage makes an empty one. The caller must close it.
@@ -31,6 +34,18 @@ func (s *stage) close() {
 		p.stop()
 	}
 	_ = os.RemoveAll(s.dir)
+	for _, release := range s.release {
+		release()
+	}
+}
+
+// address is one that nothing else listens on until the stage is closed.
+func (s *stage) address() (string, error) {
+	address, release, err := addrtest.Reserve()
+	if err == nil {
+		s.release = append(s.release, release)
+	}
+	return address, err
 }
 
 // drop stops one party before the others.
@@ -80,11 +95,11 @@ func (s *stage) overStdio(n int) (settings, error) {
 // launch starts `interlock serve` and does not wait for anything. Its metrics
 // are on, its traces go nowhere, and else it has the defaults.
 func (s *stage) launch(ctx context.Context, with settings) (*party, error) {
-	listen, err := freeAddress(ctx)
+	listen, err := s.address()
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := freeAddress(ctx)
+	metrics, err := s.address()
 	if err != nil {
 		return nil, err
 	}

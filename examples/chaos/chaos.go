@@ -67,6 +67,7 @@ func chaos(ctx context.Context, o options) (rows []*row, err error) {
 			p.close()
 		}
 	}()
+	defer r.gateway.close()
 	if err := r.gateway.start(ctx); err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (r *run) build(ctx context.Context, dir string) error {
 	// A machine that stands still for a second is no fault of the gateway's.
 	upstreams[witness] = with(upstreams[witness], map[string]any{"call_timeout": "30s", "health": map[string]any{"interval": "10s", "timeout": "5s"}})
 	var err error
-	r.gateway, err = newGateway(ctx, r.binary, dir, upstreams)
+	r.gateway, err = newGateway(r.binary, dir, upstreams)
 	return err
 }
 

@@ -27,7 +27,7 @@ func TestNoDescriptors(t *testing.T) {
 	if err := s.fail(2, kind{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if s.gateway, err = newGateway(t.Context(), interlock, dir, s.upstreams); err != nil {
+	if s.gateway, err = newGateway(interlock, dir, s.upstreams); err != nil {
 		t.Fatal(err)
 	}
 	s.gateway.files = 64

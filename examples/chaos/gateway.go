@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // gateway is `interlock serve` in front of peers.
@@ -26,7 +28,8 @@ type gateway struct {
 	addr    string
 	metrics string
 	binary  string
-	files   int // the cap of its descriptors, 0 for none of ours
+	files   int      // the cap of its descriptors, 0 for none of ours
+	release []func() // give its addresses back
 
 	mu      sync.Mutex // guards the rest
 	cmd     *exec.Cmd
@@ -37,22 +40,31 @@ type gateway struct {
 }
 
 // newGateway writes the configuration of a gateway in dir, whose path must be
-// short: it holds a socket. Nothing runs yet.
-func newGateway(ctx context.Context, binary, dir string, upstreams map[string]map[string]any) (*gateway, error) {
+// short: it holds a socket. Nothing runs yet. The caller must close it.
+func newGateway(binary, dir string, upstreams map[string]map[string]any) (*gateway, error) {
 	g := &gateway{dir: dir, file: filepath.Join(dir, "interlock.json"), binary: binary, entries: upstreams}
 	for _, addr := range []*string{&g.addr, &g.metrics} {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
+		var release func()
+		var err error
+		if *addr, release, err = addrtest.Reserve(); err != nil {
+			g.close()
 			return nil, err
 		}
-		*addr = l.Addr().String()
-		defer l.Close() // both are held until both are known
+		g.release = append(g.release, release)
 	}
 	socket := filepath.Join(dir, "state", "admin.sock")
 	g.admin = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
 	return g, g.write(nil)
+}
+
+// close gives its addresses back, after it was stopped for good.
+func (g *gateway) close() {
+	for _, release := range g.release {
+		release()
+	}
+	g.release = nil
 }
 
 // write writes the file with all upstreams as change left them.

@@ -5,18 +5,30 @@ import (
 	"strings"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/rs/zerolog"
 )
 
 // proxy is the network between the gateway and a remote peer.
-type proxy struct{ *toxiproxy.Proxy }
+type proxy struct {
+	*toxiproxy.Proxy
+	release func() // gives its address back
+}
 
-// newProxy starts one on a port of its own.
+// newProxy starts one on a port of its own, which stays its own while it refuses.
 func newProxy(name, target string) (*proxy, error) {
 	zerolog.SetGlobalLevel(zerolog.Disabled) // some toxics have a logger of their own
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	p := &proxy{toxiproxy.NewProxy(server, name, "127.0.0.1:0", target)}
-	return p, p.Start()
+	address, release, err := addrtest.Reserve()
+	if err != nil {
+		return nil, err
+	}
+	p := &proxy{toxiproxy.NewProxy(server, name, address, target), release}
+	if err := p.Start(); err != nil {
+		release()
+		return nil, err
+	}
+	return p, nil
 }
 
 // address is where it listens, also while it refuses.
@@ -46,4 +58,5 @@ func (p *proxy) refuse() (accept func()) {
 func (p *proxy) close() {
 	p.Toxics.ResetToxics(context.Background())
 	p.Stop()
+	p.release()
 }

@@ -146,7 +146,7 @@ func (s *stand) begin(ctx context.Context, d drill) error {
 		return err
 	}
 	var err error
-	if s.gateway, err = newGateway(ctx, s.binary, s.dir, s.upstreams); err != nil {
+	if s.gateway, err = newGateway(s.binary, s.dir, s.upstreams); err != nil {
 		return err
 	}
 	return s.gateway.start(ctx)
@@ -378,8 +378,12 @@ func (s *stand) close() {
 	for _, p := range append(s.sick, s.well...) {
 		p.close()
 	}
-	if s.gateway != nil && s.gateway.exited != nil {
+	if s.gateway == nil {
+		return
+	}
+	if s.gateway.exited != nil {
 		_ = s.gateway.cmd.Process.Kill()
 		<-s.gateway.exited
 	}
+	s.gateway.close()
 }

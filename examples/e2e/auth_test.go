@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // issuer is a real authorization server (drivers/issuer.mjs) in a process of its own.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // TestExamplesRun serves every configuration of examples/ and of the README as

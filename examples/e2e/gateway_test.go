@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // gateway is `interlock serve` as a user runs it.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // jaeger is Jaeger v2, a real backend, with the configuration of

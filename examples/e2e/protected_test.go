@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // protected is a server that wants OAuth, with its own authorization server

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // reference builds go-sdk's server for this suite, once.

@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/examples/demo"
-	"github.com/interlock-mcp/interlock/gateway/addrtest"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/oauth/oauthtest"
 )
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/interlock-mcp/interlock/examples/demo"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 // interlock and officeHours are the programs under test, built once for all tests.
@@ -87,13 +87,7 @@ func newGateway(t testing.TB, plugin fields) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{t: t, dir: dir, config: filepath.Join(dir, "interlock.json"), exited: make(chan struct{})}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.addr = l.Addr().String()
-	l.Close()
+	g := &gateway{t: t, dir: dir, config: filepath.Join(dir, "interlock.json"), exited: make(chan struct{}), addr: addrtest.Free(t)}
 	g.configure(plugin)
 	g.cmd = exec.Command(interlock, "serve", "-c", g.config)
 	g.cmd.Dir, g.cmd.Stdout, g.cmd.Stderr = dir, &g.log, &g.log

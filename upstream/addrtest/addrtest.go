@@ -1,5 +1,5 @@
-// Package addrtest finds addresses for servers of tests that are told where to listen
-// before they run.
+// Package addrtest finds addresses for servers of tests and benchmarks, which are told
+// where to listen before they run.
 package addrtest
 
 import (
