@@ -100,7 +100,7 @@ func (w *watch) ticked(ctx context.Context) {
 		w.probe(ctx)
 	}
 	if w.inventory.Load().Stale(now) {
-		w.listChanged()
+		w.listChanged(ctx)
 	}
 	w.tick.Reset(jitter(w.interval))
 }

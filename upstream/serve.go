@@ -28,8 +28,8 @@ func (r *runner) serve(ctx context.Context) error {
 	w.interval = w.base
 	w.tick = time.NewTimer(jitter(w.interval))
 	defer w.tick.Stop()
-	w.lists = time.NewTimer(0)
-	<-w.lists.C
+	w.lists = time.NewTimer(time.Hour)
+	w.lists.Stop() // until a list is wanted
 	defer w.lists.Stop()
 	w.silence.timer = time.NewTimer(time.Hour)
 	defer w.silence.timer.Stop()
@@ -57,7 +57,7 @@ func (r *runner) serve(ctx context.Context) error {
 				return j.err
 			}
 		case <-r.signed: // it may list more now
-			w.listChanged()
+			w.listChanged(ctx)
 		case c := <-r.checked:
 			if c.link == w.link {
 				w.shown(c.finding)
@@ -66,7 +66,7 @@ func (r *runner) serve(ctx context.Context) error {
 				}
 			}
 		case <-r.listed:
-			w.listChanged()
+			w.listChanged(ctx)
 		case <-w.lists.C:
 			w.relist(ctx)
 		case inv := <-w.relisted:
@@ -77,7 +77,7 @@ func (r *runner) serve(ctx context.Context) error {
 			}
 			if w.again {
 				w.again = false
-				w.listChanged()
+				w.listChanged(ctx)
 			}
 		case <-stable.C:
 			r.recovery.reset(r.Config())
@@ -129,13 +129,17 @@ func (r *runner) retune(w *watch) {
 	}
 }
 
-// listChanged plans a list, not too soon after the last.
-func (w *watch) listChanged() {
+// listChanged makes a list, or plans it if that is too soon after the last.
+func (w *watch) listChanged(ctx context.Context) {
 	if w.listing {
 		w.again = true
 		return
 	}
-	w.lists.Reset(max(relistPause-time.Since(w.last), 0))
+	if wait := relistPause - time.Since(w.last); wait > 0 {
+		w.lists.Reset(wait)
+		return
+	}
+	w.relist(ctx)
 }
 
 func (w *watch) relist(ctx context.Context) {
@@ -143,6 +147,7 @@ func (w *watch) relist(ctx context.Context) {
 		return
 	}
 	w.listing, w.last = true, time.Now()
+	w.lists.Stop()
 	timeout := w.Config().StartTimeout
 	w.work.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -182,7 +182,7 @@ func (i *issuer) fetch(outer context.Context) (*keySet, error) {
 
 // run gets the keys at once and keeps them young until ctx ends.
 func (i *issuer) run(ctx context.Context) {
-	pause := time.NewTimer(0)
+	pause := time.NewTimer(i.refresh(ctx))
 	defer pause.Stop()
 	for ctx.Err() == nil {
 		select {
