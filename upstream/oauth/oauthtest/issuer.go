@@ -112,10 +112,11 @@ func NewIssuer(tb testing.TB, n *Net, address string, b Behaviour) *Issuer {
 // test ends.
 func StartIssuer(tb testing.TB, path string, b Behaviour) *Issuer {
 	tb.Helper()
-	s := newIssuer("", b)
-	srv := httptest.NewServer(s)
+	srv := httptest.NewUnstartedServer(nil)
+	s := newIssuer("http://"+srv.Listener.Addr().String()+path, b)
+	srv.Config.Handler = s
+	srv.Start()
 	tb.Cleanup(srv.Close)
-	s.URL = srv.URL + path
 	return s
 }
 

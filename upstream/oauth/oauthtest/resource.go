@@ -77,9 +77,10 @@ func NewResource(tb testing.TB, n *Net, address string, issuer *Issuer, p Protec
 func StartResource(tb testing.TB, issuer *Issuer, p Protection) *Resource {
 	tb.Helper()
 	s := &Resource{issuer: issuer, p: p}
-	srv := httptest.NewServer(s)
+	srv := httptest.NewUnstartedServer(s)
+	s.URL = "http://" + srv.Listener.Addr().String() + "/mcp"
+	srv.Start() // no sooner: s answers with its URL
 	tb.Cleanup(srv.Close)
-	s.URL = srv.URL + "/mcp"
 	return s
 }
 
