@@ -105,7 +105,7 @@ func (u *Upstream) awaken(ctx context.Context, c *Call, w *wait) error {
 	if u.Config().Start != OnDemand {
 		return nil
 	}
-	patience := c.flight.left(time.Now())
+	patience := max(c.flight.left(time.Now()), 1)
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {

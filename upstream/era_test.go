@@ -149,7 +149,9 @@ func TestGreetSlowServers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			up := time.Now().Add(5 * time.Second)
 			script := func(_ context.Context, method, _ string) (string, error) {
-				<-time.After(time.Until(up))
+				if wait := time.Until(up); wait > 0 {
+					<-time.After(wait)
+				}
 				if method == "initialize" {
 					return initialized, nil
 				}

@@ -165,12 +165,15 @@ func TestListenBeforeTheFirstCall(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fakeRemote{session: "s"}
 			f.get = func(w http.ResponseWriter, r *http.Request) {
-				select {
-				case <-time.After(c.head):
-					events(w)
-					<-r.Context().Done()
-				case <-r.Context().Done():
+				if c.head > 0 {
+					select {
+					case <-time.After(c.head):
+					case <-r.Context().Done():
+						return
+					}
 				}
+				events(w)
+				<-r.Context().Done()
 			}
 			d := dialFor("http://fake/mcp")
 			d.Exclusive = true

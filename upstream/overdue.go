@@ -89,11 +89,12 @@ func (o *Overdue[T]) set(now time.Time) {
 		return
 	}
 	o.due = o.head.due
+	wait := max(o.due.Sub(now), 1) // no timer is due when it is set
 	if o.timer == nil {
-		o.timer = time.AfterFunc(o.due.Sub(now), o.rang)
+		o.timer = time.AfterFunc(wait, o.rang)
 		return
 	}
-	o.timer.Reset(o.due.Sub(now))
+	o.timer.Reset(wait)
 }
 
 func (o *Overdue[T]) rang() {

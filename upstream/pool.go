@@ -94,7 +94,11 @@ func (p *pool) link(ctx context.Context, c *Call, dialling func()) (l *live, err
 	default:
 	}
 	dialling()
-	late := time.NewTimer(c.flight.left(time.Now()))
+	left := c.flight.left(time.Now())
+	if left <= 0 {
+		return nil, errDialling
+	}
+	late := time.NewTimer(left)
 	defer late.Stop()
 	select {
 	case <-x.made:

@@ -102,14 +102,20 @@ func (u *Upstream) record(s finding, at time.Time) Sample {
 func (u *Upstream) outage(s State) {
 	switch s {
 	case Errored:
-		u.absent.Reset(u.unsampled())
+		wait := u.unsampled()
+		if wait > 0 {
+			u.absent.Reset(wait)
+			return
+		}
+		u.absent.Stop()
+		u.stillDown()
 	case Running, Stopped:
 		u.absent.Stop()
 	}
 }
 
 // stillDown makes one such sample. It runs on a goroutine of the timer's, which
-// may fire once more at the moment that an outage ends.
+// may fire once more at the moment that an outage ends, or on the owner's.
 func (u *Upstream) stillDown() {
 	s := u.Status()
 	if s.State != Errored && s.State != Starting || !s.Desired {

@@ -73,7 +73,7 @@ func (r *runner) wanting(f *Failure) {
 func (r *runner) awaitSignIn(ctx context.Context) error {
 	var again <-chan time.Time
 	if next := r.phase.Load().status.NextRetry; !next.IsZero() {
-		t := time.NewTimer(time.Until(next))
+		t := time.NewTimer(max(time.Until(next), 1))
 		defer t.Stop()
 		again = t.C
 	}

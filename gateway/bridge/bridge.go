@@ -127,6 +127,9 @@ func (b *bridge) connect(ctx context.Context) error {
 // rest waits for the pause, which a waiting request shortens. It reports false
 // once ctx is done.
 func (b *bridge) rest(ctx context.Context, pause time.Duration) bool {
+	if pause <= 0 {
+		return ctx.Err() == nil
+	}
 	began := time.Now()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

@@ -198,7 +198,7 @@ func (i *issuer) refresh(ctx context.Context) time.Duration {
 	select {
 	case i.turn <- struct{}{}:
 	case <-ctx.Done():
-		return 0
+		return refreshEvery // which nobody waits for
 	}
 	defer func() { <-i.turn }()
 	if rest := time.Until(i.retryAt); rest > 0 {
@@ -207,7 +207,7 @@ func (i *issuer) refresh(ctx context.Context) time.Duration {
 	if rest := time.Until(time.Unix(0, i.asked.Load()).Add(refreshEvery)); rest > 0 {
 		return rest
 	}
-	if _, err := i.fetch(ctx); err != nil {
+	if _, err := i.fetch(ctx); err != nil && ctx.Err() == nil {
 		return time.Until(i.retryAt)
 	}
 	return refreshEvery
