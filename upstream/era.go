@@ -110,7 +110,7 @@ func greet(ctx context.Context, d *Dial, limit time.Duration, modern, legacy tra
 	switch {
 	case err == nil && late != nil:
 		// It answers in order, and what it was asked first it has answered by now.
-		if found, odd := late.await(ctx, lateAnswer); odd == nil {
+		if found, odd := late.last(ctx, lateAnswer); odd == nil {
 			d.learnt(found)
 			if modern == legacy {
 				return nil, startError("handshake", errLateModern)
@@ -168,6 +168,14 @@ func (p *probe) await(ctx context.Context, limit time.Duration) (*Hello, error) 
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// last is an await that ends the question: what has come by then counts, though
+// it may not be known yet.
+func (p *probe) last(ctx context.Context, limit time.Duration) (*Hello, error) {
+	_, _ = p.await(ctx, limit)
+	p.stop()
+	return p.h, p.err
 }
 
 // errRefusedOwn is met when a server refuses a revision that it says it speaks.
