@@ -24,8 +24,12 @@ import (
 // the pid of its process, and its labels. A container's process is nobody's child,
 // as with an engine: it outlives its client. The image is the fake server's mode.
 
-// testShim makes the test binary what starts a container's process and ends.
-const testShim = "INTERLOCK_TEST_SHIM"
+// testShim makes the test binary what starts a container's process and ends, and
+// testBox makes it that process.
+const (
+	testShim = "INTERLOCK_TEST_SHIM"
+	testBox  = "INTERLOCK_TEST_BOX"
+)
 
 // engine is a folder in which the stand-in keeps its containers.
 type engine struct {
@@ -109,6 +113,9 @@ func (e *engine) trouble(kind string) (over func()) {
 func standIn() (code int, ok bool) {
 	if file := os.Getenv(testShim); file != "" {
 		return shimMain(file), true
+	}
+	if file := os.Getenv(testBox); file != "" {
+		return boxMain(file), true
 	}
 	if name := filepath.Base(os.Args[0]); name == "docker" || name == "podman" {
 		return engineMain(os.Args[1:]), true
@@ -221,16 +228,22 @@ func (e *engine) run(args []string) int {
 func shimMain(file string) int {
 	self, _ := os.Executable()
 	cmd := exec.Command(self)
-	cmd.Env = []string{upstreamtest.Mode + "=" + os.Getenv("IMAGE"), "GORACE=atexit_sleep_ms=0"}
+	cmd.Env = []string{testBox + "=" + file, "LABELS=" + os.Getenv("LABELS"), "IMAGE=" + os.Getenv("IMAGE"), "GORACE=atexit_sleep_ms=0"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{os.NewFile(3, "alive")}
 	if err := cmd.Start(); err != nil {
 		return 1
 	}
-	if err := os.WriteFile(file, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"+os.Getenv("LABELS")), 0o600); err != nil {
+	return 0
+}
+
+// boxMain is a container's process. It is in the engine's folder before it says
+// anything.
+func boxMain(file string) int {
+	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())+"\n"+os.Getenv("LABELS")), 0o600); err != nil {
 		return 1
 	}
-	return 0
+	return upstreamtest.Main(os.Getenv("IMAGE"))
 }
 
 // rm is docker rm -f of one container.
