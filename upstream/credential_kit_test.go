@@ -190,7 +190,9 @@ func (p *porter) await(t *testing.T, what string) {
 	}
 }
 
-// gated connects to a server behind a porter, with a source of tokens.
+// gated connects to a server behind a porter, with a source of tokens. The stream
+// that a session asks for was let in, or turned away, when it returns: what the
+// porter wants from then on, and what token there is, are of what a test sends.
 func gated(t *testing.T, gate *porter, f *fakeRemote, s oauth.Source, change func(*Dial)) (Link, error) {
 	t.Helper()
 	f.t = t
@@ -202,5 +204,9 @@ func gated(t *testing.T, gate *porter, f *fakeRemote, s oauth.Source, change fun
 	if change != nil {
 		change(d)
 	}
-	return signedIn(t, d, s, nil)
+	l, err := signedIn(t, d, s, nil)
+	if err == nil && !l.Hello().Modern() {
+		gate.await(t, "GET")
+	}
+	return l, err
 }
