@@ -16,7 +16,8 @@ import (
 type conns struct {
 	addr    string
 	connect connectFunc
-	max     int // how many are kept
+	max     int           // how many are kept
+	tailFor time.Duration // how long a body that has not ended is waited for
 
 	mu    sync.Mutex // guards what follows
 	idle  []*conn    // the one used last at the end
@@ -38,7 +39,7 @@ func newConns(u *url.URL, connect connectFunc, max int) *conns {
 	if port == "" {
 		port = "80"
 	}
-	return &conns{addr: net.JoinHostPort(u.Hostname(), port), connect: connect, max: max}
+	return &conns{addr: net.JoinHostPort(u.Hostname(), port), connect: connect, max: max, tailFor: tailPatience}
 }
 
 // send sends q over a kept or a new connection and blocks for the header of its
@@ -134,7 +135,7 @@ func (p *conns) settled() *conn {
 		switch {
 		case done && c.r == c.w && c.alive():
 			return c
-		case !done && good && time.Since(c.since) < tailPatience:
+		case !done && good && time.Since(c.since) < p.tailFor:
 			p.putTail(c)
 		default:
 			c.close()
@@ -170,7 +171,7 @@ func (p *conns) putTail(c *conn) {
 		return
 	}
 	p.tails = append(p.tails, c)
-	p.plan(tailPatience)
+	p.plan(p.tailFor)
 }
 
 // plan sees to it that what is kept is looked through within d.
@@ -194,10 +195,10 @@ func (p *conns) clean() {
 	p.due = time.Time{}
 	now := time.Now()
 	p.idle = weed(p.idle, func(c *conn) bool { return now.Sub(c.since) < c.patience() })
-	p.tails = weed(p.tails, func(c *conn) bool { return now.Sub(c.since) < tailPatience })
+	p.tails = weed(p.tails, func(c *conn) bool { return now.Sub(c.since) < p.tailFor })
 	switch {
 	case len(p.tails) > 0:
-		p.plan(tailPatience)
+		p.plan(p.tailFor)
 	case len(p.idle) > 0:
 		p.plan(maxIdle / 3)
 	}

@@ -74,6 +74,7 @@ func (s *rawServer) serve(conn net.Conn) {
 func (s *rawServer) lean(t *testing.T) (*conns, *life) {
 	t.Helper()
 	p := newConns(&url.URL{Host: s.addr}, new(net.Dialer).DialContext, 64)
+	p.tailFor = patient
 	l := newLife()
 	t.Cleanup(func() { l.end(); p.end() })
 	return p, l
@@ -116,7 +117,7 @@ func TestKeptConnections(t *testing.T) {
 		{"something unasked", fine + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", false, 4},
 		{"close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", false, 4},
 		{"not for long", "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok", false, 4},
-		{"for long enough", "HTTP/1.1 200 OK\r\nKeep-Alive: max=9, timeout=5\r\nContent-Length: 2\r\n\r\nok", false, 1},
+		{"for long enough", "HTTP/1.1 200 OK\r\nKeep-Alive: max=9, timeout=60\r\nContent-Length: 2\r\n\r\nok", false, 1},
 		{"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", false, 4},
 		{"a length beside chunks", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", false, 4},
 	} {
