@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
@@ -150,10 +154,13 @@ func TestLogLevels(t *testing.T) {
 		t.Errorf("a level that is none: %s", got.body)
 	}
 	two.post(calls("1", "b__do", "{}"))
+	limit, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
 	for d.Server("b").Asked("logging/setLevel") == 0 { // told beside the call
-		if t.Context().Err() != nil {
+		if limit.Err() != nil {
 			t.Fatal("the session's own link was not told")
 		}
+		runtime.Gosched()
 	}
 	events := two.listen(t.Context())
 	say := func(level string) {
@@ -179,6 +186,9 @@ func TestNeverListed(t *testing.T) {
 		return &upstream.StartError{Stage: "spawn", Err: errors.New("no such file")}
 	}
 	d.Server("a").OnDial, d.Server("b").OnDial = refuse, refuse
+	for i := range cfg.Upstreams { // while one is tried again there is no failure to tell of
+		cfg.Upstreams[i].Restart.Policy = upstream.Never
+	}
 	r := start(t, cfg, d)
 	r.until(r.errored("a")).until(r.errored("b"))
 	c := r.connect(`{}`)
@@ -426,6 +436,37 @@ func TestListChangedIsToldOnce(t *testing.T) {
 	if n := len(s.standing.events); n != 2 || s.stale != 0 {
 		t.Errorf("told %d times, still stale: %b", n, s.stale)
 	}
+}
+
+// One that changes at the moment that a stream is opened was once told when another
+// changed, and not before: the stream was neither open yet nor to be.
+func TestListChangesWhileAStreamOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := echoing(t, "a")
+		c := r.connect(`{}`)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w := &opening{httptest.NewRecorder(), func() { r.sessions.find(c.session).listsChanged(listTools) }}
+		served := make(chan struct{})
+		go func() { r.Handler().ServeHTTP(w, c.request(ctx, http.MethodGet, "")); close(served) }()
+		synctest.Wait()
+		cancel()
+		<-served
+		if got := w.Body.String(); strings.Count(got, "tools/list_changed") != 1 {
+			t.Errorf("the client was told %q", got)
+		}
+	})
+}
+
+// opening is a response during whose beginning something happens.
+type opening struct {
+	*httptest.ResponseRecorder
+	happens func()
+}
+
+func (o *opening) WriteHeader(status int) {
+	o.happens()
+	o.ResponseRecorder.WriteHeader(status)
 }
 
 // A shutdown that is out of time answers all of a batch.

@@ -319,11 +319,6 @@ func (g *Gateway) serveGet(w http.ResponseWriter, v visitor, view string) {
 			}
 		}
 	}
-	if st == s.standing {
-		s.mu.Lock()
-		s.catchUp() // into the buffer: the connection below takes it along
-		s.mu.Unlock()
-	}
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
 	defer g.stay(v, end)()

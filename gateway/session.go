@@ -103,8 +103,16 @@ func newSession(t ticket, id string) *session {
 // useStreams gives an HTTP session its standing stream.
 func (s *session) useStreams() *session {
 	s.standing = newStream("s"+s.boot, "", primed(s.version))
+	s.standing.opened = s.listens
 	s.home = s.standing
 	return s
+}
+
+// listens tells the client, which can be told now, of the lists that changed.
+func (s *session) listens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.catchUp()
 }
 
 // primed reports whether a client of the revision understands an event that has

@@ -39,6 +39,9 @@ type stream struct {
 	prime  bool   // begin with an event that has only an id
 
 	preamble []byte // written first on each connection; nil for none
+	// opened is called when a connection begins to carry the stream: what it sends goes
+	// out there. Nil for nobody to tell.
+	opened func()
 	// abandoned is called when nobody can come back for an unfinished stream any
 	// more: it stayed without a connection for the whole resumeWindow, or the
 	// connection went before it had carried an event id. Nil for nobody to tell.
@@ -222,6 +225,9 @@ func (s *stream) carry(ctx context.Context, w http.ResponseWriter, from uint64, 
 	s.told = s.told || s.prime
 	s.mu.Unlock()
 	defer s.detach(turn)
+	if s.opened != nil {
+		s.opened()
+	}
 
 	buf := bytes.Clone(s.preamble)
 	if s.prime && !resumed {
