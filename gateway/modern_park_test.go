@@ -131,34 +131,36 @@ func TestStatesThatAreRefused(t *testing.T) {
 // Questions that come together are one round; what is not answered is asked again;
 // and a later question is another round.
 func TestRounds(t *testing.T) {
-	r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
-		ask := func(raw string) chan string {
-			question, got := asked(t, raw)
-			q.Peer.Asked(question)
-			return got
+	synctest.Test(t, func(t *testing.T) {
+		r := tool(t, func(ctx context.Context, q *upstream.Request) (json.RawMessage, error) {
+			ask := func(raw string) chan string {
+				question, got := asked(t, raw)
+				q.Peer.Asked(question)
+				return got
+			}
+			form := ask(formQuestion)
+			sample := ask(`{"jsonrpc":"2.0","id":2,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}`)
+			roots := ask(`{"jsonrpc":"2.0","id":3,"method":"roots/list"}`)
+			all := <-form + <-sample + <-roots
+			all += <-ask(`{"jsonrpc":"2.0","id":4,"method":"elicitation/create","params":{"mode":"url","elicitationId":"e-1","url":"https://x"}}`)
+			return json.RawMessage(`{"content":[{"type":"text","text":` + string(jsonrpc.AppendString(nil, all)) + `}]}`), nil
+		})
+		c := r.caller(`{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}`)
+		questions, state := c.tool("a__do", "").required(t)
+		if len(questions) != 3 || questions["2"] != `{"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}` || questions["3"] != `{"method":"roots/list"}` {
+			t.Errorf("first asked %v", questions)
 		}
-		form := ask(formQuestion)
-		sample := ask(`{"jsonrpc":"2.0","id":2,"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}`)
-		roots := ask(`{"jsonrpc":"2.0","id":3,"method":"roots/list"}`)
-		all := <-form + <-sample + <-roots
-		all += <-ask(`{"jsonrpc":"2.0","id":4,"method":"elicitation/create","params":{"mode":"url","elicitationId":"e-1","url":"https://x"}}`)
-		return json.RawMessage(`{"content":[{"type":"text","text":` + string(jsonrpc.AppendString(nil, all)) + `}]}`), nil
+		questions, state = c.tool("a__do", retry(state, `{"1":{"action":"accept"},"3":{"roots":[]}}`)).required(t)
+		if len(questions) != 1 || questions["2"] == "" {
+			t.Errorf("what was not answered is asked as %v", questions)
+		}
+		questions, state = c.tool("a__do", retry(state, `{"2":{"role":"assistant"}}`)).required(t)
+		if len(questions) != 1 || questions["4"] != `{"method":"elicitation/create","params":{"mode":"url","url":"https://x"}}` {
+			t.Errorf("last asked %v", questions)
+		}
+		got := c.tool("a__do", retry(state, `{"4":{"action":"accept"}}`))
+		has(t, "the answer", got.body, `\"id\":\"srv-9007199254740993\"`, `\"id\":2,\"result\":{\"role\"`, `\"id\":3,\"result\":{\"roots\"`, `\"id\":4`)
 	})
-	c := r.caller(`{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}`)
-	questions, state := c.tool("a__do", "").required(t)
-	if len(questions) != 3 || questions["2"] != `{"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}` || questions["3"] != `{"method":"roots/list"}` {
-		t.Errorf("first asked %v", questions)
-	}
-	questions, state = c.tool("a__do", retry(state, `{"1":{"action":"accept"},"3":{"roots":[]}}`)).required(t)
-	if len(questions) != 1 || questions["2"] == "" {
-		t.Errorf("what was not answered is asked as %v", questions)
-	}
-	questions, state = c.tool("a__do", retry(state, `{"2":{"role":"assistant"}}`)).required(t)
-	if len(questions) != 1 || questions["4"] != `{"method":"elicitation/create","params":{"mode":"url","url":"https://x"}}` {
-		t.Errorf("last asked %v", questions)
-	}
-	got := c.tool("a__do", retry(state, `{"4":{"action":"accept"}}`))
-	has(t, "the answer", got.body, `\"id\":\"srv-9007199254740993\"`, `\"id\":2,\"result\":{\"role\"`, `\"id\":3,\"result\":{\"roots\"`, `\"id\":4`)
 }
 
 // What a client cannot do it is not asked, the server hears so at once, and the
@@ -262,34 +264,39 @@ func TestParkedCallExpires(t *testing.T) {
 // An answer that comes while nobody waits is kept for the retry: the server may
 // have given up its question.
 func TestAnswerWhileParked(t *testing.T) {
-	r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
-		gone := make(chan struct{})
-		question, _ := asked(t, formQuestion)
-		question.Gone = gone
-		q.Peer.Asked(question)
-		time.AfterFunc(10*gather, func() { close(gone) })
-		<-gone
-		return json.RawMessage(`{"content":[],"late":true}`), nil
+	synctest.Test(t, func(t *testing.T) {
+		r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+			gone := make(chan struct{})
+			question, _ := asked(t, formQuestion)
+			question.Gone = gone
+			q.Peer.Asked(question)
+			time.AfterFunc(10*gather, func() { close(gone) })
+			<-gone
+			return json.RawMessage(`{"content":[],"late":true}`), nil
+		})
+		c := r.caller(`{"elicitation":{}}`)
+		_, state := c.tool("a__do", "").required(t)
+		time.Sleep(20 * gather)
+		has(t, "the answer", c.tool("a__do", retry(state, `{"1":{"action":"accept"}}`)).body, `"late":true`)
 	})
-	c := r.caller(`{"elicitation":{}}`)
-	_, state := c.tool("a__do", "").required(t)
-	has(t, "the answer", c.tool("a__do", retry(state, `{"1":{"action":"accept"}}`)).body, `"late":true`)
 }
 
 // A question that the server takes back at once is put to nobody.
 func TestQuestionTakenBack(t *testing.T) {
-	r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
-		gone := make(chan struct{})
-		close(gone)
-		question, _ := asked(t, formQuestion)
-		question.Gone = gone
-		q.Peer.Asked(question)
-		over := make(chan struct{})
-		time.AfterFunc(5*gather, func() { close(over) })
-		<-over
-		return json.RawMessage(`{"content":[]}`), nil
+	synctest.Test(t, func(t *testing.T) {
+		r := tool(t, func(_ context.Context, q *upstream.Request) (json.RawMessage, error) {
+			gone := make(chan struct{})
+			close(gone)
+			question, _ := asked(t, formQuestion)
+			question.Gone = gone
+			q.Peer.Asked(question)
+			over := make(chan struct{})
+			time.AfterFunc(5*gather, func() { close(over) })
+			<-over
+			return json.RawMessage(`{"content":[]}`), nil
+		})
+		has(t, "the answer", r.caller(`{"elicitation":{}}`).tool("a__do", "").body, `"resultType":"complete"`)
 	})
-	has(t, "the answer", r.caller(`{"elicitation":{}}`).tool("a__do", "").body, `"resultType":"complete"`)
 }
 
 // Parked calls are bounded, and end when the gateway drains: no retry can come.
