@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/telemetry"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 )
 
@@ -53,13 +54,14 @@ func TestSickCollector(t *testing.T) {
 	}
 	calls := make(map[string]func() time.Duration)
 	for kind, does := range kinds {
+		if kind == "down" {
+			calls[kind] = callsBeside(t, "http://"+addrtest.Free(t))
+			continue
+		}
 		server := httptest.NewUnstartedServer(does)
 		server.Config.ErrorLog = nil
 		server.Start()
 		t.Cleanup(server.Close)
-		if kind == "down" {
-			server.Close()
-		}
 		calls[kind] = callsBeside(t, server.URL)
 	}
 	t.Cleanup(func() { close(let) })
