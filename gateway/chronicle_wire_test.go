@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/telemetry"
@@ -65,11 +67,13 @@ func fourServers(t *testing.T, cfg *config.Config) (all func() map[string][]ownR
 		t.Cleanup(srv.Close)
 		u := upstream.Defaults()
 		u.Name, u.URL = name, srv.URL
+		u.Health.Interval = time.Hour // they are probed when they are told to be
 		cfg.Upstreams = append(cfg.Upstreams, u)
 
 		u = *child(t, cfg, modes+"kid", map[string]string{upstreamtest.Mode: modes})
 		files[u.Name] = filepath.Join(t.TempDir(), "heard")
 		last := &cfg.Upstreams[len(cfg.Upstreams)-1]
+		last.Health.Interval = time.Hour
 		last.Command, last.Args = "/bin/sh", []string{"-c", fmt.Sprintf("'%s' '%s' | '%s'", tee, files[u.Name], u.Command)}
 	}
 	return func() map[string][]ownRequest {
@@ -80,7 +84,9 @@ func fourServers(t *testing.T, cfg *config.Config) (all func() map[string][]ownR
 			}
 			h.take(name, raw, nil)
 		}
-		return h.all
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return maps.Clone(h.all) // a stream of changes may only now come to a server
 	}
 }
 

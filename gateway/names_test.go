@@ -24,7 +24,7 @@ func TestNamesGoUpAsTheUpstreamKnowsThem(t *testing.T) {
 			return json.RawMessage(`{"resourceTemplates":[{"uriTemplate":"db:///{table}","name":"t"}]}`), nil
 		case "resources/list":
 			return json.RawMessage(`{"resources":[{"uri":"db:///one","name":"one"}]}`), nil
-		case "tools/list":
+		case "tools/list", "ping":
 			return nil, nil
 		}
 		sent <- string(r.Edits.Apply(nil, r.Message.Raw))
