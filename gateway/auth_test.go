@@ -103,8 +103,10 @@ func TestSessionsBelongToTheirPrincipal(t *testing.T) {
 	}
 	// Nor is it revived for him from its seal.
 	r.sessions.remove(r.sessions.find(alice.session))
+	r.sessions.mu.Lock()
 	delete(r.sessions.ended, r.sessions.order[0])
 	r.sessions.order = nil
+	r.sessions.mu.Unlock()
 	if got := try(bob, "POST"); got.status != http.StatusNotFound || len(r.sessions.all()) != 0 {
 		t.Errorf("of another's that the gateway forgot: %d, %d sessions", got.status, len(r.sessions.all()))
 	}

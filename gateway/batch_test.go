@@ -96,7 +96,7 @@ func TestBatchOnSSE(t *testing.T) {
 		t.Errorf("an empty batch: %d", got.status)
 	}
 	s := r.sessions.named(strings.TrimPrefix(c.path, ssePost+"?session="))
-	limit, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	limit, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	for s.home.(*stream).kept() != 0 { // the client may have an answer before its writer lets go of it
 		select {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
 )
@@ -128,14 +129,17 @@ func TestOnDemandProcesses(t *testing.T) {
 	}
 	for round := 2; round <= 3; round++ {
 		var callers sync.WaitGroup
+		held := make([]<-chan jsonrpc.Event, len(clients))
 		for i, c := range clients {
-			callers.Go(func() {
-				if got := c.post(calls("1", "kid__echo", fmt.Sprintf(`{"of":"client %d"}`, i))); !strings.Contains(got.body, fmt.Sprintf("client %d", i)) {
-					t.Errorf("client %d: %s", i, got.body)
-				}
-			})
+			callers.Go(func() { held[i] = c.hold(t.Context(), "1") })
 		}
-		callers.Wait()
+		callers.Wait() // none is answered before it has all of them
+		clients[0].post(calls("2", "kid__release", `{}`))
+		for i, c := range clients {
+			if got := c.next(held[i]); !strings.Contains(got, `"id":1,`) || !strings.Contains(got, "held") {
+				t.Errorf("client %d: %s", i, got)
+			}
+		}
 		idle(round)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
@@ -57,6 +58,11 @@ func TestPolicyExamples(t *testing.T) {
 			}
 			if len(cfg.Policies) == 0 {
 				t.Fatal("it has no policy")
+			}
+			for _, p := range cfg.Policies {
+				if p.Plugin != nil { // a machine that is busy takes longer
+					p.Plugin.Timeout, p.Plugin.StartTimeout, p.Plugin.Health.Timeout = time.Minute, time.Minute, time.Minute
+				}
 			}
 			d := new(linktest.Dialer)
 			for _, u := range cfg.Upstreams {
