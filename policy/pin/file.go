@@ -17,6 +17,22 @@ type mark struct {
 	size     int64
 	modified time.Time
 	sum      [sha256.Size]byte
+	young    bool // it had only just been written
+}
+
+// settled is how old a file must be for its time to tell it from what it is
+// overwritten with: most systems' clocks of files tick every few milliseconds, the
+// slowest every two seconds.
+const settled = 3 * time.Second
+
+func newMark(info fs.FileInfo, content []byte) mark {
+	return mark{info.Size(), info.ModTime(), sha256.Sum256(content), time.Since(info.ModTime()) < settled}
+}
+
+// same reports whether the file is the one that was marked, for all that can be known
+// without reading it.
+func (m *mark) same(info fs.FileInfo) bool {
+	return !m.young && info.Size() == m.size && info.ModTime().Equal(m.modified)
 }
 
 // Renew reads the lock file if it has changed. On an error, a *LockError if the file is
@@ -38,14 +54,14 @@ func (p *Policy) reread() error {
 		return err
 	case !info.Mode().IsRegular(): // a pipe would be waited for
 		return fmt.Errorf("%s is no file", p.file)
-	case info.Size() == p.mark.size && info.ModTime().Equal(p.mark.modified):
+	case p.mark.same(info):
 		return nil
 	}
 	raw, err := os.ReadFile(p.file)
 	if err != nil {
 		return err
 	}
-	now := mark{info.Size(), info.ModTime(), sha256.Sum256(raw)}
+	now := newMark(info, raw)
 	if now.sum == p.mark.sum {
 		p.mark = now
 		return nil
@@ -156,15 +172,15 @@ func write(path string, content []byte) (mark, error) {
 	if err == nil {
 		err = f.Sync()
 	}
+	var info fs.FileInfo
+	if err == nil {
+		info, err = f.Stat() // of what we wrote: another may be in its place at once
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return mark{}, fmt.Errorf("lock file: %w", err)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return mark{}, fmt.Errorf("lock file: %w", err)
-	}
-	return mark{info.Size(), info.ModTime(), sha256.Sum256(content)}, nil
+	return newMark(info, content), nil
 }

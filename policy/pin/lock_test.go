@@ -245,6 +245,36 @@ func TestUnsaved(t *testing.T) {
 	}
 }
 
+// A file that was replaced by one of the same size before the clock of files had ticked
+// was once taken for the one that was read.
+func TestReplacedWithinATick(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pins.yaml")
+	put := func(description string) os.FileInfo {
+		t.Helper()
+		_ = os.Remove(file)
+		d := open(t, Config{File: file})
+		d.vet(tool("files", "add", description))
+		_ = d.Close()
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first := put("one")
+	d := open(t, Config{File: file})
+	second := put("two")
+	if first.Size() != second.Size() {
+		t.Fatalf("of %d and %d bytes", first.Size(), second.Size())
+	}
+	if err := os.Chtimes(file, time.Time{}, first.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"add change"}, d.vet(tool("files", "add", "one"))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A link stays a link, and a file keeps its mode.
 func TestLink(t *testing.T) {
 	dir := t.TempDir()
