@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -52,9 +53,14 @@ func watching(t *testing.T, file ...string) (wait, none func(what string)) {
 	}
 	none = func(what string) {
 		t.Helper()
-		if <-compared {
-			<-changes
-			t.Errorf("%s: called a change", what)
+		select {
+		case c := <-compared:
+			if c {
+				<-changes
+				t.Errorf("%s: called a change", what)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: not compared", what)
 		}
 	}
 	return wait, none
@@ -67,13 +73,37 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// overwrite changes a file that is there in one step: one that is empty for a moment
+// is another change if the moment is long.
+func overwrite(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// move writes a file elsewhere and moves it to where it belongs.
+func move(t *testing.T, path, text string) {
+	t.Helper()
+	elsewhere := filepath.Join(t.TempDir(), "new")
+	write(t, elsewhere, text)
+	if err := os.Rename(elsewhere, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "c.yaml")
 	write(t, file, "one")
 	wait, none := watching(t, file)
 
-	write(t, file, "two")
+	overwrite(t, file, "two")
 	wait("written")
 
 	write(t, file+".new", "three")
@@ -85,7 +115,7 @@ func TestWatch(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	write(t, file, "four")
+	move(t, file, "four")
 	wait("deleted and made anew")
 
 	write(t, filepath.Join(dir, "other"), "x")
@@ -138,6 +168,6 @@ func TestWatchLinkedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait, _ := watching(t, link)
-	write(t, target, "two")
+	overwrite(t, target, "two")
 	wait("the target was written")
 }
