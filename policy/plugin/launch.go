@@ -66,7 +66,7 @@ func launch(ctx context.Context, c *Config, env policy.Env) (*process, error) {
 	p := &process{said: newLines(env.Log), born: time.Now()}
 	p.runner = &runner{
 		cmd:   &exec.Cmd{Path: path, Args: append([]string{c.Command}, c.Args...), Dir: c.Dir},
-		spawn: env.Start, said: p.said, gone: make(chan struct{}),
+		spawn: env.Start, said: p.said, quiet: make(chan struct{}), gone: make(chan struct{}),
 	}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  handshake(),

@@ -147,7 +147,8 @@ func config(t testing.TB) Config {
 	}
 	return Config{
 		Command: self, Env: map[string]string{testMode: "1", "GORACE": "atexit_sleep_ms=0"},
-		Timeout: 10 * time.Second, // a busy machine is no fault; tests of timeouts say their own
+		// A busy machine is no fault; tests of timeouts say their own.
+		Timeout: time.Minute, StartTimeout: time.Minute, Health: Health{Timeout: time.Minute},
 		Restart: Restart{Delay: time.Millisecond, MaxDelay: 10 * time.Millisecond},
 	}
 }

@@ -34,6 +34,7 @@ type runner struct {
 	dir   string // of its sockets
 	said  *lines
 	hello *io.PipeReader // the first line of stdout
+	quiet chan struct{}  // closed at the end of stdout, before that of hello
 	gone  chan struct{}  // closed when nothing of it is left
 
 	mu     sync.Mutex     // guards the rest
@@ -100,8 +101,14 @@ func (r *runner) readOut(out *os.File, first *io.PipeWriter) {
 	if !errors.Is(err, bufio.ErrBufferFull) {
 		_, _ = first.Write(line)
 	}
+	if errors.Is(err, io.EOF) {
+		close(r.quiet)
+	}
 	_ = first.Close()
 	(&lines{log: r.said.log, limit: r.said.limit}).drain(in)
+	if !errors.Is(err, io.EOF) {
+		close(r.quiet)
+	}
 }
 
 // PluginToHost refuses all addresses but sockets in the folder that was made for
@@ -130,9 +137,10 @@ func (r *runner) Wait(context.Context) error {
 	return nil
 }
 
-// lastMoment is how long one that has closed its stdout has to end by itself, so that
-// it can be said how it did.
-const lastMoment = 50 * time.Millisecond
+// lastMoment is how long one has to end by itself, so that it can be said how it did,
+// and endTime how long if it has closed its stdout: it is ending, most likely, and on a
+// busy machine that is known late.
+const lastMoment, endTime = 50 * time.Millisecond, time.Second
 
 // Kill ends it at once, or keeps it from being started.
 func (r *runner) Kill(context.Context) error {
@@ -150,18 +158,38 @@ func (r *runner) stop(wait time.Duration) {
 		return
 	}
 	if first {
-		t := time.NewTimer(lastMoment)
-		select {
-		case <-proc.Exited():
-			r.mu.Lock()
-			r.ended = proc.Exit()
-			r.mu.Unlock()
-		case <-t.C:
-		}
-		t.Stop()
+		r.settle(proc, wait)
 	}
 	proc.Stop(wait)
 	<-r.gone
+}
+
+// settle gives one that is ending the time to, and keeps how it ended. Who is about to
+// ask it to end has no need to know.
+func (r *runner) settle(proc policy.Process, wait time.Duration) {
+	ended := exits(proc, lastMoment)
+	select {
+	case <-r.quiet:
+		ended = ended || wait == 0 && exits(proc, endTime-lastMoment)
+	default:
+	}
+	if ended {
+		r.mu.Lock()
+		r.ended = proc.Exit()
+		r.mu.Unlock()
+	}
+}
+
+// exits reports whether the process ends within d.
+func exits(proc policy.Process, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-proc.Exited():
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // how says how it ended, "" if it was killed or lives.

@@ -95,7 +95,6 @@ func TestNewFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conf := config(t)
-			conf.StartTimeout = 20 * time.Second
 			if len(c.want) > 0 && strings.Contains(c.want[0], "not ready") {
 				conf.StartTimeout = 300 * time.Millisecond
 			}
