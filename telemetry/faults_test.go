@@ -3,6 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -239,5 +240,28 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	if err := q.close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the collector refuses while the queue is closed is what the end tells of. It once
+// told of what was left alone: not of full batches, which went out before that.
+func TestQueueTellsWhatTheEndLost(t *testing.T) {
+	hold, entered := make(chan struct{}), make(chan struct{}, 2)
+	refused := errors.New("refused")
+	q := newSpanQueue(batchLimits{spans: 8, batch: 4, delay: time.Hour, timeout: time.Hour}, func(context.Context, []byte, int) error {
+		entered <- struct{}{}
+		<-hold
+		return refused
+	}, nil)
+	for range 8 {
+		q.add([]byte("x"))
+	}
+	<-entered
+	ended := make(chan error)
+	go func() { ended <- q.close(t.Context()) }()
+	<-q.stop
+	close(hold)
+	if err := <-ended; !errors.Is(err, refused) {
+		t.Errorf("the end says %v, want %v", err, refused)
 	}
 }

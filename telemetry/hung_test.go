@@ -73,6 +73,19 @@ func TestShutdownOfHungCollector(t *testing.T) {
 	}
 }
 
+// An export of lines that was about to begin when the others were broken off once went on
+// for as long as it had time, after the end.
+func TestNoExportAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &logExporter{Exporter: hungLogs{}}
+		e.breakOff()
+		_ = e.Export(t.Context(), make([]sdklog.Record, 3))
+		if lost := e.trouble.losses.Load(); lost != 3 {
+			t.Errorf("%d lines of 3 are told to be lost", lost)
+		}
+	})
+}
+
 // F30: however long a collector is dead, what waits for it is bounded by number and by
 // bytes, with what is held to be used again; and what is dropped is counted.
 func TestQueueOfDeadCollector(t *testing.T) {

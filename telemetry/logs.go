@@ -145,6 +145,7 @@ type logExporter struct {
 	sdklog.Exporter
 	trouble trouble
 	cancel  atomic.Pointer[context.CancelFunc] // of the export under way
+	over    atomic.Bool                        // one that begins now is broken off at once
 }
 
 // Export never fails: the SDK would print the error.
@@ -152,12 +153,16 @@ func (e *logExporter) Export(ctx context.Context, records []sdklog.Record) error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.cancel.Store(&cancel)
+	if e.over.Load() { // it was on its way here when the others were broken off
+		cancel()
+	}
 	e.trouble.export(len(records), func() error { return e.Exporter.Export(ctx, records) })
 	return nil
 }
 
-// breakOff ends the export under way.
+// breakOff ends the export under way, and all that come.
 func (e *logExporter) breakOff() {
+	e.over.Store(true)
 	if cancel := e.cancel.Load(); cancel != nil {
 		(*cancel)()
 	}

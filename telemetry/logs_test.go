@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -133,13 +134,13 @@ func TestHappened(t *testing.T) {
 
 // Where lines go nowhere, the logger is the one there was.
 func TestLogsAreOff(t *testing.T) {
-	for name, change := range map[string]func(*Config){
-		"no endpoint":        func(c *Config) { c.OTLP.Endpoint = "" },
-		"of other signals":   func(c *Config) { c.OTLP.Signals = []string{"traces"} },
-		"OTEL_LOGS_EXPORTER": func(*Config) { t.Setenv("OTEL_LOGS_EXPORTER", "none") },
+	for name, change := range map[string]func(*testing.T, *Config){
+		"no endpoint":        func(_ *testing.T, c *Config) { c.OTLP.Endpoint = "" },
+		"of other signals":   func(_ *testing.T, c *Config) { c.OTLP.Signals = []string{"traces"} },
+		"OTEL_LOGS_EXPORTER": func(t *testing.T, _ *Config) { t.Setenv("OTEL_LOGS_EXPORTER", "none") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tel, _, _, end := logging(t, "http://127.0.0.1:1", change)
+			tel, _, _, end := logging(t, "http://127.0.0.1:1", func(c *Config) { change(t, c) })
 			own := slog.New(slog.DiscardHandler)
 			if tel.Logger(own) != own {
 				t.Error("it is another")
@@ -243,25 +244,28 @@ func (s *slow) Export(_ context.Context, all []sdklog.Record) error {
 func (s *slow) ForceFlush(context.Context) error { return nil }
 func (s *slow) Shutdown(context.Context) error   { return nil }
 
-// The queue keeps the newest lines, and no more than it may.
+// The queue keeps the newest lines, and no more than it may. In a bubble no second passes,
+// after which it would export fewer at once.
 func TestLogQueueIsBounded(t *testing.T) {
-	s := &slow{entered: make(chan struct{}, 1), proceed: make(chan struct{})}
-	l := logsTo(s, Defaults(), resource.Empty(), Resource{})
-	log := slog.New(l.handler)
-	for range logBatch {
-		log.Info("first")
-	}
-	<-s.entered
-	for i := range 3 * logQueue {
-		log.Info("line", "n", i)
-	}
-	close(s.proceed)
-	if err := l.close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if n := len(s.got); n != logBatch+logQueue || s.got[n-1] != 3*logQueue-1 {
-		t.Errorf("%d lines, the last is %d", n, s.got[n-1])
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{entered: make(chan struct{}, 1), proceed: make(chan struct{})}
+		l := logsTo(s, Defaults(), resource.Empty(), Resource{})
+		log := slog.New(l.handler)
+		for range logBatch {
+			log.Info("first")
+		}
+		<-s.entered
+		for i := range 3 * logQueue {
+			log.Info("line", "n", i)
+		}
+		close(s.proceed)
+		if err := l.close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := len(s.got); n != logBatch+logQueue || s.got[n-1] != 3*logQueue-1 {
+			t.Errorf("%d lines, the last is %d", n, s.got[n-1])
+		}
+	})
 }
 
 // grpcLogs is a collector of logs over gRPC that hands over what it gets.

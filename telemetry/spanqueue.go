@@ -18,7 +18,7 @@ type spanQueue struct {
 	stop    chan struct{}      // closed by close
 	stopped chan struct{}      // closed when run has ended
 	cancel  context.CancelFunc // breaks off an export
-	lost    error              // why the last exports failed; run's until stopped
+	lost    error              // why exports failed since close was called; run's until stopped
 
 	dropped atomic.Int64 // spans that found no place
 	told    int64        // how many of them the log knows of; run's
@@ -174,7 +174,7 @@ func (q *spanQueue) run(ctx context.Context) {
 		for more := true; more; {
 			var out batch
 			out, more = q.take()
-			if err := q.export(ctx, out); err != nil && stopping {
+			if err := q.export(ctx, out); err != nil && q.closing() {
 				q.lost = err
 			}
 			q.back(out)
@@ -182,6 +182,16 @@ func (q *spanQueue) run(ctx context.Context) {
 			more = more || stopping && out.n > 0
 		}
 		tick.Reset(q.limits.delay)
+	}
+}
+
+// closing reports whether close was called, which run may not have noticed yet.
+func (q *spanQueue) closing() bool {
+	select {
+	case <-q.stop:
+		return true
+	default:
+		return false
 	}
 }
 
