@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name)
 		}
 	}
+	_ = os.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60000") // as Patient
 	goleak.VerifyTestMain(m)
 }
 
@@ -100,9 +101,7 @@ func traced(t *testing.T, r *receiver, change func(*Config)) (*Telemetry, func()
 	var once sync.Once
 	end := func() {
 		once.Do(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			defer cancel()
-			if err := tel.Shutdown(ctx); err != nil {
+			if err := tel.Patient().Shutdown(context.Background()); err != nil {
 				t.Error(err)
 			}
 		})

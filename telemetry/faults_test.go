@@ -168,7 +168,7 @@ func TestSickCollectors(t *testing.T) {
 				}
 				if fault == "slow" { // what waits is exported at the end
 					s.letGo()
-					if err := tel.Shutdown(t.Context()); err != nil {
+					if err := tel.Patient().Shutdown(t.Context()); err != nil {
 						t.Error(err)
 					}
 				}

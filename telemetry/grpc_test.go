@@ -28,6 +28,7 @@ func (r *grpcReceiver) Export(ctx context.Context, in *collector.ExportTraceServ
 }
 
 func TestGRPC(t *testing.T) {
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000") // both spans in one export: that of the end
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func TestGRPC(t *testing.T) {
 		t.Fatal(err)
 	}
 	call(tel)
-	if err := tel.Shutdown(t.Context()); err != nil {
+	if err := tel.Patient().Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -41,9 +41,7 @@ func logging(t *testing.T, endpoint string, change func(*Config)) (tel *Telemetr
 	}
 	return tel, tel.Logger(own), out, func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := tel.Shutdown(ctx); err != nil {
+		if err := tel.Patient().Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -39,9 +39,7 @@ func pushing(t *testing.T, endpoint string, change func(*telemetry.Config), log 
 			return
 		}
 		ended = true
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
-		defer cancel()
-		if err := tel.Shutdown(ctx); err != nil {
+		if err := tel.Patient().Shutdown(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	}

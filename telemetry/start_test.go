@@ -172,7 +172,7 @@ func TestVariables(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
-			if err := tel.Shutdown(ctx); err != nil && tc.spans > 0 {
+			if err := tel.Patient().Shutdown(ctx); err != nil && tc.spans > 0 {
 				t.Error(err)
 			}
 			r.mu.Lock()

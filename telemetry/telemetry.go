@@ -51,13 +51,15 @@ type Telemetry struct {
 
 	logs  *logs     // nil when no lines are exported
 	audit *auditLog // nil when none is written
+
+	patience time.Duration // of Shutdown
 }
 
 // Start sets up what c and the OTEL_ variables ask for; the variables win. It
 // reaches for no network: a collector that is down is noticed later, by the
 // exporters' goroutines, and told to r.Log. The error is one of configuration.
 func Start(ctx context.Context, c Config, r Resource) (*Telemetry, error) {
-	t := &Telemetry{about: r}
+	t := &Telemetry{about: r, patience: shutdownTimeout}
 	if err := t.start(ctx, c); err != nil {
 		_ = t.Shutdown(ctx) // there is nothing to export yet
 		return nil, err
@@ -133,7 +135,7 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	defer t.audit.close() //nolint:errcheck // each line was written when it came
-	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	ctx, cancel := context.WithTimeout(ctx, t.patience)
 	defer cancel()
 	// Side by side: a collector that hangs takes all the time of each.
 	var lines error

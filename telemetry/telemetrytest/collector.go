@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -127,9 +128,11 @@ func (c *Collector) Logs() []*logs.ResourceLogs {
 }
 
 // Wait blocks until ok is true, which it asks after each request. It fails the
-// test if the test's context ends first.
+// test if the test's context ends first, or two minutes do.
 func (c *Collector) Wait(what string, ok func() bool) {
 	c.t.Helper()
+	late := time.NewTimer(2 * time.Minute)
+	defer late.Stop()
 	for {
 		c.mu.Lock()
 		changed := c.changed
@@ -139,6 +142,8 @@ func (c *Collector) Wait(what string, ok func() bool) {
 		}
 		select {
 		case <-changed:
+		case <-late.C:
+			c.t.Fatalf("the collector waits for %s", what)
 		case <-c.t.Context().Done():
 			c.t.Fatalf("the collector waits for %s", what)
 		}
