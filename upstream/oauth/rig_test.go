@@ -46,12 +46,14 @@ func (m *shared) Account(ctx context.Context, k Key) (*Account, error) {
 func (m *shared) Lock(ctx context.Context, k Key) (func(), error) {
 	unlock, err := m.memory.Lock(ctx, k)
 	return func() {
-		unlock()
 		m.ask.Lock()
-		late := m.late
+		late := m.late // before who waits for the lock has it, and could take this
 		m.late = 0
 		m.ask.Unlock()
-		sleep(context.WithoutCancel(ctx), late) // of bubbles
+		unlock()
+		if late > 0 {
+			sleep(context.WithoutCancel(ctx), late) // of bubbles
+		}
 	}, err
 }
 
