@@ -60,7 +60,9 @@ func tiny(t *testing.T) plan {
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	p := tiny(t)
-	r, err := measure(t.Context(), p)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	r, err := measure(ctx, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +109,24 @@ func cases(r *report) map[string]bool {
 		all[w.Case] = true
 	}
 	return all
+}
+
+// nobody answers, and at once.
+type nobody struct{}
+
+func (nobody) exchange(int, []byte) (response, error) { return response{}, nil }
+
+func (nobody) close() {}
+
+// Who comes late has asked all the same: else a slice in which the machine stands still
+// has no figures, and calls that are to wait all through a load are never made.
+func TestAsksOnce(t *testing.T) {
+	asked := 0
+	c := &caller{wire: nobody{}, targets: []target{{}}}
+	err := c.run(func(*caller, int) error { asked++; return nil }, time.Now().Add(-time.Second))
+	if err != nil || asked != 1 || len(c.latencies) != 1 {
+		t.Errorf("asked %d times, %d latencies, %v; want one", asked, len(c.latencies), err)
+	}
 }
 
 func TestAnswer(t *testing.T) {
@@ -212,7 +232,9 @@ func TestPlot(t *testing.T) {
 	dir := t.TempDir()
 	p := tiny(t)
 	small := dimension{"sessions", "Calls & sessions", "sessions", []int{1, 3}, growSessions}
-	if err := grow(t.Context(), p, dir, []dimension{small}); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	if err := grow(ctx, p, dir, []dimension{small}); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(dir + "/growth-sessions.svg")

@@ -84,9 +84,9 @@ func timed(metric string, f func() error) (figures, error) {
 	return figures{metric: float64(time.Since(began)) / float64(time.Millisecond)}, err
 }
 
-// dialSoon connects as soon as somebody listens, for at most 10 seconds.
+// dialSoon connects as soon as somebody listens.
 func dialSoon(ctx context.Context, url string) (*httpWire, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		w, err := dial(ctx, []target{{url: url}})

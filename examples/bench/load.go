@@ -29,7 +29,8 @@ type caller struct {
 	message, scratch []byte
 }
 
-// pour asks on a way for d with n in flight, each on a connection of its own.
+// pour asks on a way for d with n in flight, each on a connection of its own, and each
+// once at least.
 // Any answer that is not the right one ends it with an error.
 func (w *way) pour(ctx context.Context, a ask, n int, d time.Duration) (load, error) {
 	callers, err := w.connect(ctx, n)
@@ -117,16 +118,17 @@ func (w *way) connect(ctx context.Context, n int) ([]*caller, error) {
 	return callers, nil
 }
 
+// run asks again and again until end, and once in any case.
 func (c *caller) run(a ask, end time.Time) error {
 	for {
 		began := time.Now()
-		if began.After(end) {
-			return nil
-		}
 		if err := c.once(a); err != nil {
 			return err
 		}
-		c.latencies = append(c.latencies, time.Since(began))
+		over := time.Now()
+		if c.latencies = append(c.latencies, over.Sub(began)); over.After(end) {
+			return nil
+		}
 	}
 }
 

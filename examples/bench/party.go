@@ -99,9 +99,9 @@ func (p *party) kill() {
 	_ = p.cmd.Wait()
 }
 
-// ready polls a URL until it answers 200, for at most 30 seconds.
+// ready polls a URL until it answers 200, for at most a minute.
 func ready(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {

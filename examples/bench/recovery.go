@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -62,7 +61,11 @@ func (s *stage) killChild(ctx context.Context) (figures, error) {
 }
 
 func (s *stage) killRemote(ctx context.Context) (figures, error) {
-	up, err := again(ctx, role{name: "upstream-http"})
+	address, err := s.address()
+	if err != nil {
+		return nil, err
+	}
+	up, err := again(ctx, role{name: "upstream-http", listen: address})
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func (s *stage) killRemote(ctx context.Context) (figures, error) {
 	if down.Err() == nil {
 		return nil, err
 	}
-	if up, err = again(ctx, role{name: "upstream-http", listen: strings.TrimSuffix(strings.TrimPrefix(up.urls[0], "http://"), "/mcp")}); err != nil {
+	if up, err = again(ctx, role{name: "upstream-http", listen: address}); err != nil {
 		return nil, err
 	}
 	return timed(servedMS, func() error { return c.until(ctx, echo) })
@@ -99,7 +102,11 @@ func (s *stage) killRemote(ctx context.Context) (figures, error) {
 
 // refused measures how long a client waits to be told that a server is down.
 func refused(ctx context.Context, s *stage) ([]*way, error) {
-	up, err := again(ctx, role{name: "upstream-http"})
+	address, err := s.address()
+	if err != nil {
+		return nil, err
+	}
+	up, err := again(ctx, role{name: "upstream-http", listen: address})
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +121,7 @@ func refused(ctx context.Context, s *stage) ([]*way, error) {
 		return nil, err
 	}
 	defer callers[0].wire.close()
-	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := callers[0].until(ctx, refusal); err != nil {
 		return nil, fmt.Errorf("the breaker does not open: %w", err)

@@ -126,7 +126,7 @@ func (w *way) change(ctx context.Context, n int, told <-chan time.Time) (figures
 		return nil, err
 	}
 	var l load
-	late := time.NewTimer(patience / 2)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	for range n {
 		select {
