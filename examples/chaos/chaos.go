@@ -118,7 +118,9 @@ func (r *run) build(ctx context.Context, dir string) error {
 		})
 	}
 	// A machine that stands still for a second is no fault of the gateway's.
-	upstreams[witness] = with(upstreams[witness], map[string]any{"call_timeout": "30s", "health": map[string]any{"interval": "10s", "timeout": "5s"}})
+	upstreams[witness] = with(upstreams[witness], map[string]any{
+		"call_timeout": "30s", "limits": map[string]any{"queue_timeout": "30s"}, "health": map[string]any{"interval": "10s", "timeout": "5s"},
+	})
 	var err error
 	r.gateway, err = newGateway(r.binary, dir, upstreams)
 	return err
@@ -128,7 +130,10 @@ func (r *run) build(ctx context.Context, dir string) error {
 // all is well again. The error says what of the gateway did not come back.
 func (r *run) drive(ctx context.Context) error {
 	schedule := schedule(r.seed, kinds(), r.length, r.gap)
-	before := r.gateway.upstreams(ctx)[witness]
+	before, err := r.witnessed(ctx)
+	if err != nil {
+		return err
+	}
 	calling, end := context.WithCancel(ctx)
 	defer end()
 	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: r.clients}}
@@ -204,10 +209,20 @@ func (r *run) recovered(ctx context.Context, before upstream) error {
 			return fmt.Errorf("%w\n%+v", err, r.gateway.upstreams(ctx)[p.name])
 		}
 	}
-	if now := r.gateway.upstreams(ctx)[witness]; now.PID != before.PID || now.Generation != before.Generation {
-		return fmt.Errorf("P8: the witness was restarted: %+v, was %+v", now, before)
+	now, err := r.witnessed(ctx)
+	if err == nil && (now.PID != before.PID || now.Generation != before.Generation) {
+		err = fmt.Errorf("P8: the witness was restarted: %+v, was %+v", now, before)
 	}
-	return nil
+	return err
+}
+
+// witnessed is what the gateway says of the witness, once it says anything.
+func (r *run) witnessed(ctx context.Context) (u upstream, err error) {
+	err = r.gateway.await(ctx, "telling of the witness", func() bool {
+		u = r.gateway.upstreams(ctx)[witness]
+		return u.PID != 0
+	})
+	return u, err
 }
 
 // back blocks until the gateway holds about what it held before the faults (P6).

@@ -17,8 +17,7 @@ func guarded(s *stand) error {
 		return err
 	}
 	for _, p := range s.sick {
-		p.entrance = &entrance{inside: p.fake, origin: "http://" + p.proxy.address()}
-		p.web.Handler = p.entrance
+		p.guard(&entrance{inside: p.fake, origin: "http://" + p.proxy.address()})
 	}
 	return nil
 }

@@ -31,6 +31,8 @@ type gateway struct {
 	files   int      // the cap of its descriptors, 0 for none of ours
 	release []func() // give its addresses back
 
+	writing sync.Mutex // guards the file while it is replaced
+
 	mu      sync.Mutex // guards the rest
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when cmd has ended
@@ -59,8 +61,12 @@ func newGateway(binary, dir string, upstreams map[string]map[string]any) (*gatew
 	return g, g.write(nil)
 }
 
-// close gives its addresses back, after it was stopped for good.
+// close kills what was not stopped, and gives its addresses back.
 func (g *gateway) close() {
+	if g.exited != nil {
+		_ = g.cmd.Process.Kill()
+		<-g.exited
+	}
 	for _, release := range g.release {
 		release()
 	}
@@ -84,8 +90,10 @@ func (g *gateway) write(change func(upstreams map[string]map[string]any)) error 
 	return g.replace(b)
 }
 
-// replace puts other bytes into the file, in one step.
+// replace puts other bytes into the file, in one step. Several faults may do so at once.
 func (g *gateway) replace(b []byte) error {
+	g.writing.Lock()
+	defer g.writing.Unlock()
 	if err := os.WriteFile(g.file+".new", b, 0o600); err != nil {
 		return err
 	}
@@ -105,11 +113,16 @@ func (g *gateway) start(ctx context.Context) error {
 	g.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 exitcode=66")
 	err := g.cmd.Start()
 	cmd, exited := g.cmd, g.exited
+	if err != nil {
+		g.exited = nil
+	}
 	g.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	go func() { _ = cmd.Wait(); close(exited) }()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	return g.await(ctx, "ready", func() bool { return g.status(ctx, "http://"+g.addr+"/readyz") == http.StatusOK })
 }
 

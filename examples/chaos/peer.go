@@ -41,6 +41,7 @@ type peer struct {
 	entrance *entrance // before a remote that wants a token; nil for none
 
 	mu     sync.Mutex     // guards the rest
+	inside http.Handler   // of web: the fake, or its entrance
 	wanted map[string]int // how many faults want a mode now
 	faults []string       // the names of those at work, the latest last
 }
@@ -71,13 +72,29 @@ func newPeer(ctx context.Context, dir, name string, k kind, modes ...string) (*p
 	if err != nil {
 		return nil, err
 	}
-	p.web = &http.Server{Addr: l.Addr().String(), Handler: p.fake, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	p.inside = p.fake
+	p.web = &http.Server{Addr: l.Addr().String(), Handler: p, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = p.web.Serve(l) }()
 	if p.proxy, err = newProxy(name, l.Addr().String()); err != nil {
 		_ = p.web.Close()
 		return nil, err
 	}
 	return p, p.show()
+}
+
+// ServeHTTP implements http.Handler, for a remote.
+func (p *peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	inside := p.inside
+	p.mu.Unlock()
+	inside.ServeHTTP(w, r)
+}
+
+// guard puts an entrance before a remote.
+func (p *peer) guard(e *entrance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.entrance, p.inside = e, e
 }
 
 // file is one of the files that it keeps.

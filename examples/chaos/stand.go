@@ -378,12 +378,7 @@ func (s *stand) close() {
 	for _, p := range append(s.sick, s.well...) {
 		p.close()
 	}
-	if s.gateway == nil {
-		return
+	if s.gateway != nil {
+		s.gateway.close()
 	}
-	if s.gateway.exited != nil {
-		_ = s.gateway.cmd.Process.Kill()
-		<-s.gateway.exited
-	}
-	s.gateway.close()
 }
