@@ -23,13 +23,15 @@ func hours(t testing.TB, open bool) fields {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Where it is about noon: the last minute of a day is closed, and its end another day.
+	ahead := 12 - time.Now().UTC().Hour()
 	days := []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
 	if !open {
-		days = []string{time.Now().UTC().AddDate(0, 0, 3).Format("Mon")}
+		days = []string{time.Now().UTC().Add(time.Duration(ahead)*time.Hour).AddDate(0, 0, 3).Format("Mon")}
 	}
 	return fields{
 		"command": officeHours, "sha256": fmt.Sprintf("%x", sha256.Sum256(raw)),
-		"config":  fields{"from": "00:00", "to": "23:59", "days": days},
+		"config":  fields{"from": "00:00", "to": "23:59", "days": days, "zone": fmt.Sprintf("Etc/GMT%+d", -ahead)},
 		"timeout": "30s", // a busy machine is no fault
 	}
 }
