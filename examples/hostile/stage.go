@@ -42,7 +42,7 @@ type scene struct {
 
 // play plays a story, with the policy or without, and clears up.
 func (st *stage) play(ctx context.Context, s story, guarded bool) (ending, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	st.played++
 	sc := &scene{stage: st, ctx: ctx, guarded: guarded, dir: filepath.Join(st.dir, fmt.Sprint(st.played))}
@@ -108,7 +108,10 @@ func (s *scene) stop() error {
 	if s.gateway == nil {
 		return nil
 	}
-	terminate(s.gateway.Process)
+	gateway := s.gateway.Process
+	terminate(gateway)
+	late := time.AfterFunc(time.Minute, func() { _ = gateway.Kill() })
+	defer late.Stop()
 	for s.out.Scan() { // it must not wait for a reader
 		fmt.Fprintln(s.log, s.out.Text())
 	}
