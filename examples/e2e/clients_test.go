@@ -18,7 +18,7 @@ import (
 // server of each.
 func TestInspector(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, 3*time.Minute), home(t)
+	ctx, dir := deadline(t, 8*time.Minute), home(t)
 	g := newGateway(ctx, t, dir, fields{"every": everythingStdio(), "ref": referenceHTTP(ctx, t, dir, modern)})
 	for _, speaks := range []string{"legacy", "auto", "modern"} {
 		t.Run(speaks, func(t *testing.T) { // in turn: the deadline is for the work, not for waiting behind other tests
@@ -73,7 +73,7 @@ func TestStdioFace(t *testing.T) {
 			f := capable("")
 			maps.Copy(f, made)
 			f["command"], f["args"] = interlock, []string{"serve", "--stdio", "-c", g.config}
-			f["env"] = fields{"HOME": dir}
+			f["env"] = fields{"HOME": dir, "GORACE": brief}
 			face(ctx, t, dir, f)
 		})
 	}

@@ -22,7 +22,10 @@ import (
 func TestExamplesRun(t *testing.T) {
 	t.Parallel()
 	for name, text := range exampleConfigs(t) {
-		t.Run(name, func(t *testing.T) { serveExample(t, name, text) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			serveExample(t, name, text)
+		})
 	}
 }
 
@@ -80,8 +83,10 @@ func serveExample(t *testing.T, name, text string) {
 	config, machine := filepath.Join(dir, name), filepath.Join(dir, "machine.yaml")
 	for file, content := range map[string]string{
 		filepath.Join(dir, "package.json"): string(manifest),
-		config:                             text,
-		machine:                            "state_dir: " + dir + "/state\nserver: {listen: " + addrtest.Free(t) + "}\n",
+		// All is there: neither the registry nor its news is asked for.
+		filepath.Join(dir, ".npmrc"): "offline=true\nupdate-notifier=false\n",
+		config:                       text,
+		machine:                      "state_dir: " + dir + "/state\nserver: {listen: " + addrtest.Free(t) + "}\n",
 	} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -89,10 +94,12 @@ func serveExample(t *testing.T, name, text string) {
 	}
 	cmd := exec.Command(interlock, "serve", "-c", config, "-c", machine)
 	cmd.Dir = dir
-	exited, out := start(ctx, t, dir, cmd)
+	said := &watcher{word: " ready, ", seen: make(chan struct{})} // of all servers, when each runs or has failed
+	cmd.Stdout = said
+	exited, out := startSaying(ctx, t, dir, cmd, said)
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for waiting := "the gateway"; waiting != ""; {
+	for waiting := notRunning(ctx, dir, config, machine); waiting != ""; waiting = notRunning(ctx, dir, config, machine) {
 		select {
 		case <-again.C:
 		case <-exited:
@@ -100,7 +107,6 @@ func serveExample(t *testing.T, name, text string) {
 		case <-ctx.Done():
 			t.Fatalf("%s did not start\n%s", waiting, out)
 		}
-		waiting = notRunning(ctx, dir, config, machine)
 	}
 	if !stop(cmd, exited, time.Minute) {
 		t.Error("interlock serve ignored TERM for a minute")

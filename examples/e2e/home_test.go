@@ -43,10 +43,14 @@ func kill(pid int) error {
 	return p.Kill()
 }
 
+// brief has programs that are built with the race detector end at once, not a second
+// later: it has told all it knows by then.
+const brief = "atexit_sleep_ms=0"
+
 // environ is what every process of a test gets: nothing of the developer's own
 // but the path, the proxies' absence included.
 func environ(dir string, more ...string) []string {
-	return append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "NO_COLOR=1", "NO_PROXY=127.0.0.1,localhost"}, more...)
+	return append([]string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "NO_COLOR=1", "NO_PROXY=127.0.0.1,localhost", "GORACE=" + brief}, more...)
 }
 
 // waitNone waits until no process has dir as its HOME, and returns those that
@@ -105,16 +109,17 @@ func stop(cmd *exec.Cmd, exited <-chan struct{}, patience time.Duration) bool {
 }
 
 // startSaying is start, and blocks until the command has said its word.
-func startSaying(ctx context.Context, t *testing.T, dir string, cmd *exec.Cmd, said *watcher) {
+func startSaying(ctx context.Context, t *testing.T, dir string, cmd *exec.Cmd, said *watcher) (<-chan struct{}, *tail) {
 	t.Helper()
-	exited, _ := start(ctx, t, dir, cmd)
+	exited, log := start(ctx, t, dir, cmd)
 	select {
 	case <-said.seen:
 	case <-exited:
-		t.Fatalf("%v exited", cmd.Args)
+		t.Fatalf("%v exited: %s", cmd.Args, cmd.ProcessState)
 	case <-ctx.Done():
-		t.Fatal(context.Cause(ctx))
+		t.Fatalf("%v has not said %q: %v\n%s", cmd.Args, said.word, context.Cause(ctx), said)
 	}
+	return exited, log
 }
 
 // start runs a command in dir's environment until the test ends and returns a

@@ -53,7 +53,7 @@ func TestJaegerCall(t *testing.T) {
 	}
 	g, own := gatewayIn(dir), gatewayIn(home(t))
 	g.start()
-	process := fields{"command": interlock, "args": []string{"serve", "--stdio", "-c", own.config}, "env": fields{"HOME": own.dir}}
+	process := fields{"command": interlock, "args": []string{"serve", "--stdio", "-c", own.config}, "env": fields{"HOME": own.dir, "GORACE": brief}}
 
 	type made struct {
 		client                        string

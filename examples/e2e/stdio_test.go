@@ -18,7 +18,7 @@ func TestStdioShared(t *testing.T) {
 		f := capable("")
 		maps.Copy(f, made)
 		f["command"], f["args"] = interlock, []string{"stdio", "-c", g.config, "--linger", "1s"}
-		f["env"] = fields{"HOME": dir, "GORACE": "atexit_sleep_ms=0"}
+		f["env"] = fields{"HOME": dir, "GORACE": brief}
 		return f
 	}
 	all := map[string]*client{}
