@@ -45,7 +45,7 @@ func TestConformanceSignIn(t *testing.T) {
 // signsIn runs one scenario.
 func signsIn(t *testing.T, speaks era, scenario string) {
 	t.Helper()
-	ctx, dir := deadline(t, time.Minute), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	file, err := filepath.Abs("drivers/login.mjs")
 	if err != nil {
 		t.Fatal(err)

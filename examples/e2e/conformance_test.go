@@ -128,7 +128,7 @@ func TestConformanceAsClient(t *testing.T) {
 // asClient runs one scenario.
 func asClient(t *testing.T, driver, speaks era, scenario string) {
 	t.Helper()
-	ctx, dir := deadline(t, time.Minute), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	file, err := filepath.Abs("drivers/scenario.mjs")
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func (j *jaeger) get(path string, query url.Values) ([]byte, error) {
 
 // patience is how long spans may take from a gateway that has stopped, and so has
 // sent all, into the answers of Jaeger.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // trace waits until a trace is complete, and returns it. If it never is, the test
 // fails with a picture of what is there.

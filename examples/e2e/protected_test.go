@@ -83,6 +83,7 @@ func (p *protected) control(change fields) seen {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	req.Close = true // as in issuer.post
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		p.t.Fatal(err)

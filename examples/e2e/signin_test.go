@@ -32,7 +32,7 @@ func TestSignInLasts(t *testing.T) {
 	g.login()
 	client.says("whoami", whose)
 
-	p.control(fields{"lifetime": 2})
+	p.control(fields{"lifetime": 1})
 	p.control(fields{"forget": "access"})
 	client.until("two renewals before the end", "whoami", func(answer string) bool {
 		if !strings.Contains(answer, whose) {
@@ -158,7 +158,7 @@ func TestSignInEnds(t *testing.T) {
 // who comes back from somebody else, end the sign-in before anything is given away.
 func TestSignInTrustsNoOtherIssuer(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, time.Minute), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	p := newProtected(ctx, t, dir)
 	g := p.gateway(dir, nil)
 	fails := func(what string) {
@@ -191,12 +191,13 @@ func TestSignInTrustsNoOtherIssuer(t *testing.T) {
 // ended, once for all who call.
 func TestServiceAccount(t *testing.T) {
 	t.Parallel()
-	ctx, dir := deadline(t, time.Minute), home(t)
+	ctx, dir := deadline(t, 2*time.Minute), home(t)
 	p := newProtected(ctx, t, dir)
 	g := p.gateway(dir, fields{
 		"flow": "client_credentials", "issuer": p.issuer, "client_id": "robot", "client_secret": "robot-secret",
 	})
 	g.start()
+	g.settled("work")
 	client := newRaw(ctx, t, g.url(), legacy)
 	client.says("whoami", `"text":"robot"`)
 	before := p.control(fields{"forget": "access"}).Granted["client_credentials"]

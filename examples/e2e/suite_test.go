@@ -97,7 +97,7 @@ func suite(ctx context.Context, t *testing.T, dir string, env []string, args ...
 		t.Fatal(err)
 	}
 	command := append([]string{module("@modelcontextprotocol/conformance/dist/index.js")}, args...)
-	cmd := exec.CommandContext(ctx, node22(), append(command, "-o", results)...)
+	cmd := exec.CommandContext(ctx, node22(), append(command, "-o", results, "--timeout", "60000")...) // as drivers/gateway.mjs knows
 	cmd.Env, cmd.Dir, cmd.WaitDelay = environ(dir, env...), dir, 5*time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

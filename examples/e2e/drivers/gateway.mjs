@@ -51,14 +51,14 @@ export class Gateway {
   }
 }
 
-// The suite's own patience, which is 30 s, ends the shell around this process and not
-// what the shell started.
+// The suite's own patience, which is told to be 60 s, ends the shell around this process
+// and not what the shell started.
 export function patience(gateway) {
   setTimeout(async () => {
     console.error("gave up");
     await gateway.stop();
     process.exit(1);
-  }, 25_000).unref();
+  }, 50_000).unref();
 }
 
 // Connects a client: the TypeScript SDK for the legacy revisions, from 2026-07-28 on its

@@ -29,7 +29,7 @@ const resource = `${origin}/mcp`;
 const issuer = `http://127.0.0.1:${issuerPort}`;
 
 const how = {
-  lifetime: 600, // of access tokens, in seconds
+  lifetime: 600, // of access tokens, in seconds, as whoever gets one is told; none ends before it is forgotten
   status: 0, // what the token endpoint answers with, 0 for what it should
   hold: false, // whether the token endpoint waits before it answers
   issuer, // what the metadata says
@@ -70,14 +70,18 @@ const provider = new Provider(issuer, {
       useGrantedResource: () => false, // each request has to name it
       getResourceServerInfo: (ctx, named) => {
         if (named !== resource) throw new Error(`there is no ${named}`);
-        return { scope: "mcp write", audience: named, accessTokenTTL: how.lifetime, accessTokenFormat: "opaque" };
+        return { scope: "mcp write", audience: named, accessTokenTTL: 600, accessTokenFormat: "opaque" };
       },
     },
   },
 });
 // Whoever asks is granted what is asked for.
 provider.use(async (ctx, next) => {
-  if (!ctx.path.startsWith("/interaction/")) return next();
+  if (!ctx.path.startsWith("/interaction/")) {
+    await next();
+    if (ctx.body?.expires_in) ctx.body.expires_in = how.lifetime;
+    return;
+  }
   const { params, prompt } = await provider.interactionDetails(ctx.req, ctx.res);
   const accountId = ctx.get("x-account") || "ada";
   if (prompt.name === "login") {
