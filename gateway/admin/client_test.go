@@ -15,11 +15,16 @@ import (
 )
 
 // scripted is a gateway that answers what it is told to, and keeps what it was
-// asked: method, path with query, and body.
+// asked: method, path with query, and body. Who has not the client's token is a
+// stranger: some test's client of a server that had this address before.
 func scripted(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) (*Client, *[]string) {
 	t.Helper()
 	var asked []string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if bearer(r) != "token" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		body, _ := io.ReadAll(r.Body)
 		asked = append(asked, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+string(body)))
 		answer(w, r)

@@ -8,9 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,7 +148,9 @@ func TestCallers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = c.do(t.Context(), "GET", "/v1/tools", nil)
+		if _, err := c.do(t.Context(), "GET", "/v1/tools", nil); err != nil {
+			t.Fatal(err)
+		}
 		switch got := <-who; {
 		case address == "" && (!got.Socket || runtime.GOOS == "linux" && !strings.HasPrefix(got.Who, "uid ")):
 			t.Errorf("the socket: %+v", got)
@@ -298,43 +300,69 @@ func TestFollowLogs(t *testing.T) {
 
 // The gateway's end does not wait for who follows it, or waits for an order.
 func TestServeEndsStreamsAndWaits(t *testing.T) {
-	dir := stateDir(t)
-	l, err := Listen("", "", dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waiting := make(chan struct{})
-	f := &waitingState{fakeState: &fakeState{}, waiting: waiting}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, Handler(Options{State: f})) }()
-	c, err := NewClient("unix:"+filepath.Join(dir, socketName), "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	res, err := c.send(t.Context(), "GET", "/v1/events?follow=true", "text/event-stream", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	answered := make(chan error, 1)
-	go func() {
-		_, err := c.Order(t.Context(), "start", Order{Names: []string{"files"}, Wait: true}, func(Outcome) {})
-		answered <- err
-	}()
-	<-waiting
-	cancel()
-	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
-		t.Errorf("the stream broke off: %q %v", rest, err)
-	}
-	if err := <-answered; err != nil {
-		t.Errorf("who waited got no answer: %v", err)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
+	synctest.Test(t, func(t *testing.T) { // a second is enough for who waits, however busy the machine
+		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		waiting := make(chan struct{})
+		f := &waitingState{fakeState: &fakeState{}, waiting: waiting}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- Serve(ctx, &Listener{Listener: l}, Handler(Options{State: f})) }()
+		c := &Client{http: &http.Client{Transport: &http.Transport{DialContext: l.dial}}, base: "http://" + socketHost, target: "a pipe"}
+		defer c.Close()
+		res, err := c.send(t.Context(), "GET", "/v1/events?follow=true", "text/event-stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		answered := make(chan error, 1)
+		go func() {
+			_, err := c.Order(t.Context(), "start", Order{Names: []string{"files"}, Wait: true}, func(Outcome) {})
+			answered <- err
+		}()
+		<-waiting
+		cancel()
+		if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
+			t.Errorf("the stream broke off: %q %v", rest, err)
+		}
+		if err := <-answered; err != nil {
+			t.Errorf("who waited got no answer: %v", err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// pipes is a listener whose connections dial makes.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case l.conns <- there:
+		return here, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // waitingState takes for ever to start something.
 type waitingState struct {
