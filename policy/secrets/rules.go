@@ -44,8 +44,20 @@ func readLibrary() *libraryFile {
 		panic("rules.toml: " + err.Error())
 	}
 	f.Rules = slices.DeleteFunc(f.Rules, func(r libraryRule) bool { return r.Regex == "" }) // of files' names
+	for i := range f.Allowlist.Regexes {
+		if f.Allowlist.Regexes[i] == looseWords {
+			f.Allowlist.Regexes[i] = exactWords
+		}
+	}
 	return &f
 }
+
+// looseWords lets three words pass in gitleaks, and by a slip also all that has one of
+// them in it: false is in one of some 20,000 private keys. exactWords are what is meant.
+const (
+	looseWords = `(?i)^true|false|null$`
+	exactWords = `(?i)^(?:true|false|null)$`
+)
 
 // rule is what one kind of credential looks like.
 type rule struct {

@@ -240,6 +240,25 @@ func TestFindsRealOnes(t *testing.T) {
 	}
 }
 
+// Whatever had the word false in it, or null at its end, was once no secret.
+func TestWordsInSecrets(t *testing.T) {
+	d := newDetector(new(Config))
+	all := real(rand.New(rand.NewPCG(1, 0)))
+	pat, key := all["github-pat"], all["private-key"]
+	for secret, want := range map[string]int{
+		pat[:9] + "False" + pat[14:]:    1,
+		pat[:36] + "NuLL":               1,
+		key[:100] + "fAlSe" + key[105:]: 1,
+		"token = false":                 0,
+		"token = null":                  0,
+		"api_key: TRUE":                 0,
+	} {
+		if found, err := d.find([]byte("\n"+secret+"\n"), ""); err != nil || len(found) != want {
+			t.Errorf("%s: found %v, error %v", secret, found, err)
+		}
+	}
+}
+
 func TestAutomaton(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfNDistinct(rapid.StringMatching(`[ab_]{1,4}`), 1, 8, rapid.ID).Draw(t, "words")
