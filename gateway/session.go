@@ -165,12 +165,26 @@ func (s *session) busy() bool {
 		s.standing != nil && s.standing.live() || s.id == ""
 }
 
-// active reports whether the session is in use right now, so that it does not
-// grow idle.
-func (s *session) active() bool {
+// unused returns since when the session is not in use, the zero time while a request or
+// its stream is open.
+func (s *session) unused() (since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.inFlight) > 0 || s.standing != nil && s.standing.live()
+	if len(s.inFlight) > 0 {
+		return time.Time{}
+	}
+	if s.standing != nil {
+		left, gone := s.standing.away()
+		if !gone {
+			return time.Time{}
+		}
+		since = left // also where whoever carried it has not said so yet
+	}
+	// Only now: what was under way before told its end first.
+	if used := time.Unix(0, s.used.Load()); used.After(since) {
+		since = used
+	}
+	return since
 }
 
 // maxRetired and maxKept bound how many complete answers, and how many bytes of

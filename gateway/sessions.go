@@ -168,7 +168,7 @@ func (t *sessions) expired(now time.Time, timeout time.Duration) []*session {
 	var idle []*session
 	for _, s := range t.all() {
 		s.sweep(now)
-		if s.id != "" && now.Sub(time.Unix(0, s.used.Load())) > timeout && !s.active() {
+		if since := s.unused(); s.id != "" && !since.IsZero() && now.Sub(since) > timeout {
 			idle = append(idle, s)
 		}
 	}

@@ -175,6 +175,13 @@ func (s *stream) live() bool {
 	return s.attached
 }
 
+// away returns since when no connection carries the stream; gone is false while one does.
+func (s *stream) away() (since time.Time, gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left, !s.attached
+}
+
 // over reports whether nothing more will come, and nobody may come back for what
 // did.
 func (s *stream) over(now time.Time) bool {
