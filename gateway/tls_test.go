@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -38,6 +39,32 @@ func (r *rig) presenting(a *authority, certs ...tls.Certificate) {
 	w.CloseIdleConnections()
 	r.web.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: certs}}
 	r.t.Cleanup(r.web.CloseIdleConnections)
+}
+
+// loneConn carries all requests over one connection. That of net/http goes on to
+// another one when its writer takes 50 ms longer than the answer.
+type loneConn struct {
+	*tls.Conn
+	in *bufio.Reader
+}
+
+// lone is one as the rig's client makes them.
+func lone(t *testing.T, r *rig) loneConn {
+	t.Helper()
+	c, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "https://"), r.web.Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return loneConn{c, bufio.NewReader(c)}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c loneConn) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Write(c); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(c.in, req)
 }
 
 // A large answer arrives whole and a lost client is noticed, whatever carries them.
@@ -179,6 +206,8 @@ func TestClientCertificates(t *testing.T) {
 	}
 	// Connections of those who are no longer let in end, too.
 	r.presenting(a, ours.client(t, &x509.Certificate{Subject: pkix.Name{CommonName: "a"}}))
+	anew := r.web.Transport
+	r.web.Transport = lone(t, r)
 	c := r.connect("{}")
 	trust(other)
 	next := *r.cfg.Load()
@@ -188,6 +217,7 @@ func TestClientCertificates(t *testing.T) {
 	if got := c.post(calls("1", "a__echo", "{}")); got.status != http.StatusForbidden {
 		t.Errorf("after its authority went: %d", got.status)
 	}
+	r.web.Transport = anew
 	if _, err := r.web.Get(r.url + "/livez"); err == nil {
 		t.Error("and it connects again")
 	}
