@@ -153,6 +153,9 @@ func (u *Upstream) decide(p *phase) (epoch uint64, ok bool, err error) {
 	case s.State == Running && (p.link == nil || p.link.dead()):
 		return epoch, false, nil // its owner is about to notice
 	case s.State == Running && epoch == 0:
+		if f := u.lacking.Load(); f != nil {
+			return 0, false, u.refuseUnsigned(f, 0)
+		}
 		return 0, false, u.refuse("breaker_open", "its circuit breaker opened", u.Config().Restart.Delay)
 	case s.State == Running:
 		if wait := u.gated(time.Now()); wait > 0 {
@@ -178,9 +181,7 @@ func (u *Upstream) inError(s *Status) error {
 	}
 	switch {
 	case s.Failure != nil && s.Failure.needs != nil:
-		e := u.refuse("needs_auth", s.Failure.Message, wait)
-		e.Err = s.Failure.needs
-		return e
+		return u.refuseUnsigned(s.Failure, wait)
 	case s.Failure != nil && s.Failure.Stage == "dependency":
 		return u.refuse("dependency", why, 0)
 	case s.NextRetry.IsZero():
@@ -193,6 +194,13 @@ func (u *Upstream) inError(s *Status) error {
 		return u.refuse("breaker_open", why+"; it is tried again "+in(wait), wait)
 	}
 	return u.refuse("error", why+"; it is tried again "+in(wait), wait)
+}
+
+// refuseUnsigned refuses a call of an upstream that somebody has to sign in to.
+func (u *Upstream) refuseUnsigned(f *Failure, wait time.Duration) *CallError {
+	e := u.refuse("needs_auth", f.Message, wait)
+	e.Err = f.needs
+	return e
 }
 
 // gated returns for how long the server wants nothing to be sent.

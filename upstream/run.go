@@ -155,6 +155,7 @@ func (r *runner) begin(of pass) {
 	start := r.startBegun(of, time.Now())
 	r.blocked, r.survived, r.unneeded, r.unsigned = false, false, false, false
 	r.signedBefore()
+	r.lacking.Store(nil)
 	r.show(func(p *phase) {
 		p.order, p.marks.start = of.seq, start
 		p.status.State = Starting

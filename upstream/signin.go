@@ -57,6 +57,7 @@ func (r *runner) wanting(f *Failure) {
 	r.unsigned, r.retry, r.ended, r.signedIn = true, false, false, false
 	r.recovery.reset(r.Config())
 	r.startEnded(Ending{At: f.At, Stage: f.Stage, Err: f.Message})
+	r.lacking.Store(f) // first: calls that come between the next two are told what to do
 	r.breaker.trip(r.phase.Load().marks.start)
 	r.show(func(p *phase) {
 		s := &p.status

@@ -47,6 +47,10 @@ type Upstream struct {
 	calls     atomic.Int64  // ever
 	signIns   atomic.Uint64 // of the gateway's own
 
+	// lacking is that somebody has to sign in, from when the breaker opens for that to
+	// the next start; else nil.
+	lacking atomic.Pointer[Failure]
+
 	victims suspects // calls that were in flight when the link died
 	slow    suspects // calls that timed out and are not judged
 	waker   waker    // what needs it, if it starts on demand
