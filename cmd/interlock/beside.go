@@ -54,6 +54,7 @@ func (a *app) beside(ctx context.Context, cfg *config.Config, each func(admin.Up
 	go func() { stopped <- gw.Run(running) }()
 	err = await(ctx, gw, each)
 	if err == nil {
+		gw.Alive(ctx) // what clients would see is made of what upstreams have come to a moment later
 		err = look(gw)
 	}
 	stop()
