@@ -35,15 +35,17 @@ func (s *service) greet() {
 type shown struct {
 	generation uint64
 	state      string
+	idle       bool // which comes a moment after the state
 	failure    time.Time
 	ran        bool      // at some time
 	from       time.Time // when it was there: at the gateway's start, or when it was added
 }
 
 // report writes a line when an upstream becomes ready, fails or stops, until
-// ctx is done. When all have settled for the first time it calls o.settled.
-func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
-	seen, last, settled, status := time.Now(), map[string]shown{}, false, ""
+// ctx is done. When all have settled for the first time it calls o.settled. began is
+// when the first of them were there.
+func (s *service) report(ctx context.Context, began time.Time, tasks *sync.WaitGroup) {
+	seen, last, settled, status := began, map[string]shown{}, false, ""
 	for {
 		ups := s.gw.List(admin.Select{})
 		if now, _, _ := readyOf(ups); now != status {
@@ -54,10 +56,16 @@ func (s *service) report(ctx context.Context, tasks *sync.WaitGroup) {
 		for _, u := range ups {
 			width = max(width, len(u.Name))
 		}
+		visible := false
 		for _, u := range ups {
-			if before, news := note(last, u, seen); news {
-				s.say.line(u, width, before.ran, before.from)
+			before, news := note(last, u, seen)
+			if !news {
+				continue
 			}
+			if !visible { // who reads that one is ready may call its tools
+				visible = s.gw.Alive(ctx)
+			}
+			s.say.line(u, width, before.ran, before.from)
 		}
 		if !settled && allSettled(ups) && len(ups) > 0 {
 			settled = true
@@ -83,7 +91,7 @@ func note(last map[string]shown, u admin.Upstream, seen time.Time) (before shown
 	if !known {
 		before.from = seen
 	}
-	now := shown{u.Generation, u.State, time.Time{}, before.ran || u.State == "running", before.from}
+	now := shown{u.Generation, u.State, u.Idle, time.Time{}, before.ran || u.State == "running", before.from}
 	if u.State == "error" && u.LastFailure != nil {
 		now.failure = u.LastFailure.At
 	}

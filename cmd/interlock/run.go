@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"github.com/interlock-mcp/interlock/gateway/admin"
 	"github.com/interlock-mcp/interlock/gateway/config"
@@ -34,10 +35,10 @@ func (s *service) run(ctx context.Context) error {
 	operators, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAdmin()
 
-	stopped := make(chan error, 1)
+	began, stopped := time.Now(), make(chan error, 1)
 	tasks.Go(func() { stopped <- s.gw.Run(upstreams) })
 	s.greet()
-	tasks.Go(func() { s.report(ctx, &tasks) })
+	tasks.Go(func() { s.report(ctx, began, &tasks) })
 	var servers []*http.Server
 	if s.face != nil {
 		face := s.gw.Server()
