@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,7 +52,7 @@ func newHome(t *testing.T, config string) *home {
 // useServers gives it the servers of the demo, marked with its folder.
 func (h *home) useServers() {
 	h.t.Helper()
-	put(h.t, h.file, fmt.Sprintf("state_dir: %[1]s/state\nserver: {listen: '127.0.0.1:0'}\nupstreams:\n  clock: {command: interlock, args: [__demo, clock, --notes, %[1]s/c]}\n"+
+	put(h.t, h.file, fmt.Sprintf("state_dir: %[1]s/state\nserver: {listen: '127.0.0.1:0', list_wait: 1m}\nupstreams:\n  clock: {command: interlock, args: [__demo, clock, --notes, %[1]s/c]}\n"+
 		"  notes: {command: interlock, args: [__demo, notes, --notes, %[1]s/notes.json]}\n"+
 		"  report: {command: interlock, args: [__demo, report, --notes, %[1]s/notes.json]}\n", h.dir))
 }
@@ -75,7 +76,16 @@ func (h *home) processes(text string) (pids []int) {
 	return pids
 }
 
-func (h *home) gateways() []int { return h.processes(" serve --background ") }
+// gateways returns the pids of those in the background. A child that is not yet the
+// program that it will be has the command line of its parent, and is none.
+func (h *home) gateways() []int {
+	h.t.Helper()
+	all := h.processes(" serve --background ")
+	return slices.DeleteFunc(slices.Clone(all), func(pid int) bool {
+		parent, _, err := family(pid)
+		return err != nil || slices.Contains(all, parent)
+	})
+}
 
 // await looks until something is so.
 func (h *home) await(what string, is func() bool) {
@@ -127,7 +137,7 @@ func TestTenClients(t *testing.T) {
 		t.Helper()
 		gateways := h.gateways()
 		if len(gateways) != 1 {
-			t.Fatalf("%s there are %d gateways", what, len(gateways))
+			t.Fatalf("%s there are the gateways %d", what, gateways)
 		}
 		for _, server := range []string{"clock", "notes", "report"} {
 			h.await("one "+server, func() bool { return len(h.processes("__demo "+server)) == 1 })
@@ -142,7 +152,10 @@ func TestTenClients(t *testing.T) {
 		c.expect(`"id":"first","result":\{.*\(UTC\)`)
 	}
 	first := one("at first")
-	parent, session := family(t, first)
+	parent, session, err := family(first)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range clients {
 		if parent == c.cmd.Process.Pid {
 			t.Error("the gateway is a child of a client's bridge: clients end their children")
@@ -197,39 +210,66 @@ func TestTenClients(t *testing.T) {
 }
 
 // family returns the parent and the session of a process (proc_pid_stat(5)).
-func family(t *testing.T, pid int) (parent, session int) {
-	t.Helper()
+func family(pid int) (parent, session int, err error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		t.Fatal(err)
+		return 0, 0, err
 	}
 	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
 	parent, _ = strconv.Atoi(fields[1])
 	session, _ = strconv.Atoi(fields[3])
-	return parent, session
+	return parent, session, nil
+}
+
+// A gateway waits for its first client longer than for the next: with a short --linger
+// it once ended before the bridge that had it started could get to it.
+func TestBridgeFirstClient(t *testing.T) {
+	h := newHome(t, "server: {listen: '127.0.0.1:0', list_wait: 1m}\nupstreams:\n"+clock)
+	if code := launch(t, nil, nil, starterCommand, "--linger", "1ms", "-c", h.file).wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c := h.bridge(nil)
+	c.greet()
+	c.call("1", "clock__now", "{}")
+	c.expect(`"id":"1","result":\{.*\(UTC\)`)
+	log, err := os.ReadFile(filepath.Join(h.dir, "state", logName))
+	if n := strings.Count(string(log), " in the background, pid "); n != 1 || err != nil {
+		t.Errorf("%d gateways were started, want 1: %v", n, err)
+	}
+	_ = c.stdin.Close()
+	if code := c.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	h.await("no process is left", func() bool { return len(h.processes("")) == 0 })
 }
 
 // A gateway that is asked to end answers its calls; the next one is another's.
 func TestBridgeDrain(t *testing.T) {
-	h := newHome(t, "")
-	h.useServers()
+	held := newHeld(t, "tools/call")
+	h := newHome(t, "server: {listen: '127.0.0.1:0', list_wait: 1m, drain_timeout: 1m, shutdown_timeout: 2m}\nupstreams:\n"+held.upstream("held", "")+clock)
 	c := h.bridge(nil, "--linger", "1s")
 	c.greet()
-	c.call("warm", "report__write", `{"seconds": 0}`)
-	c.expect(`"id":"warm","result"`)
+	c.call("slow", "held__wait", "{}")
+	slow := held.next()
+	c.call("other", "held__wait", "{}")
+	held.next()
 	first := h.gateways()
-	c.call("slow", "report__write", `{"seconds": 2}`)
-	c.expect(`"progressToken":"slow"`)
+	if len(first) != 1 {
+		t.Fatalf("there are the gateways %d", first)
+	}
 	if err := syscall.Kill(first[0], syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	// While it waits for the first call. A request on its way to a gateway at its
-	// very end may have been read or not: it is answered with an error.
 	h.await("the drain", func() bool {
 		log, err := os.ReadFile(filepath.Join(h.dir, "state", logName))
 		return err == nil && strings.Contains(string(log), "stopping: ")
 	})
 	c.call("next", "clock__now", "{}") // refused by the first, and sent to the second
+	// A request on its way to a gateway at its very end may have been read or not: it
+	// is answered with an error. What was sent after it shows that this one was read.
+	c.say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"other"}}`)
+	awaited(t, held.cancelled, "what was sent after the request")
+	slow.answer(true)
 	c.expect(`"id":"slow","result":\{"content"`)
 	c.expect(`"id":"next","result":\{.*\(UTC\)`)
 	h.await("another gateway", func() bool {
@@ -247,7 +287,7 @@ func TestBridgeUsesTheOneThatRuns(t *testing.T) {
 	h := newHome(t, "server: {listen: '127.0.0.1:0'}\nupstreams:\n"+clock)
 	serve := launch(t, nil, nil, "serve", "-c", h.file)
 	serve.expect(`^1 of 1 server ready`)
-	c := h.bridge(nil)
+	c := h.bridge(nil, "--keeper", "1m") // it takes as long as it takes here
 	c.greet()
 	c.call("1", "clock__now", "{}")
 	c.expect(`"id":"1","result":\{.*\(UTC\)`)
@@ -306,7 +346,7 @@ func TestBridgePortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	h := newHome(t, "server: {listen: '"+l.Addr().String()+"'}\nupstreams:\n"+clock)
+	h := newHome(t, "server: {listen: '"+l.Addr().String()+"', list_wait: 1m}\nupstreams:\n"+clock)
 	var errs bytes.Buffer
 	c := h.bridge(&errs, "--linger", "1s")
 	c.greet()

@@ -19,6 +19,9 @@ type door struct {
 	app    *app
 	reach  reach
 	linger time.Duration
+	// keeper is how long a gateway that was not started in the background has to come
+	// back by itself: whoever keeps it would find its place taken.
+	keeper time.Duration
 	// profile is what the client is to see, "" for what it gets without.
 	profile string
 
@@ -34,8 +37,7 @@ const (
 	startLimit = time.Minute
 	// answerLimit is how long what listens on the admin address may take to answer.
 	answerLimit = 10 * time.Second
-	// keeperTime is how long a gateway that was not started in the background has
-	// to come back by itself: whoever keeps it would find its place taken.
+	// keeperTime is the usual door.keeper.
 	keeperTime = 3 * time.Second
 )
 
@@ -79,7 +81,7 @@ type lasting struct {
 
 // Close notes that the gateway may be about to come back.
 func (l *lasting) Close() error {
-	l.d.kept = time.Now().Add(keeperTime)
+	l.d.kept = time.Now().Add(l.d.keeper)
 	return l.ReadWriteCloser.Close()
 }
 

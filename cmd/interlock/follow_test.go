@@ -12,7 +12,7 @@ import (
 // waited for stands, and is not known to have come to a good end.
 func TestInterrupt(t *testing.T) {
 	gw := launch(t, map[string]string{"interlock.yaml": quiet + clock +
-		"  hung: {command: sleep, args: ['60'], protocol: legacy, restart: {policy: never}}\n"}, nil, "serve")
+		"  hung: {command: sleep, args: ['3600'], protocol: legacy, start_timeout: 1h, restart: {policy: never}}\n"}, nil, "serve")
 	gw.expect(`^clock +ready`)
 	admin := "unix:" + filepath.Join(gw.dir, "interlock", "admin.sock")
 	for _, tt := range []struct {

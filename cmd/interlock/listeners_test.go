@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -82,7 +83,7 @@ func listeners(t *testing.T) []listener {
 // read: some go on for ever.
 func (l *listener) ask(t *testing.T, method, path, host, origin, token string) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://x"+path, strings.NewReader(""))
 	if err != nil {
@@ -224,6 +225,7 @@ func (l *listener) post(t *testing.T, path, contentType string, size int) int {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patient))
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, l.host, contentType, size) +
 		"Accept: application/json, text/event-stream\r\n"
 	if l.token != "" {

@@ -120,7 +120,7 @@ func TestLoginBrowser(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	p.silent(f)
-	if page := <-came; !strings.Contains(page, "<h1>Signed in to far</h1>") {
+	if page := awaited(t, came, "the page that the browser ends with"); !strings.Contains(page, "<h1>Signed in to far</h1>") {
 		t.Errorf("the page is %s", page)
 	}
 }
@@ -154,7 +154,7 @@ func TestLoginRefused(t *testing.T) {
 	if code := p.wait(); code != exitFailed || !p.wrote(`nothing was kept`) {
 		t.Errorf("exit code %d: %q", code, p.seen)
 	}
-	page := <-came
+	page := awaited(t, came, "the page that the browser ends with")
 	if !strings.Contains(page, "<h1>Not signed in to far</h1>") || strings.Contains(page, "<b>") || strings.Contains(page, "\x1b") {
 		t.Errorf("the page is %s", page)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -46,7 +47,8 @@ const promptExit = "GORACE=atexit_sleep_ms=0"
 //
 //	eventually REGEXP COMMAND...
 //
-// which runs COMMAND again and again until its output matches, and
+// which runs COMMAND again and again until its output matches, as one does for what
+// a gateway tells only a moment after it is so, and
 //
 //	exits CODE COMMAND...
 //
@@ -89,11 +91,16 @@ func TestScripts(t *testing.T) {
 
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[0])
-	path := filepath.SplitList(ts.Getenv("PATH"))[0]
-	deadline, again := time.After(patient), time.NewTicker(20*time.Millisecond)
+	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[1])
+	if _, err := os.Stat(program); err != nil { // one of the system's
+		program = args[1]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		cmd := exec.Command(filepath.Join(path, args[1]), args[2:]...)
+		cmd := exec.CommandContext(ctx, program, args[2:]...)
 		cmd.Dir = ts.MkAbs(".")
 		for _, k := range []string{"HOME", "PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "TMPDIR", "ADDR", "MCP_URL", "INTERLOCK_SERVER__LISTEN", "GORACE"} {
 			cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
@@ -103,7 +110,7 @@ func eventually(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 		select {
-		case <-deadline:
+		case <-ctx.Done():
 			ts.Fatalf("%v never says %q; at last:\n%s", args[1:], args[0], out)
 		case <-again.C:
 		}

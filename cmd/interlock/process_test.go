@@ -8,8 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // process is an `interlock` that runs while a test goes on.
@@ -21,8 +23,12 @@ type process struct {
 	out   *os.File    // where its stdout is read
 	lines chan string // stdout and stderr, closed at their end
 	seen  []string
-	ctx   context.Context //nolint:containedctx // the deadline of all waits
+	ctx   context.Context //nolint:containedctx // the process is killed when it is done
 }
+
+// lifetime is how long a process of a test may run, whatever is waited for. One wait
+// is over sooner: see patient.
+const lifetime = 5 * patient
 
 // launch runs interlock in a folder of its own, whose files are given by name.
 // With a separate stderr only stdout is in lines.
@@ -42,7 +48,7 @@ func launchWith(t *testing.T, env []string, files map[string]string, stderr io.W
 	for name, text := range files {
 		put(t, filepath.Join(dir, name), text)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	t.Cleanup(cancel)
 	p := &process{t: t, dir: dir, lines: make(chan string), ctx: ctx}
 	p.cmd = exec.CommandContext(ctx, "interlock", args...)
@@ -88,9 +94,14 @@ func launchWith(t *testing.T, env []string, files map[string]string, stderr io.W
 	return p
 }
 
+// put writes a file at once: a gateway that watches it never sees half of it.
 func put(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	beside := path + ".new"
+	if err := os.WriteFile(beside, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(beside, path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -99,18 +110,43 @@ func put(t *testing.T, path, text string) {
 func (p *process) expect(pattern string) []string {
 	p.t.Helper()
 	want := regexp.MustCompile(pattern)
+	var found []string
+	p.read(pattern, func(line string) bool {
+		found = want.FindStringSubmatch(line)
+		return found != nil
+	})
+	return found
+}
+
+// expectAll reads lines until each pattern has matched one, in whatever order.
+func (p *process) expectAll(patterns ...string) {
+	p.t.Helper()
+	for left := patterns; len(left) > 0; {
+		p.read(strings.Join(left, " or "), func(line string) bool {
+			n := len(left)
+			left = slices.DeleteFunc(slices.Clone(left), func(x string) bool { return regexp.MustCompile(x).MatchString(line) })
+			return len(left) < n
+		})
+	}
+}
+
+// read reads lines until one is what is wanted, and says what was missing if none is.
+func (p *process) read(what string, wanted func(line string) bool) {
+	p.t.Helper()
+	late := time.NewTimer(patient)
+	defer late.Stop()
 	for {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				p.t.Fatalf("interlock ended without a line like %q", pattern)
+				p.t.Fatalf("interlock ended without a line like %q", what)
 			}
 			p.seen = append(p.seen, line)
-			if found := want.FindStringSubmatch(line); found != nil {
-				return found
+			if wanted(line) {
+				return
 			}
-		case <-p.ctx.Done():
-			p.t.Fatalf("no line like %q in time", pattern)
+		case <-late.C:
+			p.t.Fatalf("no line like %q in time", what)
 		}
 	}
 }

@@ -12,16 +12,21 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/interlock-mcp/interlock/examples/demo"
 	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 const (
-	quiet = "server: {listen: '127.0.0.1:0'}\ntelemetry: {logs: {level: warn}}\nupstreams:\n"
-	clock = "  clock: {command: interlock, args: [__demo, clock]}\n"
-	notes = "  notes: {command: interlock, args: [__demo, notes, --notes, notes.json]}\n"
-	slow  = "  report: {command: interlock, args: [__demo, report, --notes, notes.json]}\n"
+	// quiet begins a configuration. Whoever asks at once gets a whole list, however
+	// long the servers take.
+	quiet = "server: {listen: '127.0.0.1:0', list_wait: 1m}\ntelemetry: {logs: {level: warn}}\nupstreams:\n"
+	// unhurried is quiet for calls that end when the test says so.
+	unhurried = "server: {listen: '127.0.0.1:0', drain_timeout: 1m, shutdown_timeout: 2m}\ntelemetry: {logs: {level: warn}}\nupstreams:\n"
+	clock     = "  clock: {command: interlock, args: [__demo, clock]}\n"
+	notes     = "  notes: {command: interlock, args: [__demo, notes, --notes, notes.json]}\n"
+	slow      = "  report: {command: interlock, args: [__demo, report, --notes, notes.json]}\n"
 )
 
 // A broken file changes nothing, a good one applies, and both a signal and a
@@ -37,8 +42,7 @@ func TestReload(t *testing.T) {
 	p.expect(`interlock.yaml:4:11.*unknown key .*comand`)
 	p.expect(`fault of the configuration`)
 	put(t, file, quiet+clock+notes)
-	p.expect(`^reloaded: added notes$`)
-	p.expect(`^notes  ready in .* 4 tools, 1 prompt, 5 resources$`)
+	p.expectAll(`^reloaded: added notes$`, `^notes  ready .* 4 tools, 1 prompt, 5 resources$`)
 	c, err := demo.Dial(t.Context(), endpoint)
 	if err != nil {
 		t.Fatal(err)
@@ -112,42 +116,40 @@ func TestSignals(t *testing.T) {
 		{"two exit at once", []os.Signal{syscall.SIGINT, syscall.SIGINT}, exitFailed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := launch(t, map[string]string{"interlock.yaml": quiet + notes + slow}, nil, "serve")
+			h := newHeld(t, "tools/call")
+			p := launch(t, map[string]string{"interlock.yaml": unhurried + h.upstream("held", "")}, nil, "serve")
 			endpoint := p.expect(`^endpoint  (http://\S+)$`)[1]
-			p.expect(`^2 of 2 servers ready`)
+			p.expect(`^1 of 1 server ready`)
 			c, err := demo.Dial(t.Context(), endpoint)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			begun, ended := make(chan struct{}, 10), make(chan error, 1)
-			seconds := `{"seconds": 1}`
-			if tt.code != 0 {
-				seconds = `{"seconds": 60}`
-			}
+			ended := make(chan error, 1)
 			go func() {
-				_, err := c.Call(t.Context(), "report__write", []byte(seconds), func(float64, float64, string) { begun <- struct{}{} })
+				_, err := c.Call(t.Context(), "held__wait", []byte("{}"), nil)
 				ended <- err
 			}()
-			<-begun
+			call := h.next()
 			p.signal(tt.signals[0])
 			p.expect(`^stopping`)
 			for status := 0; status != http.StatusServiceUnavailable; { // the line is written just before
 				res, err := http.Get(strings.TrimSuffix(endpoint, "/mcp") + "/readyz")
 				if err != nil {
-					t.Errorf("readyz was never 503 while draining: %v", err)
-					break
+					t.Fatalf("readyz was never 503 while draining: %v", err)
 				}
 				status = res.StatusCode
 				_ = res.Body.Close()
 			}
 			if len(tt.signals) > 1 {
 				p.signalAgain(tt.signals[1])
+			} else {
+				call.answer(true)
 			}
 			if code := p.wait(); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
-			if err := <-ended; (err == nil) != (tt.code == 0) {
+			if err := awaited(t, ended, "the end of the call"); (err == nil) != (tt.code == 0) {
 				t.Errorf("the call: %v", err)
 			}
 		})
@@ -195,7 +197,8 @@ func TestStdioClosed(t *testing.T) {
 	p.say(`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
 	p.expect(`^\{"jsonrpc":"2.0","id":1,"result":`)
 	_ = p.out.Close()
-	p.say(`{"jsonrpc":"2.0","id":2,"method":"ping"}`)
+	// It may have noticed already: there is more that it tells than answers.
+	_, _ = io.WriteString(p.stdin, `{"jsonrpc":"2.0","id":2,"method":"ping"}`+"\n")
 	if code := p.wait(); code != exitFailed || !strings.Contains(stderr.String(), "broken pipe") {
 		t.Errorf("exit code %d, want %d:\n%s", code, exitFailed, &stderr)
 	}
@@ -247,6 +250,7 @@ func TestDemoPort(t *testing.T) {
 // signalAgain sends a signal until the process is gone: the gateway takes one
 // that follows at once for the first.
 func (p *process) signalAgain(sig os.Signal) {
+	late := time.After(patient)
 	for p.cmd.Process.Signal(sig) == nil {
 		select {
 		case line, ok := <-p.lines:
@@ -254,7 +258,7 @@ func (p *process) signalAgain(sig os.Signal) {
 				return
 			}
 			p.seen = append(p.seen, line)
-		case <-p.ctx.Done():
+		case <-late:
 			p.t.Fatal("two signals do not end it")
 		default:
 		}

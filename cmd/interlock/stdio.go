@@ -34,6 +34,8 @@ way: these are answered with an error that says that it is unknown whether they 
 	}
 	d.reach.flags(cmd)
 	cmd.Flags().DurationVar(&d.linger, "linger", 5*time.Minute, "how long a gateway that this starts goes on without clients; 0 for ever")
+	cmd.Flags().DurationVar(&d.keeper, "keeper", keeperTime, "how long a gateway that somebody else started has to come back")
+	_ = cmd.Flags().MarkHidden("keeper")
 	cmd.Flags().StringVar(&d.profile, "profile", "", "have the client see this `PROFILE` and no more")
 	_ = cmd.RegisterFlagCompletionFunc("profile", d.reach.completing(profileNames))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return failed(a.stdio(cmd.Context(), d)) }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -38,28 +37,48 @@ func terminal(t *testing.T, columns uint16) (master, slave *os.File) {
 // onTerminal runs interlock on a terminal and returns what that got.
 func (p *process) onTerminal(columns uint16, env string, args ...string) string {
 	p.t.Helper()
+	text, _ := p.talk(columns, env, "", nil, args...)
+	return text
+}
+
+// talk is onTerminal with something that is done, once, when the terminal shows a sign.
+// The error is that of the command.
+func (p *process) talk(columns uint16, env, sign string, do func(terminal *os.File), args ...string) (string, error) {
+	p.t.Helper()
 	master, slave := terminal(p.t, columns)
 	defer master.Close()
 	cmd := exec.CommandContext(p.ctx, "interlock", args...)
 	cmd.Dir, cmd.Env = p.dir, append(append([]string{}, p.cmd.Env...), "TERM=xterm", env)
-	cmd.Stdout, cmd.Stderr = slave, slave
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
 	_ = slave.Close()
 	var got bytes.Buffer
-	_, _ = io.Copy(&got, master) // to the end of the last that holds the other side
-	_ = cmd.Wait()
-	return strings.ReplaceAll(got.String(), "\r\n", "\n")
+	buf := make([]byte, 4096)
+	for {
+		n, err := master.Read(buf)
+		got.Write(buf[:n])
+		if do != nil && strings.Contains(got.String(), sign) {
+			do(master)
+			do = nil
+		}
+		if err != nil { // nobody holds the other side any more
+			break
+		}
+	}
+	err := cmd.Wait()
+	return strings.ReplaceAll(got.String(), "\r\n", "\n"), err
 }
 
 // What a person sees: colours unless they are not wanted, tables that fit, and a
 // line that says what is awaited and is gone afterwards.
 func TestOnATerminal(t *testing.T) {
-	p := launch(t, map[string]string{"interlock.yaml": quiet + clock +
-		"  hung: {command: sleep, args: ['60'], start_timeout: 2s, protocol: legacy, restart: {policy: never}}\n" +
+	h := newHeld(t, "initialize")
+	p := launch(t, map[string]string{"interlock.yaml": quiet + clock + h.upstream("hung", ", restart: {policy: never}") +
 		"  sick: {command: interlock, args: [__demo, nobody], restart: {policy: never}}\n"}, nil, "serve")
-	p.expect(`^hung +failed`)
+	h.next().answer(false)
+	p.expect(`^1 of 3 servers ready`)
 	list := p.onTerminal(80, "", "list")
 	if !strings.Contains(list, "\x1b[32mrunning\x1b[0m") || !strings.Contains(list, "\x1b[31merror\x1b[0m") {
 		t.Errorf("no colours: %q", list)
@@ -81,8 +100,9 @@ func TestOnATerminal(t *testing.T) {
 		t.Errorf("the names of logs have no colours: %q", logs)
 	}
 
-	start := p.onTerminal(80, "NO_COLOR=1", "restart", "hung", "clock", "--wait")
-	if !strings.Contains(start, "hung: handshake\x1b[K") {
+	const awaits = "hung: spawn\x1b[K"
+	start, _ := p.talk(80, "NO_COLOR=1", awaits, func(*os.File) { h.next().answer(false) }, "restart", "hung", "clock", "--wait")
+	if !strings.Contains(start, awaits) {
 		t.Errorf("nothing says what is awaited: %q", start)
 	}
 	if !strings.Contains(start, "\r\x1b[Khung  not restarted") && !strings.Contains(start, "\nhung  not restarted") {

@@ -48,7 +48,7 @@ func certificate(t *testing.T, serial int64) (cert, key string) {
 // take no notice of any of it.
 func TestServeTLS(t *testing.T) {
 	cert, key := certificate(t, 1)
-	text := strings.Replace(quiet, "'}", "', tls: {cert: a.crt, key: a.key}}", 1) + clock
+	text := strings.Replace(quiet, "listen:", "tls: {cert: a.crt, key: a.key}, listen:", 1) + clock
 	p := launch(t, map[string]string{"interlock.yaml": text, "a.crt": cert, "a.key": key}, nil, "serve")
 	endpoint := p.expect(`^endpoint +(https://127\.0\.0\.1:\d+)/mcp$`)[1]
 	p.expect(`^1 of 1 server ready`)
