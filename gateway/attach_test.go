@@ -32,7 +32,7 @@ func (r *rig) attach(t *testing.T) (c *pipeClient, done <-chan error) {
 		ended <- err
 	}()
 	t.Cleanup(func() { send.Close(); recv.Close() })
-	c = &pipeClient{send, bufio.NewScanner(recv)}
+	c = &pipeClient{send, linesOf(t, recv)}
 	c.say(`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
 	has(t, "the handshake", c.hear(), `"serverInfo"`)
 	return c, ended

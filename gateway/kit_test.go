@@ -189,11 +189,21 @@ func (r *rig) running() *rig {
 // until blocks until upstreams are as is says, and clients see what they have come to.
 func (r *rig) until(is func() bool) *rig {
 	r.t.Helper()
-	for !is() || !r.Alive(r.t.Context()) {
+	patience := 5 * time.Minute
+	if inBubble() {
+		patience = 24 * time.Hour
+	}
+	limit, stop := context.WithTimeout(r.t.Context(), patience)
+	defer stop()
+	for !is() || !r.Alive(limit) {
 		select {
 		case <-r.Changed():
-		case <-r.t.Context().Done():
-			r.t.Fatal("the upstreams did not come to that")
+		case <-limit.Done():
+			var came []string
+			for _, u := range r.set.Upstreams() {
+				came = append(came, u.Name()+" is "+string(u.Status().State))
+			}
+			r.t.Fatalf("the upstreams did not come to that: %q", came)
 		}
 	}
 	return r

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -256,7 +255,7 @@ func TestStdio(t *testing.T) {
 	recv, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- r.ServeStdio(t.Context(), in, out); out.Close() }()
-	lines := bufio.NewScanner(recv)
+	lines := linesOf(t, recv)
 	say := func(s string) { _, _ = io.WriteString(send, s+"\n") }
 	hear := func() string { lines.Scan(); return lines.Text() }
 	for _, x := range []struct{ say, want string }{

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
@@ -117,7 +118,18 @@ func (r *rig) pipe(t *testing.T) *pipeClient {
 		out.Close()
 	}()
 	t.Cleanup(func() { send.Close(); recv.Close(); <-done })
-	return &pipeClient{send, bufio.NewScanner(recv)}
+	return &pipeClient{send, linesOf(t, recv)}
+}
+
+// linesOf are the lines that come on recv, for five minutes: then a test that hangs
+// says where.
+func linesOf(t *testing.T, recv *io.PipeReader) *bufio.Scanner {
+	t.Helper()
+	if !inBubble() {
+		over := time.AfterFunc(5*time.Minute, func() { recv.Close() })
+		t.Cleanup(func() { over.Stop() })
+	}
+	return bufio.NewScanner(recv)
 }
 
 func (p *pipeClient) say(line string) { _, _ = io.WriteString(p.in, line+"\n") }
