@@ -130,7 +130,7 @@ func (s *Set) Apply(configs []Config) (Changes, error) {
 			ch.Added = append(ch.Added, c.Name)
 		case reflect.DeepEqual(*u.Config(), c):
 		case u.Config().RestartKey() != c.RestartKey():
-			u.configure(&c)
+			u.config.Store(&c) // its owner hears of that by the order, and is not to start before
 			restart = append(restart, u)
 			ch.Restarted = append(ch.Restarted, c.Name)
 		default:
