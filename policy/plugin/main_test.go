@@ -147,8 +147,9 @@ func config(t testing.TB) Config {
 	}
 	return Config{
 		Command: self, Env: map[string]string{testMode: "1", "GORACE": "atexit_sleep_ms=0"},
-		// A busy machine is no fault; tests of timeouts say their own.
-		Timeout: time.Minute, StartTimeout: time.Minute, Health: Health{Timeout: time.Minute},
+		// A busy machine is no fault; tests of timeouts say their own. While a probe waits
+		// for one that hangs, nothing else finds it: that must be over within a minute.
+		Timeout: time.Minute, StartTimeout: time.Minute, Health: Health{Timeout: 20 * time.Second},
 		Restart: Restart{Delay: time.Millisecond, MaxDelay: 10 * time.Millisecond},
 	}
 }
