@@ -69,7 +69,6 @@ func (s *service) report(ctx context.Context, began time.Time, tasks *sync.WaitG
 		}
 		if !settled && allSettled(ups) && len(ups) > 0 {
 			settled = true
-			s.gw.Alive(ctx) // who reads that they are ready sees it in the lists
 			s.summary(ups)
 			if s.o.settled != nil {
 				tasks.Go(func() { s.o.settled(ctx, s.endpoint()) })
