@@ -132,13 +132,17 @@ func TestHappened(t *testing.T) {
 
 // Where lines go nowhere, the logger is the one there was.
 func TestLogsAreOff(t *testing.T) {
-	for name, change := range map[string]func(*testing.T, *Config){
-		"no endpoint":        func(_ *testing.T, c *Config) { c.OTLP.Endpoint = "" },
-		"of other signals":   func(_ *testing.T, c *Config) { c.OTLP.Signals = []string{"traces"} },
-		"OTEL_LOGS_EXPORTER": func(t *testing.T, _ *Config) { t.Setenv("OTEL_LOGS_EXPORTER", "none") },
+	for name, x := range map[string]struct {
+		change   func(*Config)
+		exporter string
+	}{
+		"no endpoint":        {func(c *Config) { c.OTLP.Endpoint = "" }, ""},
+		"of other signals":   {func(c *Config) { c.OTLP.Signals = []string{"traces"} }, ""},
+		"OTEL_LOGS_EXPORTER": {nil, "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tel, _, _, end := logging(t, "http://127.0.0.1:1", func(c *Config) { change(t, c) })
+			t.Setenv("OTEL_LOGS_EXPORTER", x.exporter)
+			tel, _, _, end := logging(t, "http://127.0.0.1:1", x.change)
 			own := slog.New(slog.DiscardHandler)
 			if tel.Logger(own) != own {
 				t.Error("it is another")
