@@ -21,7 +21,7 @@ GENGRPC  := v1.6.2
 SOAK     ?= 2m
 CHAOS    ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-FIXTURES := examples/e2e/node_modules/.package-lock.json
+FIXTURES := examples/e2e/node_modules/.complete
 PLUGIN   := examples/plugin/node/node_modules/.package-lock.json
 
 .PHONY: build check lint cross format test model e2e e2e-jaeger bench bench-quick bench-growth allocs soak soak-drills soak-chaos soak-tests soak-fuzz tools fetch proto clean
