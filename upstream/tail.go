@@ -80,6 +80,9 @@ func (t *Tail) mark(now int64) {
 			t.thin()
 		}
 	}
+	if n := len(t.marks); n == cap(t.marks) { // append would make room for more than maxMarks
+		t.marks = append(make([]mark, 0, min(max(2*n, 8), maxMarks)), t.marks...)
+	}
 	t.marks = append(t.marks, mark{t.end, now})
 }
 
