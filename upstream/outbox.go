@@ -48,7 +48,8 @@ type outbox struct {
 	attempt func(fd uintptr) bool // writes once, for raw
 	tried   int                   // how much attempt wrote
 	timeout time.Duration
-	failed  func(error) // told once, of the error that ended the outbox
+	due     func() time.Time // by when what is written next must be
+	failed  func(error)      // told once, of the error that ended the outbox
 
 	more chan struct{} // capacity 1: a batch was left for run to write
 	quit chan struct{} // closed by close
@@ -71,6 +72,7 @@ func newOutbox(f *os.File, timeout time.Duration, failed func(error)) (*outbox, 
 	}
 	o := &outbox{f: f, raw: raw, timeout: timeout, failed: failed, more: make(chan struct{}, 1), quit: make(chan struct{})}
 	o.attempt = o.writeOnce
+	o.due = func() time.Time { return time.Now().Add(timeout) }
 	return o, nil
 }
 
@@ -186,7 +188,7 @@ func (o *outbox) run() {
 
 // write writes b whole, or fails after the timeout.
 func (o *outbox) write(b []byte) (int, error) {
-	if err := o.f.SetWriteDeadline(time.Now().Add(o.timeout)); errors.Is(err, os.ErrNoDeadline) {
+	if err := o.f.SetWriteDeadline(o.due()); errors.Is(err, os.ErrNoDeadline) {
 		// Pipes without deadlines: the write ends when the child does.
 		t := time.AfterFunc(o.timeout, func() { o.failed(os.ErrDeadlineExceeded) })
 		defer t.Stop()
