@@ -14,7 +14,7 @@ func TestUsageOfTree(t *testing.T) {
 	c := Defaults()
 	c.Command = "sh"
 	c.Args = []string{"-c", `sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &)
-		i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo ready; exec cat`}
+		i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo ready; read end`}
 	p, err := startProcess(&c, append(os.Environ(), markerName+"=usage.test.1"), "usage.test.1")
 	if err != nil {
 		t.Fatal(err)
