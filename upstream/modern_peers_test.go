@@ -153,7 +153,11 @@ func checkModern(t *testing.T, l Link, d *Dial, trigger func()) {
 	if err != nil || !strings.Contains(string(m.Raw), `"text":"done"`) {
 		t.Errorf("work: %s, %v", m.Raw, err)
 	}
-	<-p.noted
+	select {
+	case <-p.noted:
+	case <-ctx.Done():
+		t.Fatal("no progress")
+	}
 	if notes := strings.Join(p.all(), "\n"); !strings.Contains(notes, `"progressToken":"mine"`) {
 		t.Errorf("no progress but %s", notes)
 	}

@@ -145,7 +145,7 @@ func TestModernStdioCancel(t *testing.T) {
 	l, _, read := startOdd(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("the client is gone")
-	go func() { awaitRead(t, read, `"hang"`, 1); cancel(why) }()
+	go func() { defer cancel(why); awaitRead(t, read, `"hang"`, 1) }()
 	if _, err := l.Do(ctx, toolCall(t, "hang", "{}", "")); !errors.Is(err, why) {
 		t.Errorf("error %v", err)
 	}

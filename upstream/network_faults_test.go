@@ -62,10 +62,11 @@ func behind(t *testing.T, modes string, change func(*upstream.Config)) *network 
 	over := make(chan error)
 	go func() { over <- n.set.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-over })
+	late := time.After(patient)
 	for n.set.Upstream("a").Status().State != upstream.Running {
 		select {
 		case <-n.set.Changed():
-		case <-t.Context().Done():
+		case <-late:
 			t.Fatal("it did not start")
 		}
 	}
@@ -140,13 +141,14 @@ func TestNetworkFaults(t *testing.T) {
 				t.Errorf("the server was asked %d times", asked)
 			}
 			mend()
+			late := time.After(3 * patient) // its recovery has pauses
 			for { // until the recovery, or the next connection, finds it well
 				if _, err = n.set.Upstream("a").Call(t.Context(), tool("echo")); err == nil {
 					return
 				}
 				select {
 				case <-time.After(10 * time.Millisecond):
-				case <-t.Context().Done():
+				case <-late:
 					t.Fatal(err)
 				}
 			}

@@ -145,17 +145,21 @@ func work(t *testing.T, l Link, heard chan<- struct{}, silent, ask bool) {
 	r.Peer, r.Owner = peer, "session 1"
 	var client sync.WaitGroup
 	defer client.Wait()
+	ctx, stop := context.WithTimeout(t.Context(), patient)
+	defer stop()
 	if ask {
 		client.Go(func() {
-			q := <-peer.asked
-			id := q.Message.ID.Of(q.Message.Raw)
-			if err := q.Answer(t.Context(), jsonrpc.AppendResult(nil, id, []byte(`{"action":"accept","content":{}}`))); err != nil {
-				t.Errorf("answer: %v", err)
+			select {
+			case q := <-peer.asked:
+				id := q.Message.ID.Of(q.Message.Raw)
+				if err := q.Answer(t.Context(), jsonrpc.AppendResult(nil, id, []byte(`{"action":"accept","content":{}}`))); err != nil {
+					t.Errorf("answer: %v", err)
+				}
+			case <-ctx.Done():
+				t.Error("its client was not asked")
 			}
 		})
 	}
-	ctx, stop := context.WithTimeout(t.Context(), patient)
-	defer stop()
 	client.Go(func() {
 		select {
 		case <-peer.noted:

@@ -38,13 +38,13 @@ func living(t testing.TB, file string) []int {
 // awaitLines waits until a file has so many lines.
 func awaitLines(t *testing.T, file string, count int) {
 	t.Helper()
-	for {
-		if b, _ := os.ReadFile(file); bytes.Count(b, []byte("\n")) >= count {
+	for end := time.Now().Add(patient); ; <-time.After(time.Millisecond) {
+		b, _ := os.ReadFile(file)
+		if bytes.Count(b, []byte("\n")) >= count {
 			return
 		}
-		select {
-		case <-time.After(time.Millisecond):
-		case <-t.Context().Done():
+		if time.Now().After(end) {
+			t.Errorf("no %d lines in %q", count, b)
 			return
 		}
 	}
