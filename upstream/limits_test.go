@@ -168,7 +168,7 @@ func TestAPersonTakesTime(t *testing.T) {
 			t.Errorf("%d in flight while a person is waited for", s.InFlight)
 		}
 		y := tool("y")
-		y.Request.Peer = &person{0}
+		y.Request.Peer = &person{1}
 		if _, err := b.up("a").Call(t.Context(), y); err != nil {
 			t.Errorf("the slot was not free: %v", err)
 		}
