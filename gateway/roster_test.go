@@ -72,6 +72,7 @@ func code(err error) string {
 }
 
 func TestAdd(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
 	cfg := settings(t, "a")
 	d := dialer("do")
 	d.Server("new").Tools = []string{"make"}
@@ -168,6 +169,7 @@ func TestAddIsAllOrNothing(t *testing.T) {
 }
 
 func TestAddWithoutTheSocket(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
 	d := new(linktest.Dialer)
 	r := roster(t, settings(t, "a"), d).running()
 	o := entries(`{"mcpServers": {"x": {"command": "sh", "args": ["-c", "true"]}}}`)
