@@ -65,6 +65,8 @@ func (s *live) land(f *flight, turn int, c cause, acct *Account, err error) {
 		return
 	}
 	s.loaded = true
+	// Another process may have forgotten it. Whoever says so comes too late to tell.
+	gone := err == nil && acct == nil && c.last != nil && c.last.Client.How != exchanged
 	event := s.take(now, c, acct, err)
 	valid := s.acct.valid(now) && s.needs == nil
 	if valid {
@@ -85,6 +87,10 @@ func (s *live) land(f *flight, turn int, c cause, acct *Account, err error) {
 	s.mu.Unlock()
 	if event != nil {
 		s.a.report(*event)
+	}
+	if gone {
+		s.a.report(Event{Key: s.key, Kind: SignedOutEvent, Issuer: c.last.Issuer})
+		s.a.changed(s.key)
 	}
 }
 

@@ -81,6 +81,12 @@ func TestNotSignedIn(t *testing.T) {
 		if n := r.needs(s, "whoami"); n.Why != NotSignedIn {
 			t.Errorf("signed out by another process: needs %s", n.Why)
 		}
+		// Who found it out tells of it: one who is told to look then finds no change.
+		synctest.Wait()
+		r.Look(t.Context(), Key{Upstream: "linear"})
+		if len(r.changed) != 2 || r.count(SignedOutEvent) != 1 {
+			t.Errorf("told of the end: %v %+v", r.changed, r.events)
+		}
 		other.Accounts, r.Accounts = r.Accounts, other.Accounts
 		r.signIn("")
 		other.Accounts, r.Accounts = r.Accounts, other.Accounts
