@@ -62,7 +62,9 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 	if err := u.awaken(ctx, c, &w); err != nil {
 		return 0, err
 	}
-	timeout := u.Config().Limits.QueueTimeout
+	// Never longer than the call's own time: one that is over would only be cancelled,
+	// and nobody could say whether it ran.
+	timeout := min(u.Config().Limits.QueueTimeout, max(c.flight.left(time.Now()), 1))
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOverdue)
 	defer cancel()
 	for {
@@ -130,9 +132,9 @@ var errOverdue = errors.New("limits.queue_timeout was over")
 
 func (u *Upstream) overdue(started bool, timeout time.Duration) *CallError {
 	if started {
-		return u.refuse("queue_timeout", "no slot was free within "+timeout.String(), time.Second)
+		return u.refuse("queue_timeout", "no slot was free within "+timeout.Round(time.Millisecond).String(), time.Second)
 	}
-	return u.refuse("starting", "it was still starting after "+timeout.String(), time.Second)
+	return u.refuse("starting", "it was still starting after "+timeout.Round(time.Millisecond).String(), time.Second)
 }
 
 // enter decides by a phase whether a call may go on (ok), has to wait for

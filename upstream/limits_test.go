@@ -72,6 +72,26 @@ func TestBulkhead(t *testing.T) {
 	})
 }
 
+// A call whose time is over while it waits is refused, and not sent to be cancelled.
+func TestCallsDoNotOutlastTheirTimeInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(linktest.Dialer)
+		d.Server("a").DialTime = 3 * time.Second
+		c := command("a")
+		c.CallTimeout = 2 * time.Second
+		b := begin(t, d, c)
+		begun := time.Now()
+		e := b.refusal(tool("x"))
+		if e.Reason != "starting" || e.Executed != upstream.ExecutedNo || time.Since(begun) != 2*time.Second || !strings.Contains(e.Text, "after 2s") {
+			t.Errorf("%+v after %v", e, time.Since(begun))
+		}
+		time.Sleep(2 * time.Second)
+		if n := d.Server("a").Asked("tools/call"); n != 0 {
+			t.Errorf("%d calls were sent", n)
+		}
+	})
+}
+
 func TestQueuedCallsDoNotReachAnOpenBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(linktest.Dialer)
