@@ -142,7 +142,7 @@ func TestNetworkFaults(t *testing.T) {
 			}
 			mend()
 			late := time.After(3 * patient) // its recovery has pauses
-			for { // until the recovery, or the next connection, finds it well
+			for {                           // until the recovery, or the next connection, finds it well
 				if _, err = n.set.Upstream("a").Call(t.Context(), tool("echo")); err == nil {
 					return
 				}
