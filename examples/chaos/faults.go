@@ -146,7 +146,13 @@ func network(name string, bad func(p *peer) (mend func())) faultKind {
 
 // toxic is such a fault in toxiproxy's words.
 func toxic(name, what string) faultKind {
-	return network(name, func(p *peer) func() { return p.proxy.add(what) })
+	return network(name, func(p *peer) func() {
+		remove, err := p.proxy.add(what)
+		if err != nil {
+			panic(err) // it is not toxiproxy's language
+		}
+		return remove
+	})
 }
 
 func order(verb string) faultKind {

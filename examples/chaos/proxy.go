@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strings"
+	"sync"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/interlock-mcp/interlock/upstream/addrtest"
@@ -13,6 +14,10 @@ import (
 type proxy struct {
 	*toxiproxy.Proxy
 	release func() // gives its address back
+
+	// toxic is held while a toxic is in the way. Two at once race with one another:
+	// limit_data looks at a chunk that bandwidth cuts up already.
+	toxic sync.Mutex
 }
 
 // newProxy starts one on a port of its own, which stays its own while it refuses.
@@ -23,7 +28,7 @@ func newProxy(name, target string) (*proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{toxiproxy.NewProxy(server, name, address, target), release}
+	p := &proxy{Proxy: toxiproxy.NewProxy(server, name, address, target), release: release}
 	if err := p.Start(); err != nil {
 		release()
 		return nil, err
@@ -38,14 +43,19 @@ func (p *proxy) address() string {
 	return p.Listen
 }
 
-// add puts a toxic in the way, JSON as toxiproxy has it. The function returned
-// takes it away.
-func (p *proxy) add(toxic string) (remove func()) {
+// add puts a toxic in the way, JSON as toxiproxy has it, once no other is there. The
+// function returned takes it away.
+func (p *proxy) add(toxic string) (remove func(), err error) {
+	p.toxic.Lock()
 	t, err := p.Toxics.AddToxicJson(strings.NewReader(toxic))
 	if err != nil {
-		return func() {} // the same is there already: that fault takes it away
+		p.toxic.Unlock()
+		return nil, err
 	}
-	return func() { _ = p.Toxics.RemoveToxic(context.Background(), t.Name) }
+	return func() {
+		defer p.toxic.Unlock()
+		_ = p.Toxics.RemoveToxic(context.Background(), t.Name)
+	}, nil
 }
 
 // refuse cuts all connections and refuses new ones, until the function returned
