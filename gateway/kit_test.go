@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/interlock-mcp/interlock/gateway/config"
 	"github.com/interlock-mcp/interlock/upstream"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 	"github.com/interlock-mcp/interlock/upstream/linktest"
 	"github.com/interlock-mcp/interlock/upstream/upstreamtest"
@@ -108,11 +108,11 @@ func serveGateway(t *testing.T, g *Gateway) *rig {
 // listen serves the gateway on a real listener, in a bubble of time on pipes.
 func (r *rig) listen() (shut func()) {
 	if inBubble() {
-		l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+		l := addrtest.NewPipe()
 		srv := r.Server()
 		served := make(chan struct{})
 		go func() { defer close(served); _ = srv.Serve(r.Listener(l)) }()
-		t := &http.Transport{DialContext: l.dial, TLSClientConfig: anyServer()}
+		t := &http.Transport{DialContext: l.Dial, TLSClientConfig: anyServer()}
 		r.url, r.web = r.scheme()+"localhost", &http.Client{Transport: t}
 		return func() { _ = srv.Close(); <-served; t.CloseIdleConnections() }
 	}
@@ -139,38 +139,6 @@ func anyServer() *tls.Config { return &tls.Config{InsecureSkipVerify: true} } //
 // inBubble reports whether the test runs under synctest, whose clock stands at
 // the year 2000 at first.
 func inBubble() bool { return time.Now().Year() < 2020 }
-
-// pipeListener is a listener in memory.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
 func done0() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,48 +14,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"github.com/interlock-mcp/interlock/upstream/jsonrpc"
 )
-
-// pipeListener is a network in memory, so that a synctest bubble holds all of it.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error   { close(l.closed); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (l *pipeListener) connect(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case l.conns <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // connectInBubble runs f in memory and connects to it, for the length of the
 // test. It is for synctest bubbles.
 func connectInBubble(t *testing.T, f *fakeRemote, d *Dial) *httpLink {
 	t.Helper()
 	f.t = t
-	pipe := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	pipe := addrtest.NewPipe()
 	srv := &http.Server{Handler: f}
 	var served sync.WaitGroup
 	served.Go(func() { _ = srv.Serve(pipe) })
 	dial := &dialer{log: slog.New(slog.DiscardHandler)}
-	dial.remotes.connect = pipe.connect
+	dial.remotes.connect = pipe.Dial
 	l, err := dial.Dial(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)

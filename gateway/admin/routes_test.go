@@ -10,12 +10,12 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 )
 
 func ask(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
@@ -301,13 +301,13 @@ func TestFollowLogs(t *testing.T) {
 // The gateway's end does not wait for who follows it, or waits for an order.
 func TestServeEndsStreamsAndWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a second is enough for who waits, however busy the machine
-		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		l := addrtest.NewPipe()
 		waiting := make(chan struct{})
 		f := &waitingState{fakeState: &fakeState{}, waiting: waiting}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- Serve(ctx, &Listener{Listener: l}, Handler(Options{State: f})) }()
-		c := &Client{http: &http.Client{Transport: &http.Transport{DialContext: l.dial}}, base: "http://" + socketHost, target: "a pipe"}
+		c := &Client{http: &http.Client{Transport: &http.Transport{DialContext: l.Dial}}, base: "http://" + socketHost, target: "a pipe"}
 		defer c.Close()
 		res, err := c.send(t.Context(), "GET", "/v1/events?follow=true", "text/event-stream", nil)
 		if err != nil {
@@ -332,37 +332,6 @@ func TestServeEndsStreamsAndWaits(t *testing.T) {
 		}
 	})
 }
-
-// pipes is a listener whose connections dial makes.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
-func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // waitingState takes for ever to start something.
 type waitingState struct {

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/interlock-mcp/interlock/upstream/addrtest"
 	"go.uber.org/goleak"
 )
 
@@ -88,7 +89,7 @@ func (w *world) count(e Event, outcome string) int {
 }
 
 // dial reaches the receiver of the host, and nothing for a host without one.
-func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
+func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(address)
 	w.mu.Lock()
 	r := w.hosts[host]
@@ -96,25 +97,15 @@ func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	if r == nil {
 		return nil, fmt.Errorf("no host %s", host)
 	}
-	here, there := net.Pipe()
-	select {
-	case r.conns <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-r.closed:
-		return nil, net.ErrClosed
-	}
+	return r.pipe.Dial(ctx, network, address)
 }
 
-// receiver is a webhook's other end. It is its own listener.
+// receiver is a webhook's other end.
 type receiver struct {
 	w      *world
 	server *http.Server
 	served chan struct{}
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
+	pipe   *addrtest.Pipe // to it
 
 	mu  sync.Mutex // guards got
 	got []arrival
@@ -132,7 +123,7 @@ type arrival struct {
 // receive makes host answer as handle does, which is told the number of the
 // attempt, from 1. A nil handle answers 204.
 func (w *world) receive(host string, handle func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
-	r := &receiver{w: w, conns: make(chan net.Conn), closed: make(chan struct{}), served: make(chan struct{})}
+	r := &receiver{w: w, pipe: addrtest.NewPipe(), served: make(chan struct{})}
 	r.server = &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
@@ -152,24 +143,12 @@ func (w *world) receive(host string, handle func(n int, w http.ResponseWriter, r
 		}
 		handle(n, rw, q)
 	})}
-	go func() { defer close(r.served); _ = r.server.Serve(r) }()
+	go func() { defer close(r.served); _ = r.server.Serve(r.pipe) }()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hosts[host] = r
 	return r
 }
-
-func (r *receiver) Accept() (net.Conn, error) {
-	select {
-	case c := <-r.conns:
-		return c, nil
-	case <-r.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (r *receiver) Close() error   { r.once.Do(func() { close(r.closed) }); return nil }
-func (r *receiver) Addr() net.Addr { return &net.TCPAddr{} }
 
 // arrivals returns the attempts so far.
 func (r *receiver) arrivals() []arrival {
