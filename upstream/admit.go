@@ -64,7 +64,7 @@ func (u *Upstream) queue(ctx context.Context, c *Call) (epoch uint64, err error)
 	}
 	// Never longer than the call's own time: one that is over would only be cancelled,
 	// and nobody could say whether it ran.
-	timeout := min(u.Config().Limits.QueueTimeout, max(c.flight.left(time.Now()), 1))
+	timeout := min(u.Config().Limits.QueueTimeout, max(c.flight.left(time.Now()), 0))
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errOverdue)
 	defer cancel()
 	for {
@@ -107,7 +107,7 @@ func (u *Upstream) awaken(ctx context.Context, c *Call, w *wait) error {
 	if u.Config().Start != OnDemand {
 		return nil
 	}
-	patience := max(c.flight.left(time.Now()), 1)
+	patience := ahead(c.flight.left(time.Now()))
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
@@ -121,7 +121,7 @@ func (u *Upstream) awaken(ctx context.Context, c *Call, w *wait) error {
 		select {
 		case <-p.changed:
 		case <-late.C:
-			return u.overdue(false, patience.Round(time.Millisecond))
+			return u.overdue(false, patience)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -131,10 +131,11 @@ func (u *Upstream) awaken(ctx context.Context, c *Call, w *wait) error {
 var errOverdue = errors.New("limits.queue_timeout was over")
 
 func (u *Upstream) overdue(started bool, timeout time.Duration) *CallError {
+	after := timeout.Round(time.Millisecond).String()
 	if started {
-		return u.refuse("queue_timeout", "no slot was free within "+timeout.Round(time.Millisecond).String(), time.Second)
+		return u.refuse("queue_timeout", "no slot was free within "+after, time.Second)
 	}
-	return u.refuse("starting", "it was still starting after "+timeout.Round(time.Millisecond).String(), time.Second)
+	return u.refuse("starting", "it was still starting after "+after, time.Second)
 }
 
 // enter decides by a phase whether a call may go on (ok), has to wait for

@@ -89,13 +89,17 @@ func (o *Overdue[T]) set(now time.Time) {
 		return
 	}
 	o.due = o.head.due
-	wait := max(o.due.Sub(now), 1) // no timer is due when it is set
+	wait := ahead(o.due.Sub(now))
 	if o.timer == nil {
 		o.timer = time.AfterFunc(wait, o.rang)
 		return
 	}
 	o.timer.Reset(wait)
 }
+
+// ahead is d, or a moment: a timer that is due when it is set runs on whoever set it, and
+// two of them at once in a synctest bubble crash Go 1.26's race detector (golang/go#78059).
+func ahead(d time.Duration) time.Duration { return max(d, 1) }
 
 func (o *Overdue[T]) rang() {
 	o.mu.Lock()

@@ -74,7 +74,7 @@ func (r *runner) wanting(f *Failure) {
 func (r *runner) awaitSignIn(ctx context.Context) error {
 	var again <-chan time.Time
 	if next := r.phase.Load().status.NextRetry; !next.IsZero() {
-		t := time.NewTimer(max(time.Until(next), 1))
+		t := time.NewTimer(ahead(time.Until(next)))
 		defer t.Stop()
 		again = t.C
 	}

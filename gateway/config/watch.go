@@ -64,7 +64,7 @@ func watch(ctx context.Context, files []string, sweep time.Duration, changed, co
 			if first.IsZero() {
 				first = time.Now()
 			}
-			quiet.Reset(min(debounce, max(1, patience-time.Since(first))))
+			quiet.Reset(min(debounce, max(0, patience-time.Since(first))))
 		case <-w.Errors: //nolint:errcheck // whatever it is, the answer is the same
 			// Events were lost, or a folder is gone: look for ourselves.
 			quiet.Reset(debounce)

@@ -2,6 +2,7 @@ package telemetrytest
 
 import (
 	"compress/gzip"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -131,8 +132,8 @@ func (c *Collector) Logs() []*logs.ResourceLogs {
 // test if the test's context ends first, or two minutes do.
 func (c *Collector) Wait(what string, ok func() bool) {
 	c.t.Helper()
-	late := time.NewTimer(2 * time.Minute)
-	defer late.Stop()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
+	defer cancel()
 	for {
 		c.mu.Lock()
 		changed := c.changed
@@ -142,9 +143,7 @@ func (c *Collector) Wait(what string, ok func() bool) {
 		}
 		select {
 		case <-changed:
-		case <-late.C:
-			c.t.Fatalf("the collector waits for %s", what)
-		case <-c.t.Context().Done():
+		case <-ctx.Done():
 			c.t.Fatalf("the collector waits for %s", what)
 		}
 	}
